@@ -1,0 +1,108 @@
+//! Who the authorizer says is calling. The functions check it again and refuse an event without it.
+
+use crate::config::Claims;
+use crate::error::Error;
+use crate::gateway::Event;
+use crate::integration::AccountId;
+
+/// A person of an account, as the dashboard's token names them.
+#[derive(Debug)]
+pub struct Member {
+    /// Whose data they may see.
+    pub account_id: AccountId,
+    /// Who they are.
+    pub user_id: String,
+}
+
+impl Member {
+    /// Any person of an account.
+    pub fn of(event: &Event, claims: &Claims) -> Result<Self, Error> {
+        let account = event.claim(&claims.account).ok_or(Error::Unauthenticated)?;
+        let user = event.claim("sub").filter(|sub| !sub.is_empty()).ok_or(Error::Unauthenticated)?;
+        let account_id = AccountId::try_from(account.to_owned()).map_err(|_| Error::Unauthenticated)?;
+        Ok(Self { account_id, user_id: user.chars().take(256).collect() })
+    }
+
+    /// A person who may connect and disconnect: the role is one value, compared whole.
+    ///
+    /// API Gateway hands a list over as the text `[a b]`, which cannot be taken apart safely.
+    pub fn admin_of(event: &Event, claims: &Claims) -> Result<Self, Error> {
+        let member = Self::of(event, claims)?;
+        if event.claim(&claims.role) == Some(claims.admin.as_str()) {
+            return Ok(member);
+        }
+        Err(Error::Forbidden("Only an admin of the account may connect or disconnect HubSpot.".to_owned()))
+    }
+}
+
+/// Makes sure that the caller is the workflow engine: authenticated by IAM, and of the one role where one is set.
+pub fn require_engine(event: &Event, engine_role_arn: Option<&str>) -> Result<(), Error> {
+    let caller = event.user_arn().ok_or(Error::Unauthenticated)?;
+    match engine_role_arn {
+        Some(role) if !plays(caller, role) => {
+            Err(Error::Forbidden("Only the workflow engine's role may call this route.".to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether `caller` (`arn:aws:sts::ACCOUNT:assumed-role/NAME/SESSION`) is a session of `role`
+/// (`arn:aws:iam::ACCOUNT:role/PATH/NAME`): the session's ARN drops the path, and names are unique within an account.
+fn plays(caller: &str, role: &str) -> bool {
+    let parts = |arn: &str, service: &str, kind: &str| {
+        let fields: Vec<&str> = arn.splitn(6, ':').collect();
+        let [_, partition, s, _, account, resource] = fields[..] else { return None };
+        let rest = resource.strip_prefix(kind)?.to_owned();
+        (s == service).then(|| (partition.to_owned(), account.to_owned(), rest))
+    };
+    let Some((partition, account, session)) = parts(caller, "sts", "assumed-role/") else { return false };
+    let Some((role_partition, role_account, path)) = parts(role, "iam", "role/") else { return false };
+    let Some((name, _)) = session.split_once('/') else { return false };
+    partition == role_partition && account == role_account && path.rsplit('/').next() == Some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_plays_its_own_role_and_no_other() {
+        let session = "arn:aws:sts::123456789012:assumed-role/engine/i-1";
+        for (role, good) in [
+            ("arn:aws:iam::123456789012:role/engine", true),
+            ("arn:aws:iam::123456789012:role/a/path/engine", true),
+            ("arn:aws:iam::123456789012:role/engine2", false),
+            ("arn:aws:iam::210987654321:role/engine", false),
+            ("arn:aws-cn:iam::123456789012:role/engine", false),
+            ("arn:aws:iam::123456789012:user/engine", false),
+            ("engine", false),
+        ] {
+            assert_eq!(plays(session, role), good, "{role}");
+        }
+        assert!(!plays("arn:aws:iam::123456789012:user/engine", "arn:aws:iam::123456789012:role/engine"));
+        assert!(!plays("arn:aws:sts::123456789012:assumed-role/engine", "arn:aws:iam::123456789012:role/engine"));
+    }
+
+    #[test]
+    fn only_the_role_admin_compared_whole_is_an_admin() {
+        let claims = Claims { account: "account_id".into(), role: "role".into(), admin: "admin".into() };
+        let code = |role: serde_json::Value| {
+            let event = serde_json::json!({"requestContext": {"authorizer": {"jwt": {"claims": {
+                "account_id": "acc", "sub": "u", "role": role}}}}});
+            Member::admin_of(&serde_json::from_value(event).unwrap(), &claims).map_or_else(|e| e.code(), |_| "ok")
+        };
+
+        assert_eq!(code("admin".into()), "ok");
+        for role in ["member", "Admin", "[admin]", "[admin member]", "admin ", ""] {
+            assert_eq!(code(role.into()), "forbidden", "{role}");
+        }
+    }
+
+    #[test]
+    fn an_event_without_a_caller_is_refused() {
+        let claims = Claims { account: "account_id".into(), role: "role".into(), admin: "admin".into() };
+
+        assert_eq!(Member::of(&Event::default(), &claims).unwrap_err().code(), "unauthenticated");
+        assert_eq!(require_engine(&Event::default(), None).unwrap_err().code(), "unauthenticated");
+    }
+}

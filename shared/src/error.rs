@@ -1,0 +1,270 @@
+//! Everything that can go wrong, named after what whoever sees it does next, and its one map to HTTP.
+//!
+//! Invariant: an [`Error`] is plain text and numbers. Foreign errors enter as the text of their `Display` chain at
+//! most (their `Debug` may print response bodies, tokens included), and what is meant for the log never reaches a caller.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// What became of a customer's request, as far as can be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// HubSpot answered.
+    Answered,
+    /// Nothing of it can have reached HubSpot.
+    NotSent,
+    /// It may have reached HubSpot, and HubSpot may have acted on it.
+    Unknown,
+}
+
+/// One way in which a request of a caller ends without the wanted result.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The request is malformed; the text says which part and what would be accepted, never a value that may be secret.
+    #[error("invalid request: {0}")]
+    InvalidRequest(String),
+    /// The event carries no caller that an authorizer has verified.
+    #[error("unauthenticated")]
+    Unauthenticated,
+    /// The caller is known and may not do this.
+    #[error("forbidden: {0}")]
+    Forbidden(String),
+    /// The target is one that no automation may call, whatever its tokens.
+    #[error("endpoint not allowed: {0}")]
+    EndpointNotAllowed(String),
+    /// No such route.
+    #[error("not found")]
+    NotFound,
+    /// The account has no integration of this id.
+    #[error("integration not found")]
+    IntegrationNotFound,
+    /// The account is connected; the text names the newest integration and the choices.
+    #[error("already connected: {0}")]
+    AlreadyConnected(String),
+    /// The account has no integration at all.
+    #[error("not connected")]
+    NotConnected,
+    /// The integration is not the account's newest.
+    #[error("integration superseded")]
+    IntegrationSuperseded,
+    /// HubSpot no longer accepts the integration's authorization; an admin has to connect again.
+    #[error("reauthorization required")]
+    ReauthorizationRequired,
+    /// The request is larger than accepted; the text says the limit.
+    #[error("request too large: {0}")]
+    RequestTooLarge(String),
+    /// HubSpot's rate limit of this portal is used up for so many seconds.
+    #[error("rate limited for {retry_after} s")]
+    RateLimited {
+        /// Seconds until a request may be sent again.
+        retry_after: u64,
+    },
+    /// Corrupt state or a defect of ours; the text is for the log only.
+    #[error("internal: {0}")]
+    Internal(String),
+    /// No connection to HubSpot, or it was lost before an answer.
+    #[error("HubSpot unreachable")]
+    HubspotUnreachable {
+        /// What can be known of the request.
+        outcome: Outcome,
+        /// Whether the same request may be sent again as it is.
+        retryable: bool,
+    },
+    /// HubSpot did not answer in time.
+    #[error("HubSpot timed out")]
+    HubspotTimeout {
+        /// What can be known of the request.
+        outcome: Outcome,
+        /// Whether the same request may be sent again as it is.
+        retryable: bool,
+    },
+    /// Nothing is wrong with the request; `cause` (for the log only) says what is missing at the moment.
+    #[error("temporarily unavailable: {cause}")]
+    TemporarilyUnavailable {
+        /// Seconds until it is worth trying again.
+        retry_after: u64,
+        /// For the log only.
+        cause: String,
+    },
+}
+
+impl Error {
+    /// A state that contradicts itself, or a defect; `cause` is for the log.
+    pub fn internal(cause: impl fmt::Display) -> Self {
+        Self::Internal(cause.to_string())
+    }
+
+    /// Something that passes; `cause` is for the log.
+    pub fn unavailable(retry_after: u64, cause: impl fmt::Display) -> Self {
+        Self::TemporarilyUnavailable { retry_after, cause: cause.to_string() }
+    }
+
+    /// The stable code of the contract.
+    pub fn code(&self) -> &'static str {
+        self.parts().1
+    }
+
+    /// The HTTP status that goes with the code.
+    pub fn status(&self) -> u16 {
+        self.parts().0
+    }
+
+    /// What became of the customer's request.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::HubspotUnreachable { outcome, .. } | Self::HubspotTimeout { outcome, .. } => *outcome,
+            Self::InvalidRequest(_)
+            | Self::Unauthenticated
+            | Self::Forbidden(_)
+            | Self::EndpointNotAllowed(_)
+            | Self::NotFound
+            | Self::IntegrationNotFound
+            | Self::AlreadyConnected(_)
+            | Self::NotConnected
+            | Self::IntegrationSuperseded
+            | Self::ReauthorizationRequired
+            | Self::RequestTooLarge(_)
+            | Self::RateLimited { .. }
+            | Self::Internal(_)
+            | Self::TemporarilyUnavailable { .. } => Outcome::NotSent,
+        }
+    }
+
+    /// Whether the same request may be sent again as it is.
+    pub fn retryable(&self) -> bool {
+        match self {
+            Self::HubspotUnreachable { retryable, .. } | Self::HubspotTimeout { retryable, .. } => *retryable,
+            Self::RateLimited { .. } | Self::TemporarilyUnavailable { .. } => true,
+            Self::InvalidRequest(_)
+            | Self::Unauthenticated
+            | Self::Forbidden(_)
+            | Self::EndpointNotAllowed(_)
+            | Self::NotFound
+            | Self::IntegrationNotFound
+            | Self::AlreadyConnected(_)
+            | Self::NotConnected
+            | Self::IntegrationSuperseded
+            | Self::ReauthorizationRequired
+            | Self::RequestTooLarge(_)
+            | Self::Internal(_) => false,
+        }
+    }
+
+    /// Seconds until it is worth trying again, where known.
+    pub fn retry_after(&self) -> Option<u64> {
+        if let Self::RateLimited { retry_after } | Self::TemporarilyUnavailable { retry_after, .. } = self {
+            return Some(*retry_after);
+        }
+        None
+    }
+
+    /// The problem document (RFC 9457) that a caller sees.
+    pub fn problem<'a>(&self, execution_id: &'a str) -> Problem<'a> {
+        let (status, code, title) = self.parts();
+        Problem {
+            kind: format!("urn:hubspot-automations:{code}"),
+            title,
+            status,
+            detail: self.detail(),
+            code,
+            retryable: self.retryable(),
+            retry_after_seconds: self.retry_after(),
+            execution_id,
+            outcome: None,
+        }
+    }
+
+    fn parts(&self) -> (u16, &'static str, &'static str) {
+        match self {
+            Self::InvalidRequest(_) => (400, "invalid_request", "The request is not valid"),
+            Self::Unauthenticated => (401, "unauthenticated", "The caller is not authenticated"),
+            Self::Forbidden(_) => (403, "forbidden", "The caller may not do this"),
+            Self::EndpointNotAllowed(_) => (403, "endpoint_not_allowed", "Automations may not call this endpoint"),
+            Self::NotFound => (404, "not_found", "There is nothing here"),
+            Self::IntegrationNotFound => (404, "integration_not_found", "The account has no such integration"),
+            Self::AlreadyConnected(_) => (409, "already_connected", "The account is already connected"),
+            Self::NotConnected => (409, "not_connected", "The account is not connected to HubSpot"),
+            Self::IntegrationSuperseded => (409, "integration_superseded", "A newer integration has taken over"),
+            Self::ReauthorizationRequired => (409, "reauthorization_required", "HubSpot has to be authorized again"),
+            Self::RequestTooLarge(_) => (413, "request_too_large", "The request is too large"),
+            Self::RateLimited { .. } => (429, "rate_limited", "HubSpot's rate limit is used up"),
+            Self::Internal(_) => (500, "internal", "Something is broken on our side"),
+            Self::HubspotUnreachable { .. } => (502, "hubspot_unreachable", "HubSpot did not answer"),
+            Self::TemporarilyUnavailable { .. } => (503, "temporarily_unavailable", "Temporarily unavailable"),
+            Self::HubspotTimeout { .. } => (504, "hubspot_timeout", "HubSpot did not answer in time"),
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            Self::InvalidRequest(detail)
+            | Self::Forbidden(detail)
+            | Self::EndpointNotAllowed(detail)
+            | Self::AlreadyConnected(detail)
+            | Self::RequestTooLarge(detail) => detail.clone(),
+            Self::Unauthenticated => "Call this route with the authorization that it states.".to_owned(),
+            Self::NotFound => "Check the method and the path; the routes are in the API description.".to_owned(),
+            Self::IntegrationNotFound => {
+                "Check the integration id; GET /v1/integrations lists the account's integrations.".to_owned()
+            }
+            Self::NotConnected => "An admin of the account has to connect HubSpot first.".to_owned(),
+            Self::IntegrationSuperseded => {
+                "Only automations of the account's newest HubSpot integration run. Move this automation to the newest \
+                 integration, or disconnect the newer one."
+                    .to_owned()
+            }
+            Self::ReauthorizationRequired => {
+                "HubSpot no longer accepts this integration's authorization. An admin of the account has to reconnect it."
+                    .to_owned()
+            }
+            Self::RateLimited { retry_after } => {
+                format!("Send the request again in {retry_after} s; nothing was sent to HubSpot.")
+            }
+            Self::Internal(_) => "Operations are informed by the log. Nothing was sent to HubSpot.".to_owned(),
+            Self::HubspotUnreachable { outcome, .. } | Self::HubspotTimeout { outcome, .. } => match outcome {
+                Outcome::NotSent => "Nothing of the request has reached HubSpot; send it again later.".to_owned(),
+                Outcome::Unknown | Outcome::Answered => {
+                    "HubSpot may have acted on the request although no answer arrived. Check there before it is sent again."
+                        .to_owned()
+                }
+            },
+            Self::TemporarilyUnavailable { retry_after, .. } => {
+                format!("Nothing was sent to HubSpot; send the request again in {retry_after} s.")
+            }
+        }
+    }
+}
+
+/// A problem document (RFC 9457, `application/problem+json`).
+#[derive(Debug, Serialize)]
+pub struct Problem<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    code: &'static str,
+    retryable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_seconds: Option<u64>,
+    execution_id: &'a str,
+    /// Only in answers to an automation request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+}
+
+/// The `Display` chain of a foreign error, cause by cause.
+///
+/// Never `Debug`: an AWS SDK error prints response bodies in it.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,220 @@
+//! API Gateway's request and answer (HTTP API, payload format 2.0), byte for byte.
+//!
+//! Our own types, since ready ones normalise paths and panic on odd events before a handler runs.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::Error;
+
+/// What API Gateway hands over. Everything is optional: an odd event gets a problem, not a crash.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Event {
+    raw_path: String,
+    raw_query_string: String,
+    headers: BTreeMap<String, String>,
+    cookies: Vec<String>,
+    body: Option<String>,
+    is_base64_encoded: bool,
+    request_context: Context,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Context {
+    http: Http,
+    authorizer: Authorizer,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Http {
+    method: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Authorizer {
+    jwt: Option<Jwt>,
+    iam: Option<Iam>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Jwt {
+    claims: BTreeMap<String, Value>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Iam {
+    user_arn: Option<String>,
+}
+
+impl Event {
+    /// The HTTP method.
+    pub fn method(&self) -> &str {
+        &self.request_context.http.method
+    }
+
+    /// The path as the client sent it.
+    pub fn path(&self) -> &str {
+        &self.raw_path
+    }
+
+    /// The query string as the client sent it.
+    pub fn query(&self) -> &str {
+        &self.raw_query_string
+    }
+
+    /// The value of the one cookie of this name; none if it is missing or doubled.
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        let header = self.headers.iter().filter(|(header, _)| header.eq_ignore_ascii_case("cookie"));
+        let all = self.cookies.iter().chain(header.map(|(_, value)| value)).flat_map(|line| line.split(';'));
+        let mut named = all.filter_map(|pair| pair.trim().split_once('=')).filter(|(key, _)| *key == name);
+        match (named.next(), named.next()) {
+            (Some((_, value)), None) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The body as text, decoded if API Gateway encoded it; at most `limit` bytes.
+    pub fn body(&self, limit: usize) -> Result<String, Error> {
+        let too_large = || Error::RequestTooLarge(format!("The body may have at most {limit} bytes."));
+        let body = self.body.as_deref().unwrap_or_default();
+        if body.len() / 4 * 3 > limit.saturating_add(3) {
+            return Err(too_large());
+        }
+        let text = if self.is_base64_encoded {
+            let bytes = STANDARD.decode(body).map_err(|_| not_text())?;
+            String::from_utf8(bytes).map_err(|_| not_text())?
+        } else {
+            body.to_owned()
+        };
+        if text.len() > limit { Err(too_large()) } else { Ok(text) }
+    }
+
+    /// A claim of the token that API Gateway verified, if there is exactly one text of this name.
+    pub fn claim(&self, name: &str) -> Option<&str> {
+        self.request_context.authorizer.jwt.as_ref()?.claims.get(name)?.as_str()
+    }
+
+    /// The ARN of the caller that API Gateway authenticated by IAM.
+    pub fn user_arn(&self) -> Option<&str> {
+        self.request_context.authorizer.iam.as_ref()?.user_arn.as_deref()
+    }
+}
+
+fn not_text() -> Error {
+    Error::InvalidRequest("body: JSON in UTF-8 is expected".to_owned())
+}
+
+/// The answer that API Gateway turns into HTTP.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Response {
+    /// HTTP status.
+    pub status_code: u16,
+    /// HTTP headers.
+    pub headers: BTreeMap<&'static str, String>,
+    /// `Set-Cookie` lines.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cookies: Vec<String>,
+    /// The body, as text.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub body: String,
+}
+
+impl Response {
+    /// An answer without a body, never stored by anyone on its way.
+    pub fn empty(status_code: u16) -> Self {
+        let headers = BTreeMap::from([("cache-control", "no-store".to_owned())]);
+        Self { status_code, headers, cookies: Vec::new(), body: String::new() }
+    }
+
+    /// An answer of JSON.
+    pub fn json(status_code: u16, body: &impl Serialize) -> Self {
+        Self::text(status_code, "application/json", serde_json::to_string(body).unwrap_or_default())
+    }
+
+    /// An answer of text of some type.
+    pub fn text(status_code: u16, content_type: &str, body: String) -> Self {
+        Self { body, ..Self::empty(status_code) }.with("content-type", content_type)
+    }
+
+    /// The problem document of an error.
+    pub fn problem(error: &Error, execution_id: &str) -> Self {
+        Self::from_problem(error, &error.problem(execution_id))
+    }
+
+    /// The problem document of an error that ended an automation request: it says what became of that.
+    pub fn execution_problem(error: &Error, execution_id: &str) -> Self {
+        let mut problem = error.problem(execution_id);
+        problem.outcome = Some(error.outcome());
+        Self::from_problem(error, &problem)
+    }
+
+    fn from_problem(error: &Error, problem: &impl Serialize) -> Self {
+        let response = Self::json(error.status(), problem).with("content-type", "application/problem+json");
+        match error.retry_after() {
+            Some(seconds) => response.with("retry-after", &seconds.to_string()),
+            None => response,
+        }
+    }
+
+    /// Sets a header.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.insert(name, value.to_owned());
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(json: Value) -> Event {
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn a_body_comes_as_it_was_sent_whether_encoded_or_not() {
+        let text = r#"{"n": 1.0e2, "s": "\u00e9"}"#;
+        let plain = event(serde_json::json!({"body": text, "isBase64Encoded": false}));
+        let encoded = event(serde_json::json!({"body": STANDARD.encode(text), "isBase64Encoded": true}));
+
+        assert_eq!(plain.body(100).unwrap(), text);
+        assert_eq!(encoded.body(100).unwrap(), text);
+        assert_eq!(encoded.body(10).unwrap_err().code(), "request_too_large");
+        assert_eq!(plain.body(text.len()).unwrap(), text);
+        assert_eq!(plain.body(text.len() - 1).unwrap_err().code(), "request_too_large");
+    }
+
+    #[test]
+    fn a_cookie_is_found_in_either_place_and_a_doubled_one_is_none() {
+        let list = event(serde_json::json!({"cookies": ["a=1", "b=2"]}));
+        let header = event(serde_json::json!({"headers": {"Cookie": "a=1; b=2=3"}}));
+        let doubled = event(serde_json::json!({"cookies": ["a=1", "a=2"]}));
+
+        assert_eq!(list.cookie("b"), Some("2"));
+        assert_eq!(header.cookie("b"), Some("2=3"));
+        assert_eq!(doubled.cookie("a"), None);
+    }
+
+    #[test]
+    fn claims_that_are_no_text_are_no_claims() {
+        let event = event(serde_json::json!({
+            "requestContext": {"authorizer": {"jwt": {"claims": {"role": ["admin"], "n": 1, "sub": "u"}}}}
+        }));
+
+        assert_eq!(event.claim("role"), None);
+        assert_eq!(event.claim("n"), None);
+        assert_eq!(event.claim("sub"), Some("u"));
+    }
+}

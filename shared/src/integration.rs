@@ -1,0 +1,236 @@
+//! One instance of an account's HubSpot connection, and the rule of the newest.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+
+/// Number of partitions of the index of due integrations.
+pub const REFRESH_SHARDS: u8 = 16;
+
+/// One of our customers: 1–128 of `A-Za-z0-9_.:@-`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AccountId(String);
+
+/// One instance of an account's HubSpot connection: 1–64 of `A-Za-z0-9_-`, unique within the account.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct IntegrationId(String);
+
+impl TryFrom<String> for AccountId {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        let fits = |b: u8| b.is_ascii_alphanumeric() || b"_.:@-".contains(&b);
+        if (1..=128).contains(&text.len()) && text.bytes().all(fits) {
+            return Ok(Self(text));
+        }
+        Err(Error::InvalidRequest("account_id: 1 to 128 characters of A-Z a-z 0-9 _ . : @ - are expected".to_owned()))
+    }
+}
+
+impl TryFrom<String> for IntegrationId {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        let fits = |b: u8| b.is_ascii_alphanumeric() || b"_-".contains(&b);
+        if (1..=64).contains(&text.len()) && text.bytes().all(fits) {
+            return Ok(Self(text));
+        }
+        Err(Error::InvalidRequest("integration_id: 1 to 64 characters of A-Z a-z 0-9 _ - are expected".to_owned()))
+    }
+}
+
+impl IntegrationId {
+    /// A new id of our own making (UUIDv7).
+    pub fn random() -> Self {
+        Self(uuid::Uuid::now_v7().to_string())
+    }
+}
+
+impl AccountId {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl IntegrationId {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<AccountId> for String {
+    fn from(id: AccountId) -> Self {
+        id.0
+    }
+}
+
+impl From<IntegrationId> for String {
+    fn from(id: IntegrationId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for AccountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for IntegrationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whether HubSpot still accepts the integration's authorization.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It does, as far as is known.
+    Active,
+    /// It does not: an admin has to reconnect. Only the schedule tries such a one again.
+    NeedsReauthorization,
+}
+
+/// The record of one integration in the table `integrations`.
+///
+/// Times are epoch seconds. Attributes that this version does not know survive, since a record is only ever changed
+/// by single attributes.
+///
+/// Invariant: the account's newest integration is the one with the highest `sequence`, whatever its status.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Integration {
+    /// Partition key.
+    pub account_id: AccountId,
+    /// Sort key: 1, 2, … for connects, negative for imported ones.
+    pub sequence: i64,
+    /// The instance's id.
+    pub integration_id: IntegrationId,
+    /// When it was connected.
+    pub created_at: i64,
+    /// The admin who connected it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connected_by: Option<String>,
+    /// HubSpot's id of the portal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hub_id: Option<u64>,
+    /// The scopes that HubSpot granted.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    /// Whether HubSpot still accepts it.
+    pub status: Status,
+    /// Why the status is what it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_reason: Option<String>,
+    /// Where its tokens lie.
+    #[serde(flatten)]
+    pub pointer: Option<Pointer>,
+    /// When the access token of the pointed-at version expires.
+    #[serde(default)]
+    pub token_expires_at: i64,
+    /// When it last executed something, to the hour.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used_at: Option<i64>,
+    /// When the schedule first found it superseded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub superseded_at: Option<i64>,
+    /// Until when HubSpot's rate limit of its portal is used up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cooldown_until: Option<i64>,
+    /// Refreshes that failed since the last success.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failures: Option<u32>,
+    /// Until when nobody asks HubSpot's token endpoint again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_not_before: Option<i64>,
+    /// Who refreshes it at the moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_owner: Option<String>,
+    /// Until when that one may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_until: Option<i64>,
+    /// Until when an earlier holder of the lease, whose end nobody saw, may still come back with an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsettled_until: Option<i64>,
+    /// Partition of the index of due integrations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_shard: Option<u8>,
+    /// When the schedule looks at it next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_at: Option<i64>,
+    /// Version of this layout.
+    #[serde(default)]
+    pub schema: u32,
+}
+
+/// The exact version of the secret that holds an integration's current tokens: the commit point of every refresh.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Pointer {
+    /// The secret's name.
+    pub secret_id: String,
+    /// Its version.
+    pub secret_version: String,
+}
+
+impl Integration {
+    /// Whether it executed something in the last `idle_after` seconds; one that never did counts from its creation.
+    pub fn is_idle(&self, now: i64, idle_after: i64) -> bool {
+        self.last_used_at.unwrap_or(self.created_at) <= now - idle_after
+    }
+
+    /// Its key, for logs and requests.
+    pub fn key(&self) -> Key {
+        Key { account_id: self.account_id.clone(), sequence: self.sequence }
+    }
+}
+
+/// The primary key of a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// Partition key.
+    pub account_id: AccountId,
+    /// Sort key.
+    pub sequence: i64,
+}
+
+/// The shard of an account in the index of due integrations.
+pub fn shard(account_id: &AccountId) -> u8 {
+    let digest = ring::digest::digest(&ring::digest::SHA256, account_id.0.as_bytes());
+    digest.as_ref()[0] % REFRESH_SHARDS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_take_their_alphabet_and_nothing_else() {
+        for good in ["acc_1", "a:b@c.d-e", &"x".repeat(128)] {
+            assert!(AccountId::try_from(good.to_owned()).is_ok(), "{good}");
+        }
+        for bad in ["", " a", "a b", "a/b", "ä", "a\n", &"x".repeat(129)] {
+            assert!(AccountId::try_from(bad.to_owned()).is_err(), "{bad:?}");
+        }
+        for bad in ["", "a.b", "a:b", "a b", &"x".repeat(65)] {
+            assert!(IntegrationId::try_from(bad.to_owned()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_integration_that_never_executed_counts_as_used_when_it_was_created() {
+        let record: Integration = serde_json::from_str(
+            r#"{"account_id":"a","sequence":1,"integration_id":"i","created_at":1000,"status":"active"}"#,
+        )
+        .unwrap();
+
+        assert!(!record.is_idle(1099, 100));
+        assert!(record.is_idle(1100, 100));
+        assert!(record.pointer.is_none());
+    }
+}

@@ -1,0 +1,249 @@
+//! The judgements of a refresh, pure: whose turn it is, when tokens are good enough, what follows an attempt.
+//!
+//! Times are epoch seconds, durations seconds.
+
+use crate::config;
+use crate::integration::{Integration, Pointer, Status};
+use crate::random::part_of;
+
+/// An earlier holder of a lapsed lease may come back with an answer in its hands for this long.
+const UNSETTLED: i64 = 300;
+/// The first and the longest pause after a refresh that failed.
+const BACKOFF: (i64, i64) = (5, 300);
+/// The longest pause that HubSpot's `Retry-After` is obeyed for.
+const LONGEST_RETRY_AFTER: i64 = 900;
+
+/// Who wants tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// An execution, now.
+    Execution,
+    /// The schedule, in advance.
+    Schedule,
+}
+
+impl Purpose {
+    /// How long tokens of some lifetime must still be good.
+    pub fn margin(self, lifetime: i64) -> i64 {
+        match self {
+            Self::Execution => (lifetime / 4).min(self.longest_margin()),
+            Self::Schedule => (lifetime / 2).min(self.longest_margin()),
+        }
+    }
+
+    /// The margin of tokens that live long enough.
+    pub fn longest_margin(self) -> i64 {
+        match self {
+            Self::Execution => 60,
+            Self::Schedule => 600,
+        }
+    }
+}
+
+/// The right to refresh one integration, for a while.
+#[derive(Clone, Debug)]
+pub struct Lease {
+    /// A random id.
+    pub owner: String,
+    /// Until when.
+    pub until: i64,
+    /// Set when the lease is taken over from one that did not release it.
+    pub unsettled_until: Option<i64>,
+}
+
+impl Lease {
+    /// How far the clocks of two functions may be apart.
+    pub const SKEW: i64 = 5;
+
+    /// The lease that may be tried for, or none while somebody else's lasts.
+    pub fn of(record: &Integration, now: i64, config: &config::Refresh) -> Option<Self> {
+        let held = record.lease_owner.is_some();
+        if held && record.lease_until.unwrap_or(0) >= now - Self::SKEW {
+            return None;
+        }
+        Some(Self {
+            owner: uuid::Uuid::now_v7().to_string(),
+            until: now + config.lease,
+            unsettled_until: held.then_some(now + UNSETTLED),
+        })
+    }
+}
+
+/// Tokens that a record is to point at.
+#[derive(Clone, Debug)]
+pub struct Settled {
+    /// Where they lie.
+    pub pointer: Pointer,
+    /// When the access token expires.
+    pub token_expires_at: i64,
+    /// What HubSpot granted.
+    pub scopes: Vec<String>,
+    /// HubSpot's id of the portal.
+    pub hub_id: Option<u64>,
+    /// When the schedule looks again.
+    pub refresh_at: i64,
+}
+
+/// The end of an attempt that brought no new tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Nothing happened.
+    Released,
+    /// The tokens were still good: only the schedule's next look moves.
+    Settled {
+        /// When the schedule looks again.
+        refresh_at: i64,
+    },
+    /// Nobody asks HubSpot again before `until`.
+    Backoff {
+        /// Until when.
+        until: i64,
+        /// Refreshes that failed since the last success.
+        failures: u32,
+    },
+    /// HubSpot no longer accepts the authorization.
+    Revoked {
+        /// Set when the record was not marked before.
+        reason: Option<&'static str>,
+        /// Verdicts in a row.
+        failures: u32,
+        /// When the schedule tries again, if ever.
+        refresh_at: Option<i64>,
+    },
+}
+
+/// When the schedule looks next at tokens that expire at `expires_at`.
+///
+/// Those of an integration in use are refreshed 5 to 10 minutes before they expire (nearer if they live shortly); an
+/// idle one is only looked at often enough that a revocation becomes known.
+pub fn next_look(expires_at: i64, lifetime: i64, idle: bool, now: i64, config: &config::Refresh) -> i64 {
+    if idle {
+        return probe(now, config);
+    }
+    let half = Purpose::Schedule.margin(lifetime) / 2;
+    expires_at - half - part_of(half)
+}
+
+/// The next look at an integration that is not in use.
+pub fn probe(now: i64, config: &config::Refresh) -> i64 {
+    now + config.idle_probe - part_of(config.idle_probe / 4)
+}
+
+/// What follows an answer that passes, or a mistake of ours: a pause for everybody.
+pub fn backoff(record: &Integration, retry_after: Option<i64>, now: i64) -> End {
+    let failures = record.failures.unwrap_or(0);
+    let doubled = (BACKOFF.0 << failures.min(10)).min(BACKOFF.1);
+    let pause = retry_after.map_or(doubled - part_of(doubled / 2), |seconds| seconds.clamp(1, LONGEST_RETRY_AFTER));
+    // The count of a marked record is that of its verdicts.
+    let failures = match record.status {
+        Status::Active => failures.saturating_add(1),
+        Status::NeedsReauthorization => failures,
+    };
+    End::Backoff { until: now + pause, failures }
+}
+
+/// What follows HubSpot's word that it no longer accepts the authorization: tried again after an hour, then daily
+/// for a week, then no more.
+pub fn revoked(record: &Integration, now: i64) -> End {
+    let (reason, failures) = match record.status {
+        Status::Active if record.unsettled_until.is_some() => (Some("refresh_interrupted"), 1),
+        Status::Active => (Some("revoked"), 1),
+        Status::NeedsReauthorization => (None, record.failures.unwrap_or(0).saturating_add(1)),
+    };
+    let refresh_at = match failures {
+        0 | 1 => Some(now + 3600 - part_of(600)),
+        2..=8 => Some(now + 86_400 - part_of(3600)),
+        _ => None,
+    };
+    End::Revoked { reason, failures, refresh_at }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: config::Refresh =
+        config::Refresh { lease: 20, token_timeout: 8, idle_after: 86_400, idle_probe: 7_200 };
+
+    fn record() -> Integration {
+        serde_json::from_str(r#"{"account_id":"a","sequence":1,"integration_id":"i","created_at":0,"status":"active"}"#)
+            .unwrap()
+    }
+
+    #[test]
+    fn the_margin_is_a_share_of_short_lives() {
+        for (purpose, lifetime, margin) in [
+            (Purpose::Execution, 1800, 60),
+            (Purpose::Execution, 20, 5),
+            (Purpose::Schedule, 1800, 600),
+            (Purpose::Schedule, 60, 30),
+        ] {
+            assert_eq!(purpose.margin(lifetime), margin, "{purpose:?} {lifetime}");
+        }
+    }
+
+    #[test]
+    fn a_lease_is_free_or_lapsed_beyond_the_skew_of_clocks() {
+        let held = |until| Integration { lease_owner: Some("x".into()), lease_until: Some(until), ..record() };
+
+        assert!(Lease::of(&record(), 100, &CONFIG).unwrap().unsettled_until.is_none());
+        assert!(Lease::of(&held(101), 100, &CONFIG).is_none());
+        assert!(Lease::of(&held(95), 100, &CONFIG).is_none());
+        assert_eq!(Lease::of(&held(94), 100, &CONFIG).unwrap().unsettled_until, Some(400));
+    }
+
+    #[test]
+    fn the_next_look_is_five_to_ten_minutes_before_expiry_or_within_two_hours() {
+        for _ in 0..200 {
+            assert!((1200..=1500).contains(&next_look(1800, 1800, false, 0, &CONFIG)));
+            assert!((5400..=7200).contains(&next_look(1800, 1800, true, 0, &CONFIG)));
+            assert!((30..=45).contains(&next_look(60, 60, false, 0, &CONFIG)));
+        }
+    }
+
+    #[test]
+    fn pauses_double_up_to_five_minutes_and_retry_after_is_obeyed_up_to_fifteen() {
+        let until = |failures: u32, retry_after| match backoff(
+            &Integration { failures: Some(failures), ..record() },
+            retry_after,
+            0,
+        ) {
+            End::Backoff { until, failures: counted } => {
+                assert_eq!(counted, failures + 1);
+                until
+            }
+            other => panic!("{other:?}"),
+        };
+
+        for (failures, range) in [(0, 3..=5), (1, 5..=10), (5, 80..=160), (6, 150..=300), (60, 150..=300)] {
+            assert!(range.contains(&until(failures, None)), "{failures}");
+        }
+        assert_eq!(until(0, Some(77)), 77);
+        assert_eq!(until(0, Some(100_000)), 900);
+        assert_eq!(until(0, Some(-1)), 1);
+    }
+
+    #[test]
+    fn a_marked_one_is_tried_after_an_hour_then_daily_for_a_week_then_no_more() {
+        let mut record = record();
+        let mut looks = Vec::new();
+        for _ in 0..10 {
+            let End::Revoked { failures, refresh_at, .. } = revoked(&record, 0) else { panic!("no verdict") };
+            record.status = Status::NeedsReauthorization;
+            record.failures = Some(failures);
+            looks.push(refresh_at);
+        }
+
+        assert!((3000..=3600).contains(&looks[0].unwrap()));
+        assert!(looks[1..8].iter().all(|at| (82_800..=86_400).contains(&at.unwrap())));
+        assert_eq!(looks[8..], [None, None]);
+    }
+
+    #[test]
+    fn a_verdict_after_a_lost_holder_says_so() {
+        let lost = Integration { unsettled_until: Some(1), ..record() };
+
+        assert!(matches!(revoked(&lost, 2), End::Revoked { reason: Some("refresh_interrupted"), .. }));
+        assert!(matches!(revoked(&record(), 2), End::Revoked { reason: Some("revoked"), .. }));
+    }
+}

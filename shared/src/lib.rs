@@ -1,0 +1,19 @@
+//! What the three functions share: the newest integration, its tokens, and who may ask for what.
+//!
+//! It knows no Lambda runtime: functions hand over parsed events and time, and get plain values back.
+
+pub mod access;
+pub mod caller;
+pub mod clients;
+pub mod clock;
+pub mod config;
+pub mod error;
+pub mod fields;
+pub mod gateway;
+pub mod hubspot;
+pub mod integration;
+pub mod lease;
+pub mod log;
+pub mod random;
+pub mod store;
+pub mod tokens;

@@ -1,0 +1,60 @@
+//! AWS: the only folder that names its SDK's types.
+
+pub mod authorizations;
+pub mod integrations;
+pub mod secrets;
+
+use std::collections::HashMap;
+
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use crate::config;
+use crate::error::Error;
+
+/// Handles of the tables and of Secrets Manager.
+#[derive(Clone)]
+pub struct Store {
+    dynamodb: aws_sdk_dynamodb::Client,
+    secrets: aws_sdk_secretsmanager::Client,
+    config: config::State,
+}
+
+impl Store {
+    /// Handles by an AWS configuration; nothing is called yet.
+    pub fn new(aws: &SdkConfig, config: config::State) -> Self {
+        Self { dynamodb: aws_sdk_dynamodb::Client::new(aws), secrets: aws_sdk_secretsmanager::Client::new(aws), config }
+    }
+}
+
+/// Whether a conditional write took place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// It did, or an earlier try of the very same write did.
+    Yes,
+    /// Its condition did not hold.
+    ConditionFailed,
+}
+
+type Item = HashMap<String, AttributeValue>;
+
+/// A number as DynamoDB takes it.
+fn n(number: impl ToString) -> AttributeValue {
+    AttributeValue::N(number.to_string())
+}
+
+/// A text as DynamoDB takes it.
+fn s(text: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(text.into())
+}
+
+/// What AWS did not do passes; the text is its code and message, never a body.
+fn unavailable<E: ProvideErrorMetadata, R>(operation: &str, error: &SdkError<E, R>) -> Error {
+    let code = error.code().unwrap_or(match error {
+        SdkError::TimeoutError(_) => "timeout",
+        SdkError::DispatchFailure(_) => "no connection",
+        _ => "no answer that can be read",
+    });
+    Error::unavailable(2, format!("{operation}: {code}: {}", error.message().unwrap_or("no message")))
+}

@@ -1,0 +1,132 @@
+//! Tokens and the app's credentials in Secrets Manager: one secret per authorization, one for the app.
+//!
+//! All its operations are eventually consistent. So a version is written first, the record's pointer to it second,
+//! and readers ask for exactly that version.
+
+use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
+use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
+
+use super::{Store, unavailable};
+use crate::error::Error;
+use crate::integration::Pointer;
+use crate::tokens::{AppCredentials, Tokens};
+
+/// Names a version of a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Label {
+    /// The version that was written last.
+    Current,
+    /// The one before.
+    Previous,
+}
+
+/// Tokens with the version that holds them.
+#[derive(Clone, Debug)]
+pub struct Version {
+    /// Where they lie.
+    pub pointer: Pointer,
+    /// What lies there.
+    pub tokens: Tokens,
+}
+
+impl Store {
+    /// Puts the tokens of a new authorization into a new secret.
+    pub async fn create_secret(&self, tokens: &Tokens) -> Result<Pointer, Error> {
+        let name = format!("{}/integrations/{}", self.config.secret_prefix, Uuid::now_v7());
+        let created = self
+            .secrets
+            .create_secret()
+            .name(&name)
+            .client_request_token(Uuid::now_v7().to_string())
+            .secret_string(json(tokens)?.expose_secret())
+            .set_kms_key_id(self.config.secrets_kms_key.clone())
+            .send()
+            .await
+            .map_err(|error| unavailable("CreateSecret", &error))?;
+        let secret_version = created.version_id.ok_or_else(|| Error::internal("CreateSecret: no version id"))?;
+        Ok(Pointer { secret_id: name, secret_version })
+    }
+
+    /// Writes refreshed tokens as the new current version of their secret.
+    ///
+    /// `version` is chosen by the caller, so that the same call may be repeated until it has succeeded.
+    pub async fn put_secret(&self, secret_id: &str, version: &str, tokens: &Tokens) -> Result<(), Error> {
+        self.secrets
+            .put_secret_value()
+            .secret_id(secret_id)
+            .client_request_token(version)
+            .secret_string(json(tokens)?.expose_secret())
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| match error.code() {
+                Some("ResourceNotFoundException") => Error::internal(format!("secret {secret_id} does not exist")),
+                _ => unavailable("PutSecretValue", &error),
+            })
+    }
+
+    /// The tokens of exactly this version; none if it cannot be found (yet).
+    pub async fn secret_version(&self, pointer: &Pointer) -> Result<Option<Tokens>, Error> {
+        let request = self.secrets.get_secret_value().version_id(&pointer.secret_version);
+        Ok(self.read(&pointer.secret_id, request).await?.map(|version| version.tokens))
+    }
+
+    /// The tokens of the version with this label; none if there is no such version.
+    pub async fn labelled(&self, secret_id: &str, label: Label) -> Result<Option<Version>, Error> {
+        let stage = match label {
+            Label::Current => "AWSCURRENT",
+            Label::Previous => "AWSPREVIOUS",
+        };
+        self.read(secret_id, self.secrets.get_secret_value().version_stage(stage)).await
+    }
+
+    /// Deletes a secret for good. One that is gone already is success.
+    pub async fn delete_secret(&self, secret_id: &str) -> Result<(), Error> {
+        match self.secrets.delete_secret().secret_id(secret_id).force_delete_without_recovery(true).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(()),
+            Err(error) => Err(unavailable("DeleteSecret", &error)),
+        }
+    }
+
+    /// The credentials of our app at HubSpot; none while ops have not put them.
+    pub async fn app_credentials(&self) -> Result<Option<AppCredentials>, Error> {
+        let name = format!("{}/app", self.config.secret_prefix);
+        match self.secrets.get_secret_value().secret_id(&name).send().await {
+            Ok(answer) => {
+                let text = answer.secret_string.map(SecretString::from);
+                let parsed = text.and_then(|text| serde_json::from_str(text.expose_secret()).ok());
+                parsed.map(Some).ok_or_else(|| {
+                    Error::internal(format!("secret {name}: JSON with client_id and client_secret is expected"))
+                })
+            }
+            Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(None),
+            Err(error) => Err(unavailable("GetSecretValue (app)", &error)),
+        }
+    }
+
+    async fn read(
+        &self,
+        secret_id: &str,
+        request: aws_sdk_secretsmanager::operation::get_secret_value::builders::GetSecretValueFluentBuilder,
+    ) -> Result<Option<Version>, Error> {
+        let answer = match request.secret_id(secret_id).send().await {
+            Ok(answer) => answer,
+            Err(error) if error.code() == Some("ResourceNotFoundException") => return Ok(None),
+            Err(error) => return Err(unavailable("GetSecretValue", &error)),
+        };
+        let (Some(text), Some(secret_version)) = (answer.secret_string.map(SecretString::from), answer.version_id)
+        else {
+            return Err(Error::internal(format!("secret {secret_id}: no text or no version id")));
+        };
+        // serde's own words would quote values.
+        let tokens = serde_json::from_str(text.expose_secret())
+            .map_err(|_| Error::internal(format!("secret {secret_id}: version {secret_version} does not parse")))?;
+        Ok(Some(Version { pointer: Pointer { secret_id: secret_id.to_owned(), secret_version }, tokens }))
+    }
+}
+
+fn json(tokens: &Tokens) -> Result<SecretString, Error> {
+    serde_json::to_string(tokens).map(SecretString::from).map_err(|_| Error::internal("tokens do not serialise"))
+}
