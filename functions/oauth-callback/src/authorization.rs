@@ -1,0 +1,161 @@
+//! The start of an authorization: where to send the admin's browser, and what binds it.
+
+use serde_json::json;
+use shared::caller::Member;
+use shared::error::Error;
+use shared::fields::Fields;
+use shared::gateway::{Event, Response};
+use shared::hubspot::Refusal;
+use shared::integration::{AccountId, Integration, IntegrationId};
+use shared::random;
+use shared::store::authorizations::{Authorization, Kind};
+use url::Url;
+
+use crate::App;
+
+/// How long an authorization may take, in seconds.
+pub(crate) const LIFETIME: i64 = 600;
+/// More is no body of this route.
+const LARGEST_BODY: usize = 4096;
+
+/// What an admin asks for.
+enum Wanted {
+    First,
+    NewInstance,
+    Reconnect(IntegrationId),
+}
+
+/// Starts an authorization: `POST /v1/authorizations`.
+pub(crate) async fn start(app: &App, event: &Event) -> Result<Response, Error> {
+    let admin = Member::admin_of(event, &app.config.claims)?;
+    let wanted = parse(&event.body(LARGEST_BODY)?)?;
+    let (kind, integration_id) = decide(app, &admin.account_id, wanted).await?;
+    let client_id = app.hubspot.client_id().await.map_err(not_ready)?;
+
+    let (state, browser, pkce_verifier) = (random::secret()?, random::secret()?, random::secret()?);
+    let state_hash = random::sha256_hex(&state);
+    let cookie = cookie(&state_hash, &browser, LIFETIME);
+    let authorize_url = authorize_url(app, &client_id, &state, &pkce_verifier);
+    let expires_at = app.clock.now() + LIFETIME;
+    let authorization = Authorization {
+        state_hash,
+        account_id: admin.account_id,
+        user_id: admin.user_id,
+        integration_id,
+        kind,
+        browser_hash: random::sha256_hex(&browser),
+        pkce_verifier,
+        expires_at,
+    };
+    app.store.put_authorization(&authorization).await?;
+
+    let mut response = Response::json(201, &json!({"authorize_url": authorize_url.as_str(), "expires_at": expires_at}));
+    response.cookies.push(cookie);
+    Ok(response)
+}
+
+/// The name of the cookie that binds the browser; one per authorization, so that two tabs do not disturb each other.
+pub(crate) fn cookie_name(state_hash: &str) -> String {
+    format!("__Host-hubspot-{}", &state_hash[..8])
+}
+
+/// The binding cookie, or with a lifetime of 0 its removal.
+pub(crate) fn cookie(state_hash: &str, value: &str, lifetime: i64) -> String {
+    let name = cookie_name(state_hash);
+    format!("{name}={value}; Path=/; Max-Age={lifetime}; Secure; HttpOnly; SameSite=Lax")
+}
+
+fn parse(body: &str) -> Result<Wanted, Error> {
+    if body.trim().is_empty() {
+        return Ok(Wanted::First);
+    }
+    let mut fields = Fields::parse("body", body)?;
+    let new_instance = fields.take_as::<bool>("new_instance", "true or false")?.unwrap_or(false);
+    let integration_id = fields.take_string("integration_id")?;
+    fields.finish()?;
+    match (new_instance, integration_id) {
+        (false, None) => Ok(Wanted::First),
+        (true, None) => Ok(Wanted::NewInstance),
+        (false, Some(id)) => Ok(Wanted::Reconnect(IntegrationId::try_from(id)?)),
+        (true, Some(_)) => {
+            Err(Error::InvalidRequest("body: either new_instance or integration_id is expected, not both".to_owned()))
+        }
+    }
+}
+
+async fn decide(app: &App, account_id: &AccountId, wanted: Wanted) -> Result<(Kind, IntegrationId), Error> {
+    let newest = app.store.newest(account_id).await?;
+    match (wanted, newest) {
+        (Wanted::First | Wanted::NewInstance, None) => Ok((Kind::Connect, IntegrationId::random())),
+        (Wanted::NewInstance, Some(_)) => Ok((Kind::NewInstance, IntegrationId::random())),
+        (Wanted::First, Some(newest)) => Err(already_connected(&newest)),
+        (Wanted::Reconnect(_), None) => Err(Error::NotConnected),
+        (Wanted::Reconnect(id), Some(newest)) if newest.integration_id == id => Ok((Kind::Reconnect, id)),
+        (Wanted::Reconnect(id), Some(_)) => {
+            let known = app.store.all(account_id).await?.iter().any(|other| other.integration_id == id);
+            Err(if known { Error::IntegrationSuperseded } else { Error::IntegrationNotFound })
+        }
+    }
+}
+
+fn already_connected(newest: &Integration) -> Error {
+    let id = &newest.integration_id;
+    Error::AlreadyConnected(format!(
+        "The newest integration is {id}. Send {{\"integration_id\": \"{id}\"}} to renew its authorization: its automations \
+         go on. Send {{\"new_instance\": true}} to connect a new one: automations of {id} no longer run then."
+    ))
+}
+
+fn not_ready(refusal: Refusal) -> Error {
+    match refusal {
+        Refusal::Revoked => Error::internal("a client id that is revoked"),
+        Refusal::Transient { cause, .. } => Error::unavailable(5, cause),
+        Refusal::Misconfigured { cause, .. } => Error::unavailable(60, cause),
+    }
+}
+
+/// HubSpot's consent page, with PKCE (RFC 7636) and blanks as `%20`.
+fn authorize_url(app: &App, client_id: &str, state: &str, pkce_verifier: &str) -> Url {
+    let mut url = app.config.authorize_url.clone();
+    let mut query = url.query_pairs_mut();
+    query
+        .append_pair("client_id", client_id)
+        .append_pair("redirect_uri", &app.config.redirect_uri())
+        .append_pair("scope", &app.config.scopes.join(" "));
+    if !app.config.optional_scopes.is_empty() {
+        query.append_pair("optional_scope", &app.config.optional_scopes.join(" "));
+    }
+    query
+        .append_pair("state", state)
+        .append_pair("code_challenge", &random::pkce_challenge(pkce_verifier))
+        .append_pair("code_challenge_method", "S256");
+    drop(query);
+    let query = url.query().map(|query| query.replace('+', "%20"));
+    url.set_query(query.as_deref());
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_that_asks_for_two_things_or_something_unknown_is_refused() {
+        let code = |body: &str| parse(body).map_or_else(|error| error.code(), |_| "ok");
+
+        for body in ["", "{}", r#"{"new_instance":true}"#, r#"{"new_instance":false}"#, r#"{"integration_id":"i"}"#] {
+            assert_eq!(code(body), "ok", "{body}");
+        }
+        for body in [
+            "[]",
+            r#"{"new_instance":true,"integration_id":"i"}"#,
+            r#"{"new_instance":"true"}"#,
+            r#"{"newInstance":true}"#,
+            r#"{"integration_id":"a b"}"#,
+            r#"{"integration_id":7}"#,
+            r#"{"account_id":"other"}"#,
+        ] {
+            assert_eq!(code(body), "invalid_request", "{body}");
+        }
+    }
+}

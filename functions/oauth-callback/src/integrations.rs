@@ -1,0 +1,213 @@
+//! The account's integrations: stored after an authorization, listed, disconnected.
+
+use percent_encoding::percent_decode_str;
+use serde::Serialize;
+use shared::caller::Member;
+use shared::error::Error;
+use shared::gateway::{Event, Response};
+use shared::integration::{Integration, IntegrationId, Key, Pointer, Status, shard};
+use shared::lease::{self, Settled};
+use shared::store::Written;
+use shared::store::authorizations::{Authorization, Kind};
+use shared::tokens::Tokens;
+
+use crate::App;
+use crate::callback::{Outcome, drop_secret};
+
+/// Other writers of the same account that one connect gives way to before it gives up.
+const TRIES: u32 = 20;
+
+/// Tokens of a new authorization.
+pub(crate) struct NewTokens {
+    pub(crate) tokens: Tokens,
+    pub(crate) hub_id: u64,
+}
+
+/// Stores an authorization: the secret first, then the one conditional write that makes it count. A crash between
+/// them leaves a secret that no record names.
+pub(crate) async fn store(app: &App, authorization: &Authorization, new: NewTokens) -> Result<Outcome, Error> {
+    if authorization.kind == Kind::Reconnect {
+        // Told before a secret is made for nothing; the write itself is conditional.
+        let newest = app.store.newest(&authorization.account_id).await?;
+        if let Some(outcome) = newest_to_reconnect(newest.as_ref(), authorization, new.hub_id).err() {
+            return Ok(outcome);
+        }
+    }
+    let pointer = app.store.create_secret(&new.tokens).await?;
+    let stored = match authorization.kind {
+        Kind::Connect | Kind::NewInstance => connect(app, authorization, &new, &pointer).await?,
+        Kind::Reconnect => reconnect(app, authorization, &new, &pointer).await?,
+    };
+    if !matches!(stored, Outcome::Connected | Outcome::Reconnected) {
+        drop_secret(app, &pointer).await;
+    }
+    Ok(stored)
+}
+
+/// Puts the record at the next sequence. Whoever loses the race for it takes the one after, and a plain connect gives
+/// way.
+///
+/// An error leaves the secret where it is: the put may have taken place.
+async fn connect(
+    app: &App,
+    authorization: &Authorization,
+    new: &NewTokens,
+    pointer: &Pointer,
+) -> Result<Outcome, Error> {
+    for _ in 0..TRIES {
+        let newest = app.store.newest(&authorization.account_id).await?;
+        if newest.as_ref().is_some_and(|newest| newest.integration_id == authorization.integration_id) {
+            return Ok(Outcome::Connected);
+        }
+        if newest.is_some() && authorization.kind == Kind::Connect {
+            return Ok(Outcome::AlreadyConnected);
+        }
+        let sequence = newest.map_or(0, |newest| newest.sequence).max(0) + 1;
+        let record = record(app, authorization, new, pointer, sequence);
+        if app.store.insert(&record).await? == Written::Yes {
+            return Ok(Outcome::Connected);
+        }
+    }
+    Err(Error::unavailable(1, "too many integrations of this account are connected at once"))
+}
+
+fn record(app: &App, authorization: &Authorization, new: &NewTokens, pointer: &Pointer, sequence: i64) -> Integration {
+    let settled = settled(app, new, pointer);
+    Integration {
+        account_id: authorization.account_id.clone(),
+        sequence,
+        integration_id: authorization.integration_id.clone(),
+        created_at: app.clock.now(),
+        connected_by: Some(authorization.user_id.clone()),
+        hub_id: settled.hub_id,
+        scopes: settled.scopes,
+        status: Status::Active,
+        status_reason: None,
+        pointer: Some(settled.pointer),
+        token_expires_at: settled.token_expires_at,
+        last_used_at: None,
+        superseded_at: None,
+        cooldown_until: None,
+        failures: None,
+        refresh_not_before: None,
+        lease_owner: None,
+        lease_until: None,
+        unsettled_until: None,
+        refresh_shard: Some(shard(&authorization.account_id)),
+        refresh_at: Some(settled.refresh_at),
+        schema: 1,
+    }
+}
+
+fn settled(app: &App, new: &NewTokens, pointer: &Pointer) -> Settled {
+    let tokens = &new.tokens;
+    let refresh = &app.config.refresh;
+    Settled {
+        pointer: pointer.clone(),
+        token_expires_at: tokens.expires_at,
+        scopes: tokens.scopes.clone(),
+        hub_id: Some(new.hub_id),
+        refresh_at: lease::next_look(tokens.expires_at, tokens.lifetime(), false, app.clock.now(), refresh),
+    }
+}
+
+/// The record that an authorization may reconnect: the newest, still there, of the same portal.
+fn newest_to_reconnect<'a>(
+    newest: Option<&'a Integration>,
+    authorization: &Authorization,
+    hub_id: u64,
+) -> Result<&'a Integration, Outcome> {
+    let newest =
+        newest.filter(|newest| newest.integration_id == authorization.integration_id).ok_or(Outcome::Failed)?;
+    if newest.hub_id.is_some_and(|known| known != hub_id) {
+        return Err(Outcome::DifferentPortal);
+    }
+    Ok(newest)
+}
+
+/// Gives the newest the new secret, then deletes exactly the one that it had. It wins over any refresh of the old
+/// authorization, which can from then on only write where nobody reads.
+async fn reconnect(
+    app: &App,
+    authorization: &Authorization,
+    new: &NewTokens,
+    pointer: &Pointer,
+) -> Result<Outcome, Error> {
+    for _ in 0..TRIES {
+        let newest = app.store.newest(&authorization.account_id).await?;
+        let newest = match newest_to_reconnect(newest.as_ref(), authorization, new.hub_id) {
+            Ok(newest) => newest,
+            Err(outcome) => return Ok(outcome),
+        };
+        if app.store.reconnect(newest, &settled(app, new, pointer)).await? == Written::Yes {
+            if let Some(old) = newest.pointer.as_ref().filter(|old| old.secret_id != pointer.secret_id) {
+                drop_secret(app, old).await;
+            }
+            return Ok(Outcome::Reconnected);
+        }
+    }
+    Err(Error::unavailable(1, "the integration is reconnected too often at once"))
+}
+
+/// What a member of the account sees of an integration.
+#[derive(Serialize)]
+struct Shown<'a> {
+    integration_id: &'a IntegrationId,
+    sequence: i64,
+    created_at: i64,
+    hub_id: Option<u64>,
+    scopes: &'a [String],
+    status: Status,
+    status_reason: Option<&'a str>,
+    runs_automations: bool,
+}
+
+/// Lists the account's integrations, newest first: `GET /v1/integrations`.
+pub(crate) async fn list(app: &App, event: &Event) -> Result<Response, Error> {
+    let member = Member::of(event, &app.config.claims)?;
+    let all = app.store.all(&member.account_id).await?;
+    let shown: Vec<Shown<'_>> = all
+        .iter()
+        .enumerate()
+        .map(|(at, integration)| Shown {
+            integration_id: &integration.integration_id,
+            sequence: integration.sequence,
+            created_at: integration.created_at,
+            hub_id: integration.hub_id,
+            scopes: &integration.scopes,
+            status: integration.status,
+            status_reason: integration.status_reason.as_deref(),
+            runs_automations: at == 0,
+        })
+        .collect();
+    Ok(Response::json(200, &serde_json::json!({"integrations": shown})))
+}
+
+/// Disconnects an integration: `DELETE /v1/integrations/{integration_id}`.
+///
+/// The record goes first, then its secret, then the previous instance becomes due at once. A crash in between leaves a
+/// secret that no record names, or a previous instance that is refreshed on use.
+pub(crate) async fn disconnect(app: &App, event: &Event, id: &str) -> Result<Response, Error> {
+    let admin = Member::admin_of(event, &app.config.claims)?;
+    let id = IntegrationId::try_from(percent_decode_str(id).decode_utf8_lossy().into_owned())?;
+    let all = app.store.all(&admin.account_id).await?;
+    let record = all.iter().find(|integration| integration.integration_id == id).ok_or(Error::IntegrationNotFound)?;
+    let Some(deleted) = app.store.delete(record).await? else { return Err(Error::IntegrationNotFound) };
+    if let Some(pointer) = &deleted.pointer {
+        drop_secret(app, pointer).await;
+    }
+    if let Err(error) = wake_previous(app, &deleted.key()).await {
+        tracing::warn!(account_id = %admin.account_id, cause = %error, "the previous instance is refreshed on use");
+    }
+    tracing::info!(account_id = %admin.account_id, integration_id = %id, outcome = "disconnected", "disconnected");
+    Ok(Response::empty(204))
+}
+
+async fn wake_previous(app: &App, deleted: &Key) -> Result<(), Error> {
+    match app.store.newest(&deleted.account_id).await? {
+        Some(previous) if previous.sequence < deleted.sequence && previous.pointer.is_some() => {
+            app.store.make_due(&previous, app.clock.now()).await
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,135 @@
+//! Connects accounts to HubSpot: starts an authorization, receives HubSpot's callback, shows its outcome, lists and
+//! disconnects integrations.
+
+mod authorization;
+mod callback;
+mod integrations;
+mod page;
+
+use aws_config::SdkConfig;
+use serde_json::Value;
+use shared::clients::Http;
+use shared::clock::Clock;
+use shared::config::{self, Invalid, Reader};
+use shared::error::Error;
+use shared::gateway::{Event, Response};
+use shared::hubspot::HubSpot;
+use shared::store::Store;
+use url::Url;
+
+pub use callback::Outcome;
+
+/// What the function is told by its environment.
+pub struct Config {
+    state: config::State,
+    hubspot: config::HubSpot,
+    refresh: config::Refresh,
+    claims: config::Claims,
+    public_url: Url,
+    return_url: Option<Url>,
+    authorize_url: Url,
+    scopes: Vec<String>,
+    optional_scopes: Vec<String>,
+}
+
+impl Config {
+    /// Reads it, and reports everything that is wrong with it at once.
+    pub fn read<L: Fn(&str) -> Option<String>>(mut reader: Reader<L>) -> Result<Self, Invalid> {
+        let mut state = reader.state();
+        state.authorizations_table = Some(reader.required("AUTHORIZATIONS_TABLE"));
+        reader.required("HUBSPOT_SCOPES");
+        let config = Self {
+            state,
+            hubspot: reader.hubspot(),
+            refresh: reader.refresh(),
+            claims: reader.claims(),
+            public_url: reader.origin("PUBLIC_URL", None),
+            return_url: reader.optional("RETURN_URL").map(|_| reader.url("RETURN_URL", None)),
+            authorize_url: reader.url("HUBSPOT_AUTHORIZE_URL", Some("https://app.hubspot.com/oauth/authorize")),
+            scopes: reader.list("HUBSPOT_SCOPES"),
+            optional_scopes: reader.list("HUBSPOT_OPTIONAL_SCOPES"),
+        };
+        reader.finish(config)
+    }
+
+    /// Where HubSpot sends the browser back to; equal in both calls of an authorization.
+    fn redirect_uri(&self) -> String {
+        format!("{}oauth/hubspot/callback", self.public_url)
+    }
+}
+
+/// Everything that outlives an invocation.
+pub struct App {
+    store: Store,
+    hubspot: HubSpot,
+    clock: Clock,
+    config: Config,
+}
+
+impl App {
+    /// Builds all clients, once.
+    pub fn new(config: Config, aws: &SdkConfig, clock: Clock) -> Result<Self, Error> {
+        let store = Store::new(aws, config.state.clone());
+        let hubspot = HubSpot::new(Http::new(clock.clone())?, &config.hubspot, store.clone());
+        Ok(Self { store, hubspot, clock, config })
+    }
+}
+
+/// Answers one request. `request_id` is Lambda's, for the log.
+pub async fn handle(app: &App, event: Value, request_id: &str) -> Response {
+    let began = app.clock.now_millis();
+    // It names this request in a problem document and in the log.
+    let id = uuid::Uuid::now_v7().to_string();
+    let answered = match serde_json::from_value::<Event>(event) {
+        Ok(event) => route(app, &event).await,
+        Err(_) => Err(Error::InvalidRequest("The event is none of an HTTP API.".to_owned())),
+    };
+    let (response, outcome, cause) = match answered {
+        Ok((response, outcome)) => (response, outcome, None),
+        Err(error) => (Response::problem(&error, &id), error.code(), Some(error.to_string())),
+    };
+    let (status, duration_ms) = (response.status_code, app.clock.now_millis() - began);
+    let cause = cause.filter(|_| status >= 500);
+    if status >= 500 {
+        tracing::error!(
+            function_request_id = request_id,
+            execution_id = id,
+            outcome,
+            status,
+            duration_ms,
+            cause,
+            "request failed"
+        );
+    } else {
+        tracing::info!(
+            function_request_id = request_id,
+            execution_id = id,
+            outcome,
+            status,
+            duration_ms,
+            "request answered"
+        );
+    }
+    response
+}
+
+/// The routes. Each answers with a word for the log.
+async fn route(app: &App, event: &Event) -> Result<(Response, &'static str), Error> {
+    match (event.method(), event.path()) {
+        ("POST", "/v1/authorizations") => Ok((authorization::start(app, event).await?, "authorization_started")),
+        ("GET", "/oauth/hubspot/callback") => {
+            let (response, outcome) = callback::finish(app, event).await;
+            Ok((response, outcome.as_str()))
+        }
+        ("GET", "/v1/integrations") => Ok((integrations::list(app, event).await?, "listed")),
+        ("GET", path) => {
+            let outcome = path.strip_prefix("/oauth/hubspot/result/").and_then(Outcome::parse);
+            Ok((page::result(outcome.ok_or(Error::NotFound)?)?, "result_shown"))
+        }
+        ("DELETE", path) => {
+            let id = path.strip_prefix("/v1/integrations/").ok_or(Error::NotFound)?;
+            Ok((integrations::disconnect(app, event, id).await?, "disconnected"))
+        }
+        _ => Err(Error::NotFound),
+    }
+}
