@@ -1,0 +1,21 @@
+//! Wires the function: configuration, clients, handler.
+
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use serde_json::Value;
+use shared::clock::Clock;
+use shared::config::Reader;
+use token_refresh::{App, Config, handle};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let clock = Clock::default();
+    shared::log::init("token-refresh", clock.clone());
+    let config = Config::read(Reader::environment())?;
+    let aws = shared::clients::aws_from_environment().await?;
+    let app = App::new(config, &aws, clock)?;
+    let app = &app;
+    run(service_fn(move |event: LambdaEvent<Value>| async move {
+        handle(app, event.payload, event.context.deadline as i64).await
+    }))
+    .await
+}
