@@ -1,0 +1,283 @@
+//! Our answer around HubSpot's.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use shared::error::Outcome;
+use shared::gateway::Response;
+use shared::integration::{Integration, IntegrationId};
+
+use crate::forward::Received;
+use crate::request::Call;
+
+/// What Lambda serialises may have at most so many bytes: its limit is 6 MB.
+const LARGEST_ANSWER: usize = 6_000_000;
+/// Stands in place of a token that HubSpot echoed.
+const SCRUBBED: &str = "[REDACTED]";
+
+/// All that an answer is made of.
+pub(crate) struct Answer<'a> {
+    pub(crate) execution_id: &'a str,
+    pub(crate) integration: &'a Integration,
+    pub(crate) call: &'a Call,
+    pub(crate) attempts: u32,
+    pub(crate) duration_ms: i64,
+    pub(crate) retry_after: Option<u64>,
+    pub(crate) token: &'a SecretString,
+    pub(crate) received: &'a Received,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    execution_id: &'a str,
+    integration_id: &'a IntegrationId,
+    outcome: Outcome,
+    retryable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_seconds: Option<u64>,
+    attempts: u32,
+    duration_ms: i64,
+    ignored_credentials: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing_scopes: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    granted_scopes: Option<&'a [String]>,
+    hubspot: Hubspot<'a>,
+}
+
+#[derive(Serialize)]
+struct Hubspot<'a> {
+    status: u16,
+    headers: BTreeMap<&'a str, String>,
+    #[serde(flatten)]
+    body: Option<Shown<'a>>,
+}
+
+#[derive(Serialize)]
+enum Shown<'a> {
+    #[serde(rename = "body")]
+    Json(&'a RawValue),
+    #[serde(rename = "body_text")]
+    Text(&'a str),
+    #[serde(rename = "body_base64")]
+    Base64(String),
+    #[serde(rename = "body_omitted")]
+    Omitted(&'static str),
+}
+
+/// The answer to an execution that HubSpot answered, whatever it said.
+pub(crate) fn response(answer: &Answer<'_>) -> Response {
+    let received = answer.received;
+    let echoes = echoes(answer.token);
+    let body = scrub(&received.body, &echoes);
+    let shown = if received.omitted { Some(Shown::Omitted("too_large")) } else { shown(received, &body) };
+    let complete = render(answer, &echoes, shown);
+    let text = if serialised_len(&complete) <= LARGEST_ANSWER {
+        complete
+    } else {
+        render(answer, &echoes, Some(Shown::Omitted("too_large")))
+    };
+    let response = Response::text(200, "application/json", text);
+    match answer.retry_after.filter(|_| is_retryable(answer)) {
+        Some(seconds) => response.with("retry-after", &seconds.to_string()),
+        None => response,
+    }
+}
+
+/// Whether HubSpot says that the token has expired, which it tells before it acts.
+pub(crate) fn is_expired_authentication(received: &Received) -> bool {
+    let body: Value = serde_json::from_slice(&received.body).unwrap_or_default();
+    body.get("category").and_then(Value::as_str) == Some("EXPIRED_AUTHENTICATION")
+}
+
+fn render(answer: &Answer<'_>, echoes: &[String], shown: Option<Shown<'_>>) -> String {
+    let received = answer.received;
+    let retryable = is_retryable(answer);
+    let missing_scopes = missing_scopes(received);
+    let headers = received
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), String::from_utf8_lossy(&scrub(value.as_bytes(), echoes)).into_owned()));
+    let body = Body {
+        execution_id: answer.execution_id,
+        integration_id: &answer.integration.integration_id,
+        outcome: outcome(received.status, answer.call.target().is_idempotent()),
+        retryable,
+        retry_after_seconds: answer.retry_after.filter(|_| retryable),
+        attempts: answer.attempts,
+        duration_ms: answer.duration_ms,
+        ignored_credentials: answer.call.ignored(),
+        granted_scopes: missing_scopes.as_ref().map(|_| answer.integration.scopes.as_slice()),
+        missing_scopes,
+        hubspot: Hubspot { status: received.status, headers: headers.collect(), body: shown },
+    };
+    serde_json::to_string(&body).unwrap_or_default()
+}
+
+/// A 5xx to a request that is not harmless to repeat says nothing about what HubSpot did.
+fn outcome(status: u16, idempotent: bool) -> Outcome {
+    if status >= 500 && !idempotent { Outcome::Unknown } else { Outcome::Answered }
+}
+
+fn is_retryable(answer: &Answer<'_>) -> bool {
+    match answer.received.status {
+        423 | 429 | 477 => true,
+        status => status >= 500 && answer.call.target().is_idempotent(),
+    }
+}
+
+fn shown<'a>(received: &Received, body: &'a [u8]) -> Option<Shown<'a>> {
+    if body.is_empty() {
+        return None;
+    }
+    let Ok(text) = std::str::from_utf8(body) else { return Some(Shown::Base64(STANDARD.encode(body))) };
+    let kind = received.header("content-type").unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let is_json = kind == "application/json" || kind.ends_with("+json");
+    match serde_json::from_str::<&RawValue>(text) {
+        Ok(json) if is_json => Some(Shown::Json(json)),
+        _ => Some(Shown::Text(text)),
+    }
+}
+
+/// The scopes that HubSpot says are missing (one or more of), in all the places where it has said so.
+fn missing_scopes(received: &Received) -> Option<Vec<String>> {
+    if received.status != 403 {
+        return None;
+    }
+    let body: Value = serde_json::from_slice(&received.body).ok()?;
+    if body.get("category").and_then(Value::as_str) != Some("MISSING_SCOPES") {
+        return None;
+    }
+    let errors = body.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let mut scopes = Vec::new();
+    for place in errors.iter().chain([&body]).flat_map(|place| [Some(place), place.get("context")]).flatten() {
+        for name in ["requiredGranularScopes", "requiredScopes", "missingScopes"] {
+            let listed = place.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            scopes.extend(listed.iter().filter_map(Value::as_str).map(str::to_owned));
+        }
+    }
+    scopes.sort();
+    scopes.dedup();
+    Some(scopes)
+}
+
+/// The forms in which a server may echo the token.
+fn echoes(token: &SecretString) -> Vec<String> {
+    let token = token.expose_secret();
+    let percent = utf8_percent_encode(token, NON_ALPHANUMERIC).to_string();
+    let mut forms = vec![
+        token.to_owned(),
+        percent.to_lowercase(),
+        percent,
+        STANDARD.encode(token),
+        STANDARD_NO_PAD.encode(token),
+        URL_SAFE_NO_PAD.encode(token),
+        token.replace('/', "\\/"),
+    ];
+    forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
+    forms.dedup();
+    forms
+}
+
+fn scrub<'a>(bytes: &'a [u8], echoes: &[String]) -> Cow<'a, [u8]> {
+    if !echoes.iter().any(|echo| find(bytes, echo.as_bytes()).is_some()) {
+        return Cow::Borrowed(bytes);
+    }
+    let (mut clean, mut at) = (Vec::with_capacity(bytes.len()), 0);
+    while at < bytes.len() {
+        match echoes.iter().find(|echo| bytes[at..].starts_with(echo.as_bytes())) {
+            Some(echo) => {
+                clean.extend_from_slice(SCRUBBED.as_bytes());
+                at += echo.len();
+            }
+            None => {
+                clean.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    Cow::Owned(clean)
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    let first = *wanted.first()?;
+    let mut from = 0;
+    while let Some(at) = bytes.get(from..)?.iter().position(|byte| *byte == first) {
+        if bytes[from + at..].starts_with(wanted) {
+            return Some(from + at);
+        }
+        from += at + 1;
+    }
+    None
+}
+
+/// The length of a text as the JSON string that Lambda makes of it.
+fn serialised_len(text: &str) -> usize {
+    let escaped = |byte: u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 1,
+        0..0x20 => 5,
+        _ => 0,
+    };
+    text.len() + 2 + text.bytes().map(escaped).sum::<usize>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_echoed_token_is_scrubbed_raw_and_encoded() {
+        let token = SecretString::from("CJ/s3cret+x==");
+        let echoed = format!(
+            "raw CJ/s3cret+x== percent CJ%2Fs3cret%2Bx%3D%3D json CJ\\/s3cret+x== base64 {}",
+            STANDARD.encode("CJ/s3cret+x==")
+        );
+
+        let clean = String::from_utf8(scrub(echoed.as_bytes(), &echoes(&token)).into_owned()).unwrap();
+
+        assert_eq!(clean, "raw [REDACTED] percent [REDACTED] json [REDACTED] base64 [REDACTED]");
+    }
+
+    #[test]
+    fn the_length_is_that_of_what_lambda_serialises() {
+        for text in ["", "plain", "\"quoted\" \\ and \n\t\r\u{1}\u{8}\u{c}", "ünïcode"] {
+            assert!(serialised_len(text) >= serde_json::to_string(text).unwrap().len(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_body_is_json_only_where_it_says_so_and_is() {
+        let received = |kind: &str| Received {
+            status: 200,
+            headers: vec![("content-type".to_owned(), kind.to_owned())],
+            body: Vec::new(),
+            omitted: false,
+        };
+
+        assert!(matches!(shown(&received("application/json;charset=utf-8"), b"{\"n\":1.0e2}"), Some(Shown::Json(_))));
+        assert!(matches!(shown(&received("application/json"), b"{"), Some(Shown::Text("{"))));
+        assert!(matches!(shown(&received("text/html"), b"{}"), Some(Shown::Text("{}"))));
+        assert!(matches!(shown(&received("application/json"), b"\xff"), Some(Shown::Base64(_))));
+        assert!(shown(&received("application/json"), b"").is_none());
+    }
+
+    #[test]
+    fn missing_scopes_are_found_in_every_place_that_hubspot_has_used() {
+        for body in [
+            r#"{"category":"MISSING_SCOPES","errors":[{"context":{"requiredGranularScopes":["b","a"]}}]}"#,
+            r#"{"category":"MISSING_SCOPES","context":{"requiredScopes":["a"],"missingScopes":["b"]}}"#,
+            r#"{"category":"MISSING_SCOPES","requiredScopes":["a","b","a"]}"#,
+        ] {
+            let received = Received { status: 403, headers: Vec::new(), body: body.into(), omitted: false };
+            assert_eq!(missing_scopes(&received).unwrap(), ["a", "b"], "{body}");
+        }
+    }
+}

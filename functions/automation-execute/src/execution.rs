@@ -1,0 +1,180 @@
+//! One execution: parse, guard, newest integration, usable tokens, send, answer.
+
+use shared::access::{Granted, Need, Unusable};
+use shared::caller::require_engine;
+use shared::error::Error;
+use shared::gateway::{Event, Response};
+use shared::integration::{AccountId, Integration, IntegrationId};
+use shared::lease::Purpose;
+
+use crate::App;
+use crate::answer::{self, Answer};
+use crate::forward::{self, Attempts, Received};
+use crate::request::{AutomationRequest, Call, MAX_REQUEST_BYTES};
+use crate::retry;
+
+/// `last_used_at` is written at most this often, in seconds.
+const USE_NOTED_EVERY: i64 = 3_600;
+/// Tokens younger than this are not refreshed because HubSpot calls them expired, in seconds.
+const REJECTION_BELIEVED_AFTER: i64 = 900;
+/// What the function needs of its time to answer, in milliseconds.
+const ROOM_TO_ANSWER: i64 = 1_000;
+
+/// One automation request under way, with what its log line says.
+pub(crate) struct Execution<'a> {
+    app: &'a App,
+    id: String,
+    began: i64,
+    function_deadline: i64,
+    account_id: Option<AccountId>,
+    integration_id: Option<IntegrationId>,
+    automation_id: Option<String>,
+    attempts: Attempts,
+    hubspot_status: Option<u16>,
+}
+
+impl<'a> Execution<'a> {
+    pub(crate) fn new(app: &'a App, id: String, began: i64, function_deadline: i64) -> Self {
+        Self {
+            app,
+            id,
+            began,
+            function_deadline,
+            account_id: None,
+            integration_id: None,
+            automation_id: None,
+            attempts: Attempts::default(),
+            hubspot_status: None,
+        }
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Executes: `POST /v1/automation-requests`.
+    pub(crate) async fn run(&mut self, event: &Event) -> Result<Response, Error> {
+        let app = self.app;
+        require_engine(event, app.config.engine_role_arn.as_deref())?;
+        let request = AutomationRequest::parse(&event.body(MAX_REQUEST_BYTES)?, &app.config.hubspot.api_url)?;
+        self.account_id = Some(request.account_id.clone());
+        self.automation_id = request.automation_id;
+        let latest = self.function_deadline - ROOM_TO_ANSWER;
+        let deadline = request.deadline_ms.map_or(latest, |ms| latest.min(self.began + i64::from(ms)));
+
+        let integration = newest(app, &request.account_id, request.integration_id.as_ref()).await?;
+        self.integration_id = Some(integration.integration_id.clone());
+        let now = app.clock.now();
+        if let Some(until) = integration.cooldown_until.filter(|until| *until > now) {
+            return Err(Error::RateLimited { retry_after: u64::try_from(until - now).unwrap_or(1) });
+        }
+        let need =
+            Need { purpose: Purpose::Execution, deadline, function_deadline: self.function_deadline, rejected: None };
+        let granted = app.access.usable(integration.clone(), &need).await.map_err(Error::from)?;
+
+        let noted = integration.last_used_at.is_some_and(|at| at > now - USE_NOTED_EVERY);
+        let touch = async {
+            if !noted && let Err(error) = app.store.touch(&integration, now).await {
+                tracing::warn!(account_id = %integration.account_id, cause = %error, "the use could not be noted");
+            }
+        };
+        let (received, ()) = tokio::join!(self.send(&request.call, &integration, granted, &need), touch);
+        let (received, granted) = received?;
+        self.hubspot_status = Some(received.status);
+        let retry_after = self.cool_down(&integration, &received).await;
+        Ok(answer::response(&Answer {
+            execution_id: &self.id,
+            integration: &integration,
+            call: &request.call,
+            attempts: self.attempts.made,
+            duration_ms: app.clock.now_millis() - self.began,
+            retry_after,
+            token: &granted.version.tokens.access_token,
+            received: &received,
+        }))
+    }
+
+    /// Sends the call; if HubSpot says that the token has expired, which it tells before it acts, once more with new
+    /// tokens.
+    async fn send(
+        &mut self,
+        call: &Call,
+        integration: &Integration,
+        granted: Granted,
+        need: &Need<'_>,
+    ) -> Result<(Received, Granted), Error> {
+        let app = self.app;
+        let received = forward::send(app, call, &granted, need.deadline, &mut self.attempts).await?;
+        let old = granted.version.tokens.obtained_at <= app.clock.now() - REJECTION_BELIEVED_AFTER;
+        if received.status != 401 || !old || !answer::is_expired_authentication(&received) {
+            return Ok((received, granted));
+        }
+        let rejected = granted.version.pointer.secret_version.clone();
+        let need = Need { rejected: Some(&rejected), ..*need };
+        let Ok(Some(record)) = app.store.get(&integration.key()).await else { return Ok((received, granted)) };
+        match app.access.usable(record, &need).await {
+            Ok(renewed) => {
+                let received = forward::send(app, call, &renewed, need.deadline, &mut self.attempts).await?;
+                Ok((received, renewed))
+            }
+            Err(Unusable::Revoked) => Err(Error::ReauthorizationRequired),
+            Err(_) => Ok((received, granted)),
+        }
+    }
+
+    /// Notes a rate limit for all functions; gives the seconds to wait, where an answer says or implies them.
+    async fn cool_down(&self, integration: &Integration, received: &Received) -> Option<u64> {
+        let seconds = retry::pause_asked_for(received)?;
+        if received.status == 429 {
+            let until = self.app.clock.now() + i64::try_from(seconds).unwrap_or(retry::LONGEST_COOLDOWN);
+            let until = until.min(self.app.clock.now() + retry::LONGEST_COOLDOWN);
+            if integration.cooldown_until.is_none_or(|noted| noted < until)
+                && let Err(error) = self.app.store.cool_down(integration, until).await
+            {
+                tracing::warn!(account_id = %integration.account_id, cause = %error, "a cool-down could not be noted");
+            }
+        }
+        Some(seconds)
+    }
+
+    /// The one line about this execution.
+    pub(crate) fn log(&self, function_request_id: &str, answered: &Result<Response, Error>) {
+        let cause = answered.as_ref().err().filter(|error| error.status() >= 500).map(ToString::to_string);
+        let outcome = answered.as_ref().map_or_else(Error::code, |_| "answered");
+        let status = answered.as_ref().map_or_else(Error::status, |response| response.status_code);
+        tracing::info!(
+            function_request_id,
+            execution_id = self.id,
+            account_id = self.account_id.as_ref().map(AccountId::as_str),
+            integration_id = self.integration_id.as_ref().map(IntegrationId::as_str),
+            automation_id = self.automation_id,
+            outcome,
+            status,
+            hubspot_status = self.hubspot_status,
+            duration_ms = self.app.clock.now_millis() - self.began,
+            hubspot_ms = self.attempts.millis,
+            attempts = self.attempts.made,
+            cause,
+            "automation request"
+        );
+    }
+}
+
+/// The account's newest integration, provided that it is the one asked for.
+///
+/// Invariant: one strongly consistent read decides the good case; only a refusal reads again to tell which.
+pub(crate) async fn newest(
+    app: &App,
+    account_id: &AccountId,
+    wanted: Option<&IntegrationId>,
+) -> Result<Integration, Error> {
+    let newest = app.store.newest(account_id).await?.ok_or(Error::NotConnected)?;
+    match wanted {
+        Some(wanted) if *wanted != newest.integration_id => {
+            let all = app.store.all(account_id).await?;
+            let known = all.iter().any(|integration| integration.integration_id == *wanted);
+            Err(if known { Error::IntegrationSuperseded } else { Error::IntegrationNotFound })
+        }
+        _ => Ok(newest),
+    }
+}

@@ -1,0 +1,161 @@
+//! Sends a call to HubSpot and reads what comes back, within bounds.
+
+use std::time::Duration;
+
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use secrecy::ExposeSecret;
+use shared::access::Granted;
+use shared::clients::Idle;
+use shared::error::{Error, Outcome, chain};
+
+use crate::App;
+use crate::request::Call;
+use crate::retry::{self, Seen, Standing};
+
+/// Reading an answer stops here: no answer of ours could carry more.
+const LONGEST_BODY: usize = 5_900 * 1024;
+
+/// The attempts of one execution.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Attempts {
+    pub(crate) made: u32,
+    pub(crate) waited: Duration,
+    /// Time spent with HubSpot.
+    pub(crate) millis: i64,
+}
+
+/// HubSpot's answer, as far as it was read.
+pub struct Received {
+    /// HTTP status.
+    pub status: u16,
+    /// The headers that are handed on, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body, empty if it was omitted.
+    pub body: Vec<u8>,
+    /// Whether the body was too large to be read.
+    pub omitted: bool,
+}
+
+impl Received {
+    /// The value of a header that is handed on.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
+    }
+
+    /// `Retry-After` in seconds.
+    pub fn retry_after(&self) -> Option<u64> {
+        self.header("retry-after")?.trim().parse().ok()
+    }
+}
+
+/// Sends a call with these tokens until it is answered, or may not be sent again.
+pub(crate) async fn send(
+    app: &App,
+    call: &Call,
+    granted: &Granted,
+    deadline: i64,
+    attempts: &mut Attempts,
+) -> Result<Received, Error> {
+    let target = call.target();
+    if app.clock.left(deadline).is_zero() {
+        return Err(Error::unavailable(1, "the deadline has passed before an attempt"));
+    }
+    loop {
+        let began = app.clock.now_millis();
+        attempts.made += 1;
+        let end = attempt(app, call, granted, deadline, attempts.made).await;
+        attempts.millis += app.clock.now_millis() - began;
+        let seen = match &end {
+            Ok(received) => Seen::Answered { status: received.status, retry_after: received.retry_after() },
+            Err(lost) => lost.seen,
+        };
+        let standing = Standing {
+            idempotent: target.is_idempotent(),
+            attempts: attempts.made,
+            waited: attempts.waited,
+            left: app.clock.left(deadline),
+        };
+        match (retry::next(standing, seen), end) {
+            (Some(pause), _) => {
+                attempts.waited += pause;
+                tokio::time::sleep(pause).await;
+            }
+            (None, Ok(received)) => return Ok(received),
+            (None, Err(lost)) => return Err(lost.into_error(target.is_idempotent())),
+        }
+    }
+}
+
+/// The end of an attempt without an answer.
+struct Lost {
+    seen: Seen,
+    timed_out: bool,
+}
+
+impl Lost {
+    fn into_error(self, idempotent: bool) -> Error {
+        let (outcome, retryable) = match self.seen {
+            Seen::NotStarted => (Outcome::NotSent, true),
+            Seen::Lost | Seen::Answered { .. } => (Outcome::Unknown, idempotent),
+        };
+        if self.timed_out {
+            return Error::HubspotTimeout { outcome, retryable };
+        }
+        Error::HubspotUnreachable { outcome, retryable }
+    }
+}
+
+impl From<reqwest::Error> for Lost {
+    fn from(error: reqwest::Error) -> Self {
+        let error = error.without_url();
+        let seen = if error.is_connect() || error.is_builder() { Seen::NotStarted } else { Seen::Lost };
+        tracing::warn!(cause = chain(&error), "no answer of HubSpot");
+        Self { seen, timed_out: error.is_timeout() }
+    }
+}
+
+async fn attempt(app: &App, call: &Call, granted: &Granted, deadline: i64, number: u32) -> Result<Received, Lost> {
+    let unsent = |_| Lost { seen: Seen::NotStarted, timed_out: false };
+    let target = call.target();
+    // A PUT or DELETE may be sent twice, but after a first loss the pool is not trusted any more.
+    let idle = if target.is_idempotent() && number == 1 { Idle::Reuse } else { Idle::Distrust };
+    let mut headers = HeaderMap::new();
+    for (name, value) in call.headers() {
+        let value = HeaderValue::from_str(value).map_err(|_| unsent(()))?;
+        headers.insert(HeaderName::from_static(name), value);
+    }
+    // Ours comes last and replaces whatever was there: exactly one, whoever changes the lines above.
+    let bearer = format!("Bearer {}", granted.version.tokens.access_token.expose_secret());
+    let mut bearer = HeaderValue::from_str(&bearer).map_err(|_| unsent(()))?;
+    bearer.set_sensitive(true);
+    headers.insert(AUTHORIZATION, bearer);
+
+    let client = app.http.client(idle).map_err(|_| unsent(()))?;
+    let mut request = client
+        .request(target.method().clone(), target.url().clone())
+        .headers(headers)
+        .timeout(app.clock.left(deadline));
+    if let Some(body) = call.body() {
+        request = request.body(body.to_vec());
+    }
+    let mut response = request.send().await?;
+    let (mut body, mut omitted) = (Vec::new(), false);
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > LONGEST_BODY {
+            (body, omitted) = (Vec::new(), true);
+            break;
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Received { status: response.status().as_u16(), headers: handed_on(response.headers()), body, omitted })
+}
+
+/// The headers of an answer that are handed on.
+fn handed_on(headers: &HeaderMap) -> Vec<(String, String)> {
+    let listed = ["content-type", "retry-after", "etag", "last-modified", "location", "content-disposition"];
+    headers
+        .iter()
+        .filter(|(name, _)| listed.contains(&name.as_str()) || name.as_str().starts_with("x-hubspot-"))
+        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .collect()
+}

@@ -1,0 +1,105 @@
+//! Executes automation requests against HubSpot with the account's OAuth authorization.
+
+mod answer;
+mod check;
+pub mod credentials;
+mod execution;
+mod forward;
+pub mod request;
+pub mod retry;
+pub mod scopes;
+pub mod target;
+
+use aws_config::SdkConfig;
+use serde_json::Value;
+use shared::access::Access;
+use shared::clients::Http;
+use shared::clock::Clock;
+use shared::config::{self, Invalid, Reader};
+use shared::error::Error;
+use shared::gateway::{Event, Response};
+use shared::hubspot::HubSpot;
+use shared::store::Store;
+
+use crate::execution::Execution;
+
+/// What the function is told by its environment.
+pub struct Config {
+    state: config::State,
+    hubspot: config::HubSpot,
+    refresh: config::Refresh,
+    claims: config::Claims,
+    engine_role_arn: Option<String>,
+    scopes: Vec<String>,
+    optional_scopes: Vec<String>,
+}
+
+impl Config {
+    /// Reads it, and reports everything that is wrong with it at once.
+    pub fn read<L: Fn(&str) -> Option<String>>(mut reader: Reader<L>) -> Result<Self, Invalid> {
+        reader.required("HUBSPOT_SCOPES");
+        let config = Self {
+            state: reader.state(),
+            hubspot: reader.hubspot(),
+            refresh: reader.refresh(),
+            claims: reader.claims(),
+            engine_role_arn: reader.optional("ENGINE_ROLE_ARN"),
+            scopes: reader.list("HUBSPOT_SCOPES"),
+            optional_scopes: reader.list("HUBSPOT_OPTIONAL_SCOPES"),
+        };
+        reader.finish(config)
+    }
+}
+
+/// Everything that outlives an invocation.
+pub struct App {
+    store: Store,
+    access: Access,
+    http: Http,
+    clock: Clock,
+    config: Config,
+}
+
+impl App {
+    /// Builds all clients, once.
+    pub fn new(config: Config, aws: &SdkConfig, clock: Clock) -> Result<Self, Error> {
+        let store = Store::new(aws, config.state.clone());
+        let http = Http::new(clock.clone())?;
+        let hubspot = HubSpot::new(http.clone(), &config.hubspot, store.clone());
+        let access = Access::new(store.clone(), hubspot, clock.clone(), config.refresh);
+        Ok(Self { store, access, http, clock, config })
+    }
+}
+
+/// Answers one request. `deadline` is that of the function, in milliseconds since the epoch; `request_id` is Lambda's,
+/// for the log.
+pub async fn handle(app: &App, event: Value, deadline: i64, request_id: &str) -> Response {
+    let began = app.clock.now_millis();
+    let id = uuid::Uuid::now_v7().to_string();
+    let event = serde_json::from_value::<Event>(event)
+        .map_err(|_| Error::InvalidRequest("The event is none of an HTTP API.".to_owned()));
+    match event {
+        Ok(event) if is(&event, "POST", "/v1/automation-requests") => {
+            let mut execution = Execution::new(app, id, began, deadline);
+            let answered = execution.run(&event).await;
+            execution.log(request_id, &answered);
+            answered.unwrap_or_else(|error| Response::execution_problem(&error, execution.id()))
+        }
+        event => {
+            let answered = match event {
+                Ok(event) if is(&event, "POST", "/v1/automation-checks") => check::check(app, &event).await,
+                Ok(_) => Err(Error::NotFound),
+                Err(error) => Err(error),
+            };
+            let outcome = answered.as_ref().map_or_else(Error::code, |_| "checked");
+            let duration_ms = app.clock.now_millis() - began;
+            let cause = answered.as_ref().err().filter(|error| error.status() >= 500).map(ToString::to_string);
+            tracing::info!(function_request_id = request_id, execution_id = id, outcome, duration_ms, cause, "request");
+            answered.unwrap_or_else(|error| Response::problem(&error, &id))
+        }
+    }
+}
+
+fn is(event: &Event, method: &str, path: &str) -> bool {
+    event.method() == method && event.path() == path
+}

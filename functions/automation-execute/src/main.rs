@@ -1,0 +1,22 @@
+//! Wires the function: configuration, clients, handler.
+
+use automation_execute::{App, Config, handle};
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use serde_json::Value;
+use shared::clock::Clock;
+use shared::config::Reader;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let clock = Clock::default();
+    shared::log::init("automation-execute", clock.clone());
+    let config = Config::read(Reader::environment())?;
+    let aws = shared::clients::aws_from_environment().await?;
+    let app = App::new(config, &aws, clock)?;
+    let app = &app;
+    run(service_fn(move |event: LambdaEvent<Value>| async move {
+        let deadline = event.context.deadline as i64;
+        Ok::<_, Error>(handle(app, event.payload, deadline, &event.context.request_id).await)
+    }))
+    .await
+}

@@ -1,0 +1,283 @@
+//! The bodies of `POST /v1/automation-requests` and `POST /v1/automation-checks`, parsed.
+//!
+//! What comes out has passed the guard: a [`Call`] can be sent as it is, with the OAuth token added.
+//! Error texts name the field and what it may be, never its value.
+
+mod pairs;
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::Url;
+use serde_json::value::RawValue;
+use shared::error::Error;
+use shared::fields::Fields;
+use shared::integration::{AccountId, IntegrationId};
+
+use self::pairs::{Pairs, scalar};
+use crate::credentials;
+use crate::target::Target;
+
+/// Largest request body that is accepted, in bytes.
+pub const MAX_REQUEST_BYTES: usize = 1024 * 1024;
+
+/// The only headers of a customer that are sent.
+const HEADERS: [&str; 6] =
+    ["accept", "accept-language", "content-type", "if-match", "if-none-match", "if-modified-since"];
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// One request of the workflow engine: for whom, and what to send.
+#[derive(Debug)]
+pub struct AutomationRequest {
+    /// The customer.
+    pub account_id: AccountId,
+    /// The instance that the automation belongs to; absent, the newest runs it.
+    pub integration_id: Option<IntegrationId>,
+    /// The automation, for logs.
+    pub automation_id: Option<String>,
+    /// The time that the caller gives, 1,000 to 25,000 ms.
+    pub deadline_ms: Option<u32>,
+    /// What to send.
+    pub call: Call,
+}
+
+impl AutomationRequest {
+    /// Parses the body of `POST /v1/automation-requests`; `origin` is the configured origin of HubSpot's API.
+    ///
+    /// # Errors
+    /// `request_too_large`, `invalid_request`, and what the guard refuses with.
+    pub fn parse(body: &str, origin: &Url) -> Result<Self, Error> {
+        let mut fields = fields_of(body)?;
+        let account_id = fields.take_string("account_id")?.ok_or_else(|| invalid("account_id: it is missing"))?;
+        let integration_id = fields.take_string("integration_id")?.map(IntegrationId::try_from).transpose()?;
+        let automation_id = fields.take_string("automation_id")?;
+        if automation_id.as_ref().is_some_and(|id| id.chars().count() > 128 || id.chars().any(char::is_control)) {
+            return Err(invalid("automation_id: at most 128 characters, no control characters, are expected"));
+        }
+        let deadline_ms = fields.take_as::<u32>("deadline_ms", "a whole number")?;
+        if deadline_ms.is_some_and(|deadline| !(1_000..=25_000).contains(&deadline)) {
+            return Err(invalid("deadline_ms: 1000 to 25000 is expected"));
+        }
+        if fields.take("idempotency_key").is_some() {
+            return Err(invalid("idempotency_key: keys are not supported yet; leave the field out"));
+        }
+        let request = fields.take("request");
+        fields.finish()?;
+        let account_id = AccountId::try_from(account_id)?;
+        Ok(Self { account_id, integration_id, automation_id, deadline_ms, call: Call::parse(request, origin)? })
+    }
+}
+
+/// One request to explain, without sending it.
+#[derive(Debug)]
+pub struct Check {
+    /// The instance that the automation belongs to; absent, the newest.
+    pub integration_id: Option<IntegrationId>,
+    /// What would be sent.
+    pub call: Call,
+}
+
+impl Check {
+    /// Parses the body of `POST /v1/automation-checks`.
+    ///
+    /// # Errors
+    /// The same that executing the request would end in.
+    pub fn parse(body: &str, origin: &Url) -> Result<Self, Error> {
+        let mut fields = fields_of(body)?;
+        let integration_id = fields.take_string("integration_id")?.map(IntegrationId::try_from).transpose()?;
+        let request = fields.take("request");
+        fields.finish()?;
+        Ok(Self { integration_id, call: Call::parse(request, origin)? })
+    }
+}
+
+/// A request of a customer that has passed the guard.
+///
+/// Invariant: its target is on the configured origin, its headers are of the allow-list, each at most once and never
+/// `authorization`, and neither URL nor form body carries a known credential.
+pub struct Call {
+    target: Target,
+    headers: Vec<(&'static str, String)>,
+    body: Option<Vec<u8>>,
+    ignored: Vec<String>,
+}
+
+impl Call {
+    fn parse(request: Option<&RawValue>, origin: &Url) -> Result<Self, Error> {
+        let request = request.ok_or_else(|| invalid("request: it is missing"))?;
+        let mut fields = Fields::parse("request", request.get())?;
+        let method = fields.take_string("method")?.ok_or_else(|| invalid("request.method: it is missing"))?;
+        let endpoint = fields.take_string("endpoint")?.ok_or_else(|| invalid("request.endpoint: it is missing"))?;
+        let query = fields.take("query").map(parse_query).transpose()?.unwrap_or_default();
+        let (mut headers, mut ignored) = fields.take("headers").map(parse_headers).transpose()?.unwrap_or_default();
+        let body = parse_body(&mut fields)?;
+        fields.finish()?;
+
+        let target = Target::parse(origin, &method, &endpoint, &query)?;
+        let body = match body {
+            None => None,
+            Some((bytes, default_type)) => {
+                if !headers.iter().any(|(name, _)| *name == "content-type") {
+                    headers.push(("content-type", default_type.to_owned()));
+                }
+                Some(bytes)
+            }
+        };
+        let (query, userinfo): (Vec<&String>, Vec<&String>) =
+            target.ignored().iter().partition(|name| name.starts_with("query:"));
+        ignored.extend(query.into_iter().cloned());
+        let content_type = headers.iter().find(|(name, _)| *name == "content-type");
+        let body = match (body, content_type) {
+            (Some(bytes), Some((_, content_type))) if is_form(content_type)? => Some(clean_form(bytes, &mut ignored)),
+            (body, _) => body,
+        };
+        ignored.extend(userinfo.into_iter().cloned());
+        let ignored = deduplicated(ignored);
+        Ok(Self { target, headers, body, ignored })
+    }
+
+    /// Method and URL.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The headers to send, names in lower case, values of printable ASCII.
+    pub fn headers(&self) -> &[(&'static str, String)] {
+        &self.headers
+    }
+
+    /// The body to send, if there is one (it may be empty). Allowed with every method, a GET included: stored
+    /// automations carry left-over bodies, which HubSpot ignores there.
+    pub fn body(&self) -> Option<&[u8]> {
+        self.body.as_deref()
+    }
+
+    /// What was dropped because it carries credentials: `header:…`, `query:…`, `form:…`, `userinfo`, each once.
+    pub fn ignored(&self) -> &[String] {
+        &self.ignored
+    }
+}
+
+/// Prints no value of the customer's.
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<&str> = self.headers.iter().map(|(name, _)| *name).collect();
+        f.debug_struct("Call")
+            .field("target", &self.target)
+            .field("headers", &headers)
+            .field("body_bytes", &self.body.as_ref().map(Vec::len))
+            .field("ignored", &self.ignored)
+            .finish()
+    }
+}
+
+fn fields_of(body: &str) -> Result<Fields<'_>, Error> {
+    if body.len() > MAX_REQUEST_BYTES {
+        return Err(Error::RequestTooLarge(format!("body: at most {MAX_REQUEST_BYTES} bytes are accepted")));
+    }
+    Fields::parse("body", body)
+}
+
+fn parse_query(raw: &RawValue) -> Result<Vec<(String, String)>, Error> {
+    let refused = || invalid("request.query: values have to be strings, numbers, booleans, or lists of them");
+    let mut query = Vec::new();
+    for (name, value) in Pairs::parse("request.query", raw)? {
+        if value.get().starts_with('[') {
+            for value in serde_json::from_str::<Vec<&RawValue>>(value.get()).map_err(|_| refused())? {
+                query.push((name.clone(), scalar(value).ok_or_else(refused)?));
+            }
+        } else {
+            query.push((name, scalar(value).ok_or_else(refused)?));
+        }
+    }
+    Ok(query)
+}
+
+/// The headers to send, and the names of those dropped that carry credentials.
+type Headers = (Vec<(&'static str, String)>, Vec<String>);
+
+/// Takes the allowed headers; all others are dropped without a look at their values.
+fn parse_headers(raw: &RawValue) -> Result<Headers, Error> {
+    let mut headers: Vec<(&'static str, String)> = Vec::new();
+    let mut ignored = Vec::new();
+    for (name, value) in Pairs::parse("request.headers", raw)? {
+        let Some(name) = HEADERS.into_iter().find(|allowed| allowed.eq_ignore_ascii_case(&name)) else {
+            ignored.extend(credentials::header(&name).map(|name| format!("header:{name}")));
+            continue;
+        };
+        if headers.iter().any(|(earlier, _)| *earlier == name) {
+            return Err(Error::InvalidRequest(format!("request.headers: {name} is given twice")));
+        }
+        let value = scalar(value).filter(|value| value.bytes().all(|b| matches!(b, b' '..=b'~'))).ok_or_else(|| {
+            Error::InvalidRequest(format!("request.headers.{name}: a string of printable ASCII is expected"))
+        })?;
+        headers.push((name, value));
+    }
+    Ok((headers, ignored))
+}
+
+/// The body's bytes and the content type that it has unless a header says otherwise.
+fn parse_body(fields: &mut Fields<'_>) -> Result<Option<(Vec<u8>, &'static str)>, Error> {
+    // `null` is a JSON body like any other; in the two fields of text it means that there is none.
+    let json = fields.take_any("body").map(|json| (json.get().as_bytes().to_vec(), "application/json"));
+    let text = fields.take_string("body_text")?.map(|text| (text.into_bytes(), "application/json"));
+    let base64 = match fields.take_string("body_base64")? {
+        None => None,
+        Some(text) => {
+            let bytes = STANDARD.decode(text).map_err(|_| invalid("request.body_base64: base64 is expected"))?;
+            Some((bytes, "application/octet-stream"))
+        }
+    };
+    let mut bodies = [json, text, base64].into_iter().flatten();
+    let body = bodies.next();
+    match bodies.next() {
+        None => Ok(body),
+        Some(_) => Err(invalid("request: at most one of body, body_text and body_base64 is accepted")),
+    }
+}
+
+/// Whether a body of this content type is a form, from which credentials have to be taken.
+fn is_form(content_type: &str) -> Result<bool, Error> {
+    let content_type = content_type.to_ascii_lowercase();
+    let mut parts = content_type.split(';').map(str::trim);
+    if parts.next() != Some(FORM) {
+        // Servers might take the one or the other of `application/json, application/x-www-form-urlencoded`.
+        return if content_type.contains(FORM) {
+            Err(invalid("request.headers.content-type: one media type is expected"))
+        } else {
+            Ok(false)
+        };
+    }
+    for parameter in parts.filter(|parameter| parameter.starts_with("charset")) {
+        let value = parameter.split_once('=').map(|(_, value)| value.trim().trim_matches('"'));
+        if !matches!(value, Some("utf-8" | "utf8")) {
+            return Err(invalid("request.headers.content-type: a form has to be in UTF-8"));
+        }
+    }
+    Ok(true)
+}
+
+fn clean_form(bytes: Vec<u8>, ignored: &mut Vec<String>) -> Vec<u8> {
+    let cleaned = credentials::clean(&bytes);
+    if cleaned.dropped.is_empty() {
+        return bytes;
+    }
+    ignored.extend(cleaned.dropped.iter().map(|name| format!("form:{name}")));
+    cleaned.rest.map(std::borrow::Cow::into_owned).unwrap_or_default()
+}
+
+fn deduplicated(names: Vec<String>) -> Vec<String> {
+    let mut unique: Vec<String> = Vec::new();
+    for name in names {
+        if !unique.contains(&name) {
+            unique.push(name);
+        }
+    }
+    unique
+}
+
+fn invalid(detail: &str) -> Error {
+    Error::InvalidRequest(detail.to_owned())
+}

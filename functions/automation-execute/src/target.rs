@@ -1,0 +1,275 @@
+//! Where a request goes: parsed from what a customer wrote, repaired as ordinary clients do, else refused.
+//!
+//! Invariant: a [`Target`] lies on the one configured origin. The host that a customer wrote is compared with a list
+//! and then forgotten; only path and query enter the URL that is sent, and what was validated is sent unchanged.
+
+use std::fmt;
+
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use reqwest::{Method, Url};
+use shared::error::Error;
+
+use crate::credentials;
+
+/// The hosts that automations name HubSpot's API by; all of them mean the one origin.
+const HOSTS: [&str; 7] = [
+    "api.hubapi.com",
+    "api.hubspot.com",
+    "api-eu1.hubapi.com",
+    "api-na1.hubapi.com",
+    "api-na2.hubapi.com",
+    "api-na3.hubapi.com",
+    "api-ap1.hubapi.com",
+];
+
+/// Longest URL, in bytes: the HTTP client takes less than 64 KiB, and HubSpot no more than this.
+const MAX_URL_BYTES: usize = 32 * 1024;
+
+/// How often a path may be percent-encoded. Legitimate ones are once, by accident twice; what is still encoded after
+/// so many rounds is refused unread.
+const MAX_ENCODINGS: usize = 8;
+
+/// What a path may not carry raw, and what is percent-encoded on the customer's behalf.
+const PATH: &AsciiSet =
+    &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
+
+/// The same for a query.
+const QUERY: &AsciiSet = &PATH.add(b'\'');
+
+/// What names and values of the field `query` are encoded by. A comma stays, so that lists look as HubSpot writes them.
+const PAIR: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b',');
+
+/// A method and a URL of HubSpot's API, without any credential of the customer.
+#[derive(Clone)]
+pub struct Target {
+    method: Method,
+    url: Url,
+    ignored: Vec<String>,
+}
+
+impl Target {
+    /// Parses what a customer wrote; `query` holds further parameters, not yet encoded.
+    ///
+    /// # Errors
+    /// `invalid_request` for what is malformed or ambiguous, `endpoint_not_allowed` for another host, scheme or port
+    /// and for the paths that no automation may call, `request_too_large` beyond 32 KiB.
+    pub fn parse(origin: &Url, method: &str, endpoint: &str, query: &[(String, String)]) -> Result<Self, Error> {
+        let method = parse_method(method)?;
+        let endpoint = endpoint.trim();
+        let endpoint = endpoint.split('#').next().unwrap_or_default();
+        if endpoint.chars().any(char::is_control) {
+            return Err(invalid("control characters are not accepted"));
+        }
+        if endpoint.contains('\\') {
+            return Err(invalid("backslashes are not accepted"));
+        }
+        let (rest, userinfo) = after_host(endpoint)?;
+        let (path, own_query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
+        let path = utf8_percent_encode(path, PATH).to_string();
+        check_path(&path)?;
+
+        let (query, mut ignored) = build_query(own_query, query)?;
+        ignored.extend(userinfo.then(|| "userinfo".to_owned()));
+        let url = build_url(origin, &path, query.as_deref())?;
+        Ok(Self { method, url, ignored })
+    }
+
+    /// GET, POST, PUT, PATCH or DELETE.
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The URL to send to, on the configured origin.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The URL's path, as it is sent.
+    pub fn path(&self) -> &str {
+        self.url.path()
+    }
+
+    /// The credentials that were dropped, as answers name them (`query:…`, `userinfo`).
+    pub fn ignored(&self) -> &[String] {
+        &self.ignored
+    }
+
+    /// Whether HubSpot only reads: GET, the CRM's `POST …/search`, and `POST …/batch/read`.
+    ///
+    /// Invariant: never true for a request that may write, since one that reads is repeated after a lost answer.
+    /// So `search` counts under `/crm/` only: in `/contacts/v1/contact/createOrUpdate/email/search` it is a value.
+    pub fn is_read(&self) -> bool {
+        if self.method == Method::POST {
+            let path = self.path();
+            return path.ends_with("/batch/read") || (path.starts_with("/crm/") && path.ends_with("/search"));
+        }
+        self.method == Method::GET
+    }
+
+    /// Whether sending it twice does what sending it once does: GET, PUT, DELETE, and POSTs that read.
+    pub fn is_idempotent(&self) -> bool {
+        self.is_read() || self.method == Method::PUT || self.method == Method::DELETE
+    }
+}
+
+/// Prints no path and no query: both may hold e-mail addresses.
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target").field("method", &self.method).field("ignored", &self.ignored).finish_non_exhaustive()
+    }
+}
+
+fn parse_method(text: &str) -> Result<Method, Error> {
+    match text.trim().to_ascii_uppercase().as_str() {
+        "GET" => Ok(Method::GET),
+        "POST" => Ok(Method::POST),
+        "PUT" => Ok(Method::PUT),
+        "PATCH" => Ok(Method::PATCH),
+        "DELETE" => Ok(Method::DELETE),
+        _ => Err(Error::InvalidRequest("request.method: GET, POST, PUT, PATCH or DELETE is expected".to_owned())),
+    }
+}
+
+/// What stands after scheme and host (empty or from `/` or `?` on), and whether there was userinfo.
+fn after_host(endpoint: &str) -> Result<(&str, bool), Error> {
+    if endpoint.starts_with('/') && !endpoint.starts_with("//") {
+        return Ok((endpoint, false));
+    }
+    let Some((scheme, rest)) = endpoint.split_once("://") else {
+        return Err(invalid("a path that begins with one `/`, or a URL of HubSpot's API, is expected"));
+    };
+    let port = match scheme.to_ascii_lowercase().as_str() {
+        "https" => ":443",
+        "http" => ":80",
+        _ => return Err(not_allowed("only https URLs of HubSpot's API and paths are accepted")),
+    };
+    let (authority, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    // Clients differ in which `@` ends the userinfo; the host after the last one has to be listed either way.
+    let (userinfo, host) = authority.rsplit_once('@').map_or((false, authority), |(_, host)| (true, host));
+    let host = host.strip_suffix(port).unwrap_or(host);
+    if !HOSTS.iter().any(|listed| listed.eq_ignore_ascii_case(host)) {
+        return Err(not_allowed("the host is none of HubSpot's API; use a path, or https://api.hubapi.com"));
+    }
+    Ok((rest, userinfo))
+}
+
+/// Refuses a path that HubSpot's servers might read differently from us, and those that no automation may call.
+fn check_path(path: &str) -> Result<(), Error> {
+    let Some(segments) = path.strip_prefix('/') else {
+        return Err(invalid("a path that begins with `/` is expected after the host"));
+    };
+    if path.contains(';') {
+        return Err(invalid("a `;` in the path is not accepted; write %3B if it belongs to a value"));
+    }
+    let mut inner = segments.split('/');
+    inner.next_back(); // HubSpot's own client calls `/crm/v3/owners/`
+    if inner.any(str::is_empty) {
+        return Err(invalid("an empty path segment (`//`) is not accepted"));
+    }
+    if path.split('%').skip(1).any(|after| !starts_with_two_digits(after)) {
+        return Err(invalid("a `%` in the path needs two hexadecimal digits; write %25 for the sign itself"));
+    }
+
+    let mut text = path.to_owned();
+    for _ in 0..=MAX_ENCODINGS {
+        check_reading(&text)?;
+        let next = percent_decode_str(&text)
+            .decode_utf8()
+            .map_err(|_| invalid("percent-encodings in the path have to be UTF-8"))?
+            .into_owned();
+        if next == text {
+            return Ok(());
+        }
+        text = next;
+    }
+    Err(invalid("the path is percent-encoded too many times"))
+}
+
+/// Checks one reading of the path: as it is sent, or after some rounds of decoding.
+fn check_reading(path: &str) -> Result<(), Error> {
+    let path: String = credentials::fold(path).collect();
+    if path.chars().any(char::is_control) {
+        return Err(invalid("control characters in the path are not accepted, percent-encoded neither"));
+    }
+    if path.contains('\\') {
+        return Err(invalid("backslashes in the path are not accepted, percent-encoded neither"));
+    }
+    // Servers strip path parameters, some before they resolve dots; and a decoded `?` or `#` may end a path.
+    let names = path.split('/').map(|segment| segment.split([';', '?', '#']).next().unwrap_or_default().trim());
+    let mut first = true;
+    for name in names {
+        if matches!(name, "." | "..") {
+            return Err(invalid("`.` and `..` as path segments are not accepted, in no encoding"));
+        }
+        if (first && name == "oauth") || name == "external-install" {
+            return Err(not_allowed("OAuth and app installation are not for automations, whatever the method"));
+        }
+        first &= name.is_empty();
+    }
+    Ok(())
+}
+
+/// The query to send, if there is one, and the names of the credentials that were in it.
+fn build_query(own: Option<&str>, more: &[(String, String)]) -> Result<(Option<String>, Vec<String>), Error> {
+    let mut query = own.map(repaired_query);
+    for (name, value) in more {
+        let query = query.get_or_insert_default();
+        if !query.is_empty() {
+            query.push('&');
+        }
+        query.extend(utf8_percent_encode(name, PAIR));
+        query.push('=');
+        query.extend(utf8_percent_encode(value, PAIR));
+    }
+    let Some(query) = query else { return Ok((None, Vec::new())) };
+    let cleaned = credentials::clean(query.as_bytes());
+    let ignored = cleaned.dropped.iter().map(|name| format!("query:{name}")).collect();
+    let rest = cleaned.rest.map(|rest| String::from_utf8(rest.into_owned())).transpose();
+    Ok((rest.map_err(|_| Error::internal("a query of ASCII is no UTF-8"))?, ignored))
+}
+
+/// Percent-encodes what a query may not carry raw, a `%` that begins no encoding included.
+fn repaired_query(query: &str) -> String {
+    let mut parts = query.split('%');
+    let mut repaired = utf8_percent_encode(parts.next().unwrap_or_default(), QUERY).to_string();
+    for part in parts {
+        repaired.push_str(if starts_with_two_digits(part) { "%" } else { "%25" });
+        repaired.extend(utf8_percent_encode(part, QUERY));
+    }
+    repaired
+}
+
+/// Puts the URL together, and refuses it unless the HTTP client's own parser leaves every byte of it alone.
+///
+/// No input is known that gets this far and does not survive: this is the second line, for the day one is found.
+fn build_url(origin: &Url, path: &str, query: Option<&str>) -> Result<Url, Error> {
+    let mut text = origin.origin().ascii_serialization();
+    text.push_str(path);
+    if let Some(query) = query {
+        text.push('?');
+        text.push_str(query);
+    }
+    if text.len() > MAX_URL_BYTES {
+        return Err(too_large());
+    }
+    let url = Url::parse(&text).map_err(|_| invalid("it makes no valid URL"))?;
+    let survived =
+        url.as_str() == text && url.origin() == origin.origin() && url.path() == path && url.query() == query;
+    if survived { Ok(url) } else { Err(invalid("it can be read in more than one way")) }
+}
+
+fn starts_with_two_digits(text: &str) -> bool {
+    matches!(text.as_bytes(), [high, low, ..] if credentials::hex(*high).is_some() && credentials::hex(*low).is_some())
+}
+
+fn invalid(detail: &str) -> Error {
+    Error::InvalidRequest(format!("request.endpoint: {detail}"))
+}
+
+fn not_allowed(detail: &str) -> Error {
+    Error::EndpointNotAllowed(format!("request.endpoint: {detail}"))
+}
+
+fn too_large() -> Error {
+    Error::RequestTooLarge("request.endpoint: endpoint and query may have 32 KiB together".to_owned())
+}
