@@ -3,6 +3,8 @@
 //! serde's own derive is not used for them: its error texts quote the offending value, which may be a credential,
 //! and it lets a field stand twice in a nested raw value.
 
+use std::collections::HashSet;
+
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -21,8 +23,9 @@ impl<'a> Fields<'a> {
     pub fn parse(place: &'static str, json: &'a str) -> Result<Self, Error> {
         let pairs: Pairs<'a> = serde_json::from_str(json)
             .map_err(|_| Error::InvalidRequest(format!("{place}: one JSON object is expected")))?;
-        for (at, (name, _)) in pairs.0.iter().enumerate() {
-            if pairs.0[..at].iter().any(|(earlier, _)| earlier == name) {
+        let mut names = HashSet::with_capacity(pairs.0.len());
+        for (name, _) in &pairs.0 {
+            if !names.insert(name) {
                 return Err(Error::InvalidRequest(format!("{place}: field {} stands twice", quoted(name))));
             }
         }
