@@ -66,11 +66,6 @@ impl<'a> Fields<'a> {
             }
         }
     }
-
-    /// All fields that are left, in order.
-    pub fn into_pairs(self) -> Vec<(String, &'a RawValue)> {
-        self.fields
-    }
 }
 
 /// The name of a field for an error text: short and without control characters.

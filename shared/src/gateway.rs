@@ -62,7 +62,7 @@ impl Event {
         &self.request_context.http.method
     }
 
-    /// The path as the client sent it.
+    /// The path. API Gateway hands it over percent-decoded.
     pub fn path(&self) -> &str {
         &self.raw_path
     }

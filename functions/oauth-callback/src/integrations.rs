@@ -1,6 +1,5 @@
 //! The account's integrations: stored after an authorization, listed, disconnected.
 
-use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use shared::caller::Member;
 use shared::error::Error;
@@ -189,7 +188,7 @@ pub(crate) async fn list(app: &App, event: &Event) -> Result<Response, Error> {
 /// secret that no record names, or a previous instance that is refreshed on use.
 pub(crate) async fn disconnect(app: &App, event: &Event, id: &str) -> Result<Response, Error> {
     let admin = Member::admin_of(event, &app.config.claims)?;
-    let id = IntegrationId::try_from(percent_decode_str(id).decode_utf8_lossy().into_owned())?;
+    let id = IntegrationId::try_from(id.to_owned())?;
     let all = app.store.all(&admin.account_id).await?;
     let record = all.iter().find(|integration| integration.integration_id == id).ok_or(Error::IntegrationNotFound)?;
     let Some(deleted) = app.store.delete(record).await? else { return Err(Error::IntegrationNotFound) };

@@ -1,0 +1,26 @@
+# The few commands of the README. Each one does all of its own set-up.
+.DEFAULT_GOAL := help
+.PHONY: help demo run test build tools
+
+# Where cargo puts what it builds.
+LOCAL = $${CARGO_TARGET_DIR:-target}/debug/local
+
+help: ## Lists these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
+
+demo: build ## Goes through the main path on this machine, checks every step, and ends
+	@$(LOCAL) demo
+
+run: build ## Keeps the system running on this machine; Ctrl-C ends it
+	@$(LOCAL) run
+
+test: build ## Builds everything and runs all tests
+	cargo test --locked --workspace
+
+# The local stack spawns the functions' executables, which `cargo test` alone would not build.
+build: tools
+	cargo build --locked --workspace --bins
+
+tools:
+	@command -v cargo > /dev/null || { echo "cargo is missing: install Rust from https://rustup.rs, then try again" >&2; exit 1; }
+	@command -v cc > /dev/null || { echo "cc is missing: install a C compiler (Debian: build-essential), then try again" >&2; exit 1; }

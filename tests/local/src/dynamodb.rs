@@ -1,0 +1,279 @@
+//! DynamoDB: the embedded emulator behind a pass-through that counts calls, fails them and holds them on demand.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use dynoxide::Database;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::loopback::{self, Server, Task};
+use crate::template::Table;
+use crate::wire::{self, At, Barrier, Gate, Verdict};
+
+/// A call that reached DynamoDB.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// `PutItem`, `Query`…
+    pub operation: String,
+    /// The tables it names, in order.
+    pub tables: Vec<String>,
+    /// The request.
+    pub body: Value,
+}
+
+/// What goes wrong with a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A 500 before the call has any effect. The SDK tries again.
+    Refused,
+    /// A throttling answer before the call has any effect. The SDK tries again.
+    Throttled,
+    /// The call takes effect, and its answer is lost. The SDK tries again.
+    AnswerLost,
+}
+
+/// DynamoDB on loopback.
+#[derive(Debug)]
+pub struct DynamoDb {
+    server: Server,
+    proxy: Arc<Proxy>,
+    _emulator: Task,
+}
+
+#[derive(Debug)]
+struct Proxy {
+    emulator: String,
+    client: reqwest::Client,
+    state: Mutex<Plan>,
+    /// Counts the calls, for those who wait for some.
+    seen: watch::Sender<usize>,
+}
+
+#[derive(Debug, Default)]
+struct Plan {
+    calls: Vec<Call>,
+    faults: Vec<(String, Fault)>,
+    holds: Vec<Hold>,
+}
+
+#[derive(Debug)]
+struct Hold {
+    operation: String,
+    /// How many calls of the operation pass before the first held one.
+    pass: usize,
+    barrier: Barrier,
+}
+
+impl DynamoDb {
+    /// Starts an empty database with these tables.
+    ///
+    /// # Errors
+    /// The emulator does not start or refuses a table.
+    pub async fn start(tables: &[Table]) -> Result<Self, String> {
+        let text = |error: std::io::Error| format!("DynamoDB does not start: {error}");
+        let database = Database::memory().map_err(|error| format!("DynamoDB does not start: {error}"))?;
+        let listener = loopback::listen().await.map_err(text)?;
+        let emulator = format!("http://{}/", listener.local_addr().map_err(text)?);
+        let task = Task(tokio::spawn(async move {
+            let _ = dynoxide::server::serve_with_shutdown(listener, database, std::future::pending()).await;
+        }));
+        let (seen, _) = watch::channel(0);
+        let proxy = Arc::new(Proxy { emulator, client: loopback::client(), state: Mutex::default(), seen });
+        for table in tables {
+            proxy.create(table).await?;
+        }
+        let router = Router::new().fallback(answer).layer(DefaultBodyLimit::disable()).with_state(proxy.clone());
+        let server = Server::start(router).await.map_err(text)?;
+        Ok(Self { server, proxy, _emulator: task })
+    }
+
+    /// Its endpoint.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.server.url()
+    }
+
+    /// Every call so far, in order of arrival.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        self.proxy.plan().calls.clone()
+    }
+
+    /// How many calls of an operation came so far.
+    #[must_use]
+    pub fn count(&self, operation: &str) -> usize {
+        self.proxy.plan().calls.iter().filter(|call| call.operation == operation).count()
+    }
+
+    /// How many calls of an operation named a table so far.
+    #[must_use]
+    pub fn count_of(&self, operation: &str, table: &str) -> usize {
+        let names = |call: &&Call| call.operation == operation && call.tables.iter().any(|name| name == table);
+        self.proxy.plan().calls.iter().filter(names).count()
+    }
+
+    /// Fails the next calls of an operation. The SDK makes up to three attempts of a call, so `times` is 3 for a
+    /// failure that its caller sees.
+    pub fn fail_next(&self, operation: &str, fault: Fault, times: usize) {
+        let faults = std::iter::repeat_n((operation.to_owned(), fault), times);
+        self.proxy.plan().faults.extend(faults);
+    }
+
+    /// Forgets all faults that did not happen yet.
+    pub fn heal(&self) {
+        self.proxy.plan().faults.clear();
+    }
+
+    /// Holds every call of an operation from now on, until the gate is opened.
+    #[must_use]
+    pub fn hold(&self, operation: &str, at: At) -> Gate {
+        self.hold_from(operation, 1, at)
+    }
+
+    /// Holds the calls of an operation from the `nth` next one on (1 is the next), until the gate is opened.
+    #[must_use]
+    pub fn hold_from(&self, operation: &str, nth: usize, at: At) -> Gate {
+        let (barrier, gate) = Barrier::new(at);
+        let pass = nth.saturating_sub(1);
+        self.proxy.plan().holds.push(Hold { operation: operation.to_owned(), pass, barrier });
+        gate
+    }
+
+    /// Waits until an operation was called `count` times since the start.
+    ///
+    /// # Panics
+    /// They don't come within a minute.
+    pub async fn wait_for_calls(&self, operation: &str, count: usize) {
+        let mut seen = self.proxy.seen.subscribe();
+        let all = async {
+            while self.count(operation) < count {
+                let _ = seen.changed().await;
+            }
+        };
+        wire::patiently(&format!("{count} calls of {operation}"), all).await;
+    }
+}
+
+impl Proxy {
+    fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn create(&self, table: &Table) -> Result<(), String> {
+        self.command("CreateTable", &table.create).await?;
+        if let Some(attribute) = &table.expires_by {
+            let specification = json!({ "AttributeName": attribute, "Enabled": true });
+            let body = json!({ "TableName": table.name, "TimeToLiveSpecification": specification });
+            self.command("UpdateTimeToLive", &body).await?;
+        }
+        Ok(())
+    }
+
+    async fn command(&self, operation: &str, body: &Value) -> Result<(), String> {
+        let request = self
+            .client
+            .post(&self.emulator)
+            .header("x-amz-target", format!("DynamoDB_20120810.{operation}"))
+            .header("content-type", "application/x-amz-json-1.0")
+            .header("authorization", "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0")
+            .header("x-amz-date", "20260101T000000Z")
+            .body(body.to_string());
+        let response = request.send().await.map_err(|error| format!("{operation}: {error}"))?;
+        let status = response.status();
+        let text = response.text().await.unwrap_or_default();
+        if status.is_success() { Ok(()) } else { Err(format!("{operation}: {status} {text}: {body}")) }
+    }
+
+    /// Records a call and says what is planned for it.
+    fn record(&self, headers: &HeaderMap, body: &Bytes) -> (Option<Fault>, Option<Barrier>) {
+        let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+        let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        let mut plan = self.plan();
+        let fault = plan.faults.iter().position(|(name, _)| *name == operation);
+        let fault = fault.map(|index| plan.faults.remove(index).1);
+        plan.holds.retain(|hold| !hold.barrier.is_open());
+        let mut barrier = None;
+        for hold in plan.holds.iter_mut().filter(|hold| hold.operation == operation) {
+            match hold.pass.checked_sub(1) {
+                Some(pass) => hold.pass = pass,
+                None => barrier = barrier.or_else(|| Some(hold.barrier.clone())),
+            }
+        }
+        plan.calls.push(Call { operation, tables: tables(&body), body });
+        drop(plan);
+        self.seen.send_modify(|count| *count += 1);
+        (fault, barrier)
+    }
+
+    async fn forward(&self, mut headers: HeaderMap, body: Bytes) -> Response {
+        for hop in ["host", "connection", "content-length"] {
+            headers.remove(hop);
+        }
+        let sent = self.client.post(&self.emulator).headers(headers).body(body).send().await;
+        let Ok(response) = sent else { return StatusCode::BAD_GATEWAY.into_response() };
+        let (status, mut headers) = (response.status(), response.headers().clone());
+        for hop in ["connection", "transfer-encoding", "content-length"] {
+            headers.remove(hop);
+        }
+        let body = response.bytes().await.unwrap_or_default();
+        (status, headers, body).into_response()
+    }
+}
+
+async fn answer(State(proxy): State<Arc<Proxy>>, headers: HeaderMap, body: Bytes) -> Response {
+    let (fault, barrier) = proxy.record(&headers, &body);
+    match fault {
+        Some(Fault::Refused) => return error(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
+        Some(Fault::Throttled) => return error(StatusCode::BAD_REQUEST, "ProvisionedThroughputExceededException"),
+        Some(Fault::AnswerLost) => {
+            // The call is on its way and takes effect even if the caller goes away.
+            let _ = tokio::spawn(async move { proxy.forward(headers, body).await }).await;
+            lose_connection();
+        }
+        None => {}
+    }
+    let Some(barrier) = barrier else { return proxy.forward(headers, body).await };
+    match barrier.at {
+        At::Before => match barrier.stand().await {
+            Verdict::GoOn => proxy.forward(headers, body).await,
+            Verdict::Lose => lose_connection(),
+        },
+        At::After => {
+            let response = proxy.forward(headers, body).await;
+            match barrier.stand().await {
+                Verdict::GoOn => response,
+                Verdict::Lose => lose_connection(),
+            }
+        }
+    }
+}
+
+fn error(status: StatusCode, name: &str) -> Response {
+    let body =
+        json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{name}"), "message": "as a test asked for" });
+    (status, [("content-type", "application/x-amz-json-1.0")], body.to_string()).into_response()
+}
+
+/// Closes the connection without an answer: the server's task for it unwinds, silently.
+fn lose_connection() -> ! {
+    std::panic::resume_unwind(Box::new("an answer is lost on purpose"))
+}
+
+fn tables(body: &Value) -> Vec<String> {
+    let text = |value: &Value| value["TableName"].as_str().map(str::to_owned);
+    let own = text(body);
+    let transaction = body["TransactItems"].as_array().into_iter().flatten();
+    let steps =
+        transaction.flat_map(|item| item.as_object().into_iter().flat_map(|step| step.values().filter_map(text)));
+    let batch = body["RequestItems"].as_object().into_iter().flat_map(|map| map.keys().cloned());
+    own.into_iter().chain(steps).chain(batch).collect()
+}
+
+#[cfg(test)]
+mod tests;

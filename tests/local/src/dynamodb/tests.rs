@@ -1,0 +1,95 @@
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::*;
+use crate::stack::aws;
+
+async fn started() -> (Arc<DynamoDb>, Client) {
+    let create = json!({
+        "TableName": "things",
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{ "AttributeName": "id", "AttributeType": "S" }],
+        "KeySchema": [{ "AttributeName": "id", "KeyType": "HASH" }],
+    });
+    let table = Table { name: "things".to_owned(), create, expires_by: Some("gone_at".to_owned()) };
+    let dynamo = Arc::new(DynamoDb::start(&[table]).await.unwrap());
+    let client = Client::new(&aws::config(dynamo.url(), String::new()));
+    (dynamo, client)
+}
+
+async fn put(client: &Client, id: &str) -> bool {
+    let put = client.put_item().table_name("things").item("id", AttributeValue::S(id.to_owned()));
+    put.condition_expression("attribute_not_exists(id)").send().await.is_ok()
+}
+
+async fn is_there(client: &Client, id: &str) -> bool {
+    let get = client.get_item().table_name("things").key("id", AttributeValue::S(id.to_owned()));
+    get.consistent_read(true).send().await.unwrap().item.is_some()
+}
+
+#[tokio::test]
+async fn calls_pass_and_are_counted_by_operation_and_table() {
+    let (dynamo, client) = started().await;
+
+    assert!(put(&client, "a").await);
+    assert!(is_there(&client, "a").await);
+
+    assert_eq!((dynamo.count("PutItem"), dynamo.count("GetItem"), dynamo.count("Query")), (1, 1, 0));
+    assert_eq!((dynamo.count_of("PutItem", "things"), dynamo.count_of("PutItem", "others")), (1, 0));
+    assert_eq!(dynamo.calls()[0].body["Item"], json!({ "id": { "S": "a" } }));
+}
+
+#[tokio::test]
+async fn a_refused_call_has_no_effect_and_one_whose_answer_is_lost_has() {
+    let (dynamo, client) = started().await;
+
+    dynamo.fail_next("PutItem", Fault::Refused, 3);
+    assert!(!put(&client, "a").await, "the SDK gives up after three attempts");
+    assert!(!is_there(&client, "a").await);
+
+    dynamo.fail_next("PutItem", Fault::AnswerLost, 1);
+    assert!(!put(&client, "b").await, "the SDK's second attempt meets the effect of its first");
+    assert!(is_there(&client, "b").await);
+
+    dynamo.fail_next("PutItem", Fault::Throttled, 1);
+    assert!(put(&client, "c").await, "the SDK tries again");
+}
+
+#[tokio::test]
+async fn a_held_call_has_its_effect_before_or_after_the_gate() {
+    let (dynamo, client) = started().await;
+    for (id, at, effect) in [("before", At::Before, false), ("after", At::After, true)] {
+        let gate = dynamo.hold("PutItem", at);
+        let putting = tokio::spawn({
+            let client = client.clone();
+            async move { put(&client, id).await }
+        });
+
+        gate.reached(1).await;
+
+        assert_eq!(is_there(&client, id).await, effect, "{at:?}");
+        gate.open();
+        assert!(putting.await.unwrap());
+        assert!(is_there(&client, id).await);
+    }
+}
+
+#[tokio::test]
+async fn a_lost_call_that_was_held_before_its_effect_has_none() {
+    let (dynamo, client) = started().await;
+    let gate = dynamo.hold_from("PutItem", 2, At::Before);
+    assert!(put(&client, "first").await, "the first one passes");
+    let client_of_one_attempt = {
+        let config =
+            client.config().to_builder().retry_config(aws_sdk_dynamodb::config::retry::RetryConfig::disabled());
+        Client::from_conf(config.build())
+    };
+    let putting = tokio::spawn(async move { put(&client_of_one_attempt, "second").await });
+    gate.reached(1).await;
+
+    gate.lose();
+
+    assert!(!putting.await.unwrap());
+    assert!(!is_there(&client, "second").await);
+    dynamo.wait_for_calls("PutItem", 2).await;
+}

@@ -1,0 +1,248 @@
+//! HubSpot on loopback: consent page, token endpoints and as much of the CRM as telephony automations call.
+//!
+//! It enforces what HubSpot enforces (client, redirect URI, PKCE, single-use codes, expiry, scopes, limits), records
+//! every request byte for byte, and misbehaves on demand.
+
+mod api;
+mod app;
+mod associations;
+mod consent;
+mod fault;
+mod grants;
+mod journal;
+mod kind;
+mod legacy;
+mod objects;
+mod owners;
+mod portal;
+mod problem;
+mod search;
+mod serve;
+mod steer;
+mod store;
+#[cfg(test)]
+mod tests;
+mod token;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use shared::clock::Clock;
+use tokio::sync::watch;
+
+use crate::loopback::{self, Task};
+use crate::wire::{self, At, Barrier, Gate};
+use app::App;
+pub use fault::{Fault, Match};
+pub use grants::{Issued, Rotation, Sharing};
+pub use journal::Recorded;
+pub use portal::RateLimit;
+
+/// The portal that is there from the start.
+pub const PORTAL: u64 = 44_110_011;
+
+/// How the double starts. All of it can be changed later but the clock.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The app's client id.
+    pub client_id: String,
+    /// The app's client secret.
+    pub client_secret: String,
+    /// The redirect URIs that the app has registered. None: any https one, and http on this machine.
+    pub redirect_uris: Vec<String>,
+    /// How refresh tokens change.
+    pub rotation: Rotation,
+    /// Which authorizations share a refresh token.
+    pub sharing: Sharing,
+    /// Seconds that access tokens live.
+    pub expires_in: i64,
+    /// Seconds that codes live.
+    pub code_seconds: i64,
+    /// Whether a verifier is not compared with the challenge; HubSpot does not document that it is.
+    pub ignores_pkce: bool,
+    /// The limits of every portal. None: no limit.
+    pub rate_limit: Option<RateLimit>,
+    /// The portals.
+    pub portals: Vec<u64>,
+    /// The clock by which everything expires.
+    pub clock: Clock,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            client_id: "7b1f0c52-4c1e-4f0a-9d0c-5f6f7a3f8d11".to_owned(),
+            client_secret: "c0ffee00-1234-4abc-8def-0123456789ab".to_owned(),
+            redirect_uris: Vec::new(),
+            rotation: Rotation::Keep,
+            sharing: Sharing::None,
+            expires_in: 1800,
+            code_seconds: 60,
+            ignores_pkce: false,
+            rate_limit: None,
+            portals: vec![PORTAL],
+            clock: Clock::default(),
+        }
+    }
+}
+
+/// HubSpot on loopback. Clones share it; it ends with the last of them.
+#[derive(Clone, Debug)]
+pub struct HubSpot {
+    url: String,
+    shared: Arc<Inner>,
+    _server: Arc<Task>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    state: Mutex<State>,
+    /// Counts the requests, for those who wait for some.
+    seen: watch::Sender<usize>,
+    connections: AtomicUsize,
+    open: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct State {
+    app: App,
+    journal: Vec<Recorded>,
+    plan: fault::Plan,
+}
+
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl HubSpot {
+    /// Starts one.
+    ///
+    /// # Panics
+    /// Loopback has no free port.
+    pub async fn start(options: Options) -> Self {
+        let listener = loopback::listen().await.expect("loopback has a free port");
+        let url = format!("http://{}", listener.local_addr().expect("a listener has an address"));
+        let state = State { app: App::new(options), journal: Vec::new(), plan: fault::Plan::default() };
+        let shared = Arc::new(Inner {
+            state: Mutex::new(state),
+            seen: watch::Sender::new(0),
+            connections: AtomicUsize::new(0),
+            open: AtomicUsize::new(0),
+        });
+        let served = shared.clone();
+        let accepting = wire::accept(listener, move |socket, number| serve::connection(socket, number, served.clone()));
+        Self { url, shared, _server: Arc::new(Task(tokio::spawn(accepting))) }
+    }
+
+    /// Its origin, of the API and of the consent page alike.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.url.clone()
+    }
+
+    /// The address of the consent page.
+    #[must_use]
+    pub fn authorize_url(&self) -> String {
+        format!("{}/oauth/authorize", self.url)
+    }
+
+    /// Every request so far, in order.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Recorded> {
+        self.shared.state().journal.clone()
+    }
+
+    /// Those of the API, which are all but those of OAuth.
+    #[must_use]
+    pub fn api_requests(&self) -> Vec<Recorded> {
+        self.shared.state().journal.iter().filter(|request| !request.is_oauth()).cloned().collect()
+    }
+
+    /// Those for tokens, by code or by refresh token.
+    #[must_use]
+    pub fn token_requests(&self) -> Vec<Recorded> {
+        self.requests_that(&Match::token())
+    }
+
+    /// Those that match.
+    #[must_use]
+    pub fn requests_that(&self, matching: &Match) -> Vec<Recorded> {
+        self.shared.state().journal.iter().filter(|request| matching.fits(request)).cloned().collect()
+    }
+
+    /// How many match.
+    #[must_use]
+    pub fn count(&self, matching: &Match) -> usize {
+        self.shared.state().journal.iter().filter(|request| matching.fits(request)).count()
+    }
+
+    /// Forgets the requests so far.
+    pub fn forget_requests(&self) {
+        self.shared.state().journal.clear();
+    }
+
+    /// How many connections were made so far.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::SeqCst)
+    }
+
+    /// How many connections are open.
+    #[must_use]
+    pub fn open_connections(&self) -> usize {
+        self.shared.open.load(Ordering::SeqCst)
+    }
+
+    /// Waits until so many requests that match have come, counted from the start or the last
+    /// [`forget_requests`](Self::forget_requests). They are recorded before they take effect.
+    ///
+    /// # Panics
+    /// They don't come within a minute.
+    pub async fn wait_for_requests(&self, matching: &Match, count: usize) {
+        let mut seen = self.shared.seen.subscribe();
+        let all = async {
+            while self.count(matching) < count {
+                let _ = seen.changed().await;
+            }
+        };
+        wire::patiently(&format!("{count} requests"), all).await;
+    }
+
+    /// Lets the next requests that match go wrong, one fault each, in order. Of several scripts the first that
+    /// matches and has faults left counts.
+    pub fn script(&self, matching: Match, faults: impl IntoIterator<Item = Fault>) {
+        self.shared.state().plan.queue(matching, faults.into_iter().collect());
+    }
+
+    /// Lets every request that matches go wrong, until the scripts are cleared.
+    pub fn script_always(&self, matching: Match, fault: Fault) {
+        self.shared.state().plan.stand(matching, fault);
+    }
+
+    /// Forgets all scripts.
+    pub fn clear_scripts(&self) {
+        self.shared.state().plan.clear();
+    }
+
+    /// How many scripted faults did not happen yet, those of [`script_always`](Self::script_always) not counted.
+    #[must_use]
+    pub fn faults_left(&self) -> usize {
+        self.shared.state().plan.left()
+    }
+
+    /// Holds every request that matches, until the gate is opened.
+    #[must_use]
+    pub fn hold(&self, matching: Match, at: At) -> Gate {
+        self.hold_from(matching, 1, at)
+    }
+
+    /// Holds the requests that match from the `nth` next one on (1 is the next), until the gate is opened.
+    #[must_use]
+    pub fn hold_from(&self, matching: Match, nth: usize, at: At) -> Gate {
+        let (barrier, gate) = Barrier::new(at);
+        self.shared.state().plan.hold(matching, nth.saturating_sub(1), barrier);
+        gate
+    }
+}

@@ -1,0 +1,184 @@
+//! API calls: who may do what, and how often.
+
+use percent_encoding::percent_decode_str;
+
+use super::app::App;
+use super::journal::Recorded;
+use super::kind::Kind;
+use super::portal::Portal;
+use super::{associations, legacy, objects, owners, problem};
+use crate::wire::Answer;
+
+/// What a path and a method ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    List(&'static Kind),
+    Create(&'static Kind),
+    Read(&'static Kind, String),
+    Update(&'static Kind, String),
+    Archive(&'static Kind, String),
+    Search(&'static Kind),
+    BatchRead(&'static Kind),
+    BatchCreate(&'static Kind),
+    Associate(&'static Kind, String, &'static Kind, String),
+    Associations(&'static Kind, String, &'static Kind),
+    Owners,
+    Owner(String),
+    Engagement,
+    CreateOrUpdate(String),
+    AccountDetails,
+}
+
+/// One call, allowed.
+pub(super) struct Call<'a> {
+    pub(super) request: &'a Recorded,
+    pub(super) query: Vec<(String, String)>,
+    pub(super) now: i64,
+}
+
+pub(super) fn answer(app: &mut App, request: &Recorded) -> Answer {
+    let route = match route(request) {
+        Ok(route) => route,
+        Err(refusal) => return refusal,
+    };
+    let (hub_id, scopes) = match authenticate(app, request) {
+        Ok(caller) => caller,
+        Err(refusal) => return refusal,
+    };
+    let (now, limit) = (app.now(), app.rate_limit);
+    let Some(portal) = app.portals.get_mut(&hub_id).filter(|portal| portal.exists) else {
+        return problem::problem(401, "INVALID_AUTHENTICATION", "The account of this token does not exist.");
+    };
+    let max = limit.unwrap_or_default().per_ten_seconds.to_string();
+    let counted = portal.count(limit, matches!(route, Route::Search(_)), now);
+    let (answer, remaining) = match counted {
+        Err(policy) => (problem::rate_limited(policy), 0),
+        Ok(remaining) if !route.scopes().iter().all(|scope| scopes.iter().any(|own| own == scope)) => {
+            (problem::missing_scopes(&route.scopes()), remaining)
+        }
+        Ok(remaining) => {
+            let call = Call { request, query: request.query_pairs(), now };
+            (perform(portal, &call, &route), remaining)
+        }
+    };
+    answer
+        .header("x-hubspot-correlation-id", &problem::correlation_id())
+        .header("X-HubSpot-RateLimit-Max", &max)
+        .header("X-HubSpot-RateLimit-Remaining", &remaining.to_string())
+        .header("X-HubSpot-RateLimit-Interval-Milliseconds", "10000")
+}
+
+fn perform(portal: &mut Portal, call: &Call<'_>, route: &Route) -> Answer {
+    let outcome = match route {
+        Route::List(kind) => objects::list(portal, call, kind),
+        Route::Create(kind) => objects::create(portal, call, kind),
+        Route::Read(kind, id) => objects::read(portal, call, kind, id),
+        Route::Update(kind, id) => objects::update(portal, call, kind, id),
+        Route::Archive(kind, id) => objects::archive(portal, call, kind, id),
+        Route::Search(kind) => super::search::search(portal, call, kind),
+        Route::BatchRead(kind) => objects::batch_read(portal, call, kind),
+        Route::BatchCreate(kind) => objects::batch_create(portal, call, kind),
+        Route::Associate(from, id, to, other) => associations::put(portal, (from, id), (to, other)),
+        Route::Associations(from, id, to) => associations::list(portal, (from, id), to),
+        Route::Owners => owners::list(portal, call),
+        Route::Owner(id) => owners::read(portal, call, id),
+        Route::Engagement => legacy::engagement(portal, call),
+        Route::CreateOrUpdate(email) => legacy::create_or_update(portal, call, email),
+        Route::AccountDetails => Ok(owners::account_details(portal)),
+    };
+    outcome.unwrap_or_else(|refusal| refusal)
+}
+
+impl Route {
+    /// The scopes that it takes, all of them.
+    fn scopes(&self) -> Vec<&'static str> {
+        match self {
+            Self::List(kind) | Self::Read(kind, _) | Self::Search(kind) | Self::BatchRead(kind) => vec![kind.read],
+            Self::Create(kind) | Self::Update(kind, _) | Self::Archive(kind, _) | Self::BatchCreate(kind) => {
+                vec![kind.write]
+            }
+            Self::Associate(from, _, to, _) if from.write == to.write => vec![from.write],
+            Self::Associate(from, _, to, _) => vec![from.write, to.write],
+            Self::Associations(from, _, _) => vec![from.read],
+            Self::Owners | Self::Owner(_) => vec!["crm.objects.owners.read"],
+            Self::Engagement | Self::CreateOrUpdate(_) => vec!["crm.objects.contacts.write"],
+            Self::AccountDetails => vec!["oauth"],
+        }
+    }
+}
+
+/// The route, or what the web server says to a path or method that it does not know.
+fn route(request: &Recorded) -> Result<Route, Answer> {
+    let decoded: Vec<String> = request
+        .path()
+        .split('/')
+        .skip(1)
+        .map(|segment| percent_decode_str(segment).decode_utf8_lossy().into_owned())
+        .collect();
+    let mut segments: Vec<&str> = decoded.iter().map(String::as_str).collect();
+    if segments.last() == Some(&"") {
+        segments.pop();
+    }
+    let method = request.method.as_str();
+    let kind = |name: &str| Kind::find(name).ok_or_else(problem::no_route);
+    match segments.as_slice() {
+        ["crm", "v3", "objects", name, rest @ ..] | ["crm", "objects", "2026-03" | "2026-09", name, rest @ ..] => {
+            of_objects(method, kind(name)?, rest)
+        }
+        ["crm", "v4", "objects", from, id, "associations", "default", to, other] => {
+            only(method, "PUT", Route::Associate(kind(from)?, (*id).to_owned(), kind(to)?, (*other).to_owned()))
+        }
+        ["crm", "v4", "objects", from, id, "associations", to] => {
+            only(method, "GET", Route::Associations(kind(from)?, (*id).to_owned(), kind(to)?))
+        }
+        ["crm", "v3", "owners"] => only(method, "GET", Route::Owners),
+        ["crm", "v3", "owners", id] => only(method, "GET", Route::Owner((*id).to_owned())),
+        ["engagements", "v1", "engagements"] => only(method, "POST", Route::Engagement),
+        ["contacts", "v1", "contact", "createOrUpdate", "email", email] => {
+            only(method, "POST", Route::CreateOrUpdate((*email).to_owned()))
+        }
+        ["account-info", "v3", "details"] => only(method, "GET", Route::AccountDetails),
+        _ => Err(problem::no_route()),
+    }
+}
+
+fn of_objects(method: &str, kind: &'static Kind, rest: &[&str]) -> Result<Route, Answer> {
+    match (rest, method) {
+        ([], "GET") => Ok(Route::List(kind)),
+        ([], "POST") => Ok(Route::Create(kind)),
+        (["search"], _) => only(method, "POST", Route::Search(kind)),
+        (["batch", "read"], _) => only(method, "POST", Route::BatchRead(kind)),
+        (["batch", "create"], _) => only(method, "POST", Route::BatchCreate(kind)),
+        ([id], "GET") => Ok(Route::Read(kind, (*id).to_owned())),
+        ([id], "PATCH") => Ok(Route::Update(kind, (*id).to_owned())),
+        ([id], "DELETE") => Ok(Route::Archive(kind, (*id).to_owned())),
+        ([] | [_], _) => Err(problem::method_not_allowed()),
+        _ => Err(problem::no_route()),
+    }
+}
+
+fn only(method: &str, allowed: &str, route: Route) -> Result<Route, Answer> {
+    if method == allowed { Ok(route) } else { Err(problem::method_not_allowed()) }
+}
+
+/// The portal and the scopes of the caller's access token.
+fn authenticate(app: &App, request: &Recorded) -> Result<(u64, Vec<String>), Answer> {
+    let invalid = |words: &str| problem::problem(401, "INVALID_AUTHENTICATION", words);
+    let headers = request.headers_named("authorization");
+    let [header] = headers.as_slice() else {
+        let words = "Authentication credentials not found. This API supports OAuth 2.0 authentication and you can find \
+            more details at https://developers.hubspot.com/docs/methods/auth/oauth-overview";
+        return Err(invalid(words));
+    };
+    let token = std::str::from_utf8(header).ok().and_then(|header| header.split_once(' '));
+    let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token);
+    let known = token.and_then(|token| app.grants.access.get(token));
+    let Some(access) = known.filter(|access| !access.revoked) else {
+        return Err(invalid("The access token is invalid, or it was revoked."));
+    };
+    if app.now() >= access.expires_at {
+        let words = "The OAuth token used to make this call expired.";
+        return Err(problem::problem(401, "EXPIRED_AUTHENTICATION", words));
+    }
+    Ok((app.grants.grants[access.grant].hub_id, access.scopes.clone()))
+}

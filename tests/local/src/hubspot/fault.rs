@@ -1,0 +1,230 @@
+//! Misbehaviour on demand.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::journal::Recorded;
+use crate::wire::{Answer, Barrier};
+
+/// Which requests are meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Match {
+    area: Area,
+    method: Option<String>,
+    prefix: String,
+    body: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Area {
+    #[default]
+    All,
+    Token,
+    Api,
+}
+
+impl Match {
+    /// Every request.
+    #[must_use]
+    pub fn any() -> Self {
+        Self::default()
+    }
+
+    /// Requests whose path begins so.
+    #[must_use]
+    pub fn path(prefix: &str) -> Self {
+        Self { prefix: prefix.to_owned(), ..Self::default() }
+    }
+
+    /// Requests for tokens, by code or by refresh token.
+    #[must_use]
+    pub fn token() -> Self {
+        Self { area: Area::Token, ..Self::default() }
+    }
+
+    /// Requests for tokens by refresh token.
+    #[must_use]
+    pub fn refresh() -> Self {
+        Self::token().body("grant_type=refresh_token")
+    }
+
+    /// Requests for tokens by code.
+    #[must_use]
+    pub fn exchange() -> Self {
+        Self::token().body("grant_type=authorization_code")
+    }
+
+    /// Requests of the API, which are all but those of OAuth.
+    #[must_use]
+    pub fn api() -> Self {
+        Self { area: Area::Api, ..Self::default() }
+    }
+
+    /// Of these only those with this method.
+    #[must_use]
+    pub fn method(mut self, method: &str) -> Self {
+        self.method = Some(method.to_owned());
+        self
+    }
+
+    /// Of these only those whose body contains this text.
+    #[must_use]
+    pub fn body(mut self, text: &str) -> Self {
+        self.body = Some(text.to_owned());
+        self
+    }
+
+    pub(super) fn fits(&self, request: &Recorded) -> bool {
+        self.fits_head(request) && self.body.as_deref().is_none_or(|text| request.text().contains(text))
+    }
+
+    fn fits_head(&self, request: &Recorded) -> bool {
+        let area = match self.area {
+            Area::All => true,
+            Area::Token => request.is_token(),
+            Area::Api => !request.is_oauth(),
+        };
+        let method = self.method.as_deref().is_none_or(|method| method == request.method);
+        area && method && request.path().starts_with(&self.prefix)
+    }
+}
+
+/// What goes wrong with one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing: it passes, so that a later one of the queue meets a later request.
+    Pass,
+    /// This answer, and nothing else happens.
+    Answer(Answer),
+    /// It takes effect, and then this answer comes.
+    AnswerAfterEffect(Answer),
+    /// Answers with everything that came, as JSON: target, headers and body, the token included.
+    Echo,
+    /// The connection closes when the head has come, the body unread. Not for a [`Match`] by body.
+    CloseUnread,
+    /// The connection closes without an answer, before any effect.
+    Close,
+    /// The same by a reset.
+    Reset,
+    /// It takes effect, and the connection closes without an answer.
+    CloseAfterEffect,
+    /// It takes effect, and the connection closes after so many bytes of the answer, head included.
+    Cut(usize),
+    /// It waits before it takes effect.
+    Stall(Duration),
+    /// It takes effect at once, and the answer waits.
+    StallAnswer(Duration),
+    /// It takes effect, and the body comes in pieces with pauses between them.
+    Slow {
+        /// Bytes in a piece.
+        piece: usize,
+        /// Before each piece.
+        pause: Duration,
+    },
+    /// It takes effect, and the body never ends.
+    Endless,
+    /// It takes effect; `Content-Length` differs from the body's length by so much. The connection then closes.
+    WrongLength(i64),
+    /// These bytes instead of an answer; then the connection closes.
+    Raw(Vec<u8>),
+}
+
+impl Fault {
+    /// An answer of this status with a body in HubSpot's shape, before any effect.
+    #[must_use]
+    pub fn status(status: u16) -> Self {
+        let category = if status == 429 { "RATE_LIMITS" } else { "INTERNAL_ERROR" };
+        Self::Answer(super::problem::problem(status, category, "As a test asked for."))
+    }
+
+    /// HubSpot's 429 for `TEN_SECONDLY_ROLLING`, `SECONDLY` or `DAILY`.
+    #[must_use]
+    pub fn rate_limited(policy: &str) -> Self {
+        Self::Answer(super::problem::rate_limited(policy))
+    }
+
+    /// The same with a header, if it is an answer.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        if let Self::Answer(answer) | Self::AnswerAfterEffect(answer) = &mut self {
+            answer.headers.push((name.to_owned(), value.to_owned()));
+        }
+        self
+    }
+}
+
+/// What is planned, in the order in which it was.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    rules: Vec<Rule>,
+    barriers: Vec<(Match, usize, Barrier)>,
+}
+
+#[derive(Debug)]
+struct Rule {
+    matching: Match,
+    queue: VecDeque<Fault>,
+    standing: Option<Fault>,
+}
+
+impl Plan {
+    pub(super) fn queue(&mut self, matching: Match, faults: Vec<Fault>) {
+        self.rules.push(Rule { matching, queue: faults.into(), standing: None });
+    }
+
+    pub(super) fn stand(&mut self, matching: Match, fault: Fault) {
+        self.rules.push(Rule { matching, queue: VecDeque::new(), standing: Some(fault) });
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.rules.clear();
+    }
+
+    /// How many planned faults of the queues did not happen yet.
+    pub(super) fn left(&self) -> usize {
+        self.rules.iter().map(|rule| rule.queue.len()).sum()
+    }
+
+    pub(super) fn hold(&mut self, matching: Match, pass: usize, barrier: Barrier) {
+        self.barriers.push((matching, pass, barrier));
+    }
+
+    /// Whether the connection closes before the body is read.
+    pub(super) fn closes_unread(&mut self, head: &Recorded) -> bool {
+        let Some(rule) = self.rules.iter_mut().find(|rule| rule.has_more() && rule.matching.fits_head(head)) else {
+            return false;
+        };
+        let closes = rule.matching.body.is_none() && rule.next() == Some(&Fault::CloseUnread);
+        if closes {
+            rule.queue.pop_front();
+        }
+        closes
+    }
+
+    pub(super) fn fault(&mut self, request: &Recorded) -> Fault {
+        let rule = self.rules.iter_mut().find(|rule| rule.has_more() && rule.matching.fits(request));
+        rule.and_then(|rule| rule.queue.pop_front().or_else(|| rule.standing.clone())).unwrap_or(Fault::Pass)
+    }
+
+    pub(super) fn barriers(&mut self, request: &Recorded) -> Vec<Barrier> {
+        self.barriers.retain(|(_, _, barrier)| !barrier.is_open());
+        let mut met = Vec::new();
+        for (_, pass, barrier) in self.barriers.iter_mut().filter(|(matching, _, _)| matching.fits(request)) {
+            if *pass == 0 {
+                met.push(barrier.clone());
+            }
+            *pass = pass.saturating_sub(1);
+        }
+        met
+    }
+}
+
+impl Rule {
+    fn has_more(&self) -> bool {
+        self.next().is_some()
+    }
+
+    fn next(&self) -> Option<&Fault> {
+        self.queue.front().or(self.standing.as_ref())
+    }
+}

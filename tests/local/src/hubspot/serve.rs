@@ -1,0 +1,216 @@
+//! One connection: read, record, act, answer, or misbehave as planned.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+
+use super::Inner;
+use super::fault::Fault;
+use super::journal::Recorded;
+use crate::wire::{Answer, At, Barrier, Broken, Framing, Head, Verdict, Wire};
+
+/// What became of the connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Then {
+    Open,
+    Close,
+    Reset,
+}
+
+pub(super) async fn connection(socket: TcpStream, number: u64, shared: Arc<Inner>) {
+    shared.connections.fetch_add(1, Ordering::SeqCst);
+    shared.open.fetch_add(1, Ordering::SeqCst);
+    let _open = Open(shared.clone());
+    let mut wire = Wire::new(socket);
+    loop {
+        match shared.serve(&mut wire, number).await {
+            Then::Open => {}
+            Then::Close => return,
+            Then::Reset => return wire.reset(),
+        }
+    }
+}
+
+/// Counts a connection as open, also when its task is aborted.
+struct Open(Arc<Inner>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Inner {
+    async fn serve(&self, wire: &mut Wire, number: u64) -> Then {
+        let head = match wire.head().await {
+            Ok(head) => head,
+            Err(broken) => return self.broken(wire, broken, number).await,
+        };
+        let mut request = self.recorded(&head, number);
+        if self.state().plan.closes_unread(&request) {
+            self.record(request);
+            return Then::Close;
+        }
+        match wire.body(&head).await {
+            Ok((body, raw)) => {
+                request.body = body;
+                request.raw.extend_from_slice(&raw);
+                request.complete = true;
+            }
+            Err(broken) => return self.broken(wire, broken, number).await,
+        }
+        let (fault, barriers) = {
+            let mut state = self.state();
+            (state.plan.fault(&request), state.plan.barriers(&request))
+        };
+        self.record(request.clone());
+        if stand(&barriers, At::Before).await == Verdict::Lose {
+            return Then::Close;
+        }
+        let Some(answer) = self.act(&request, &fault).await else {
+            return if fault == Fault::Reset { Then::Reset } else { Then::Close };
+        };
+        if stand(&barriers, At::After).await == Verdict::Lose {
+            return Then::Close;
+        }
+        send(wire, &head, &answer, &fault).await
+    }
+
+    /// The effect and its answer; nothing when there is to be neither.
+    async fn act(&self, request: &Recorded, fault: &Fault) -> Option<Answer> {
+        match fault {
+            Fault::Answer(answer) => return Some(answer.clone()),
+            Fault::Echo => return Some(echo(request)),
+            // Its bytes take the place of this one when it is sent.
+            Fault::Raw(_) => return Some(Answer::new(200)),
+            Fault::Close | Fault::Reset | Fault::CloseUnread => return None,
+            Fault::Stall(time) => tokio::time::sleep(*time).await,
+            Fault::Pass
+            | Fault::AnswerAfterEffect(_)
+            | Fault::CloseAfterEffect
+            | Fault::Cut(_)
+            | Fault::StallAnswer(_)
+            | Fault::Slow { .. }
+            | Fault::Endless
+            | Fault::WrongLength(_) => {}
+        }
+        let answer = self.state().app.answer(request);
+        if let Fault::StallAnswer(time) = fault {
+            tokio::time::sleep(*time).await;
+        }
+        if let Fault::AnswerAfterEffect(other) = fault {
+            return Some(other.clone());
+        }
+        (*fault != Fault::CloseAfterEffect).then_some(answer)
+    }
+
+    /// Bytes that are no whole request are recorded too.
+    async fn broken(&self, wire: &mut Wire, broken: Broken, number: u64) -> Then {
+        if !broken.raw.is_empty() {
+            let at = self.state().app.now();
+            self.record(Recorded {
+                method: String::new(),
+                target: String::new(),
+                headers: Vec::new(),
+                body: Vec::new(),
+                raw: broken.raw,
+                at,
+                connection: number,
+                complete: false,
+            });
+        }
+        if broken.malformed {
+            let _ = wire.send(&Answer::html(400, "<h1>Bad Request</h1>").bytes(true, true)).await;
+        }
+        Then::Close
+    }
+
+    fn recorded(&self, head: &Head, number: u64) -> Recorded {
+        Recorded {
+            method: head.method.clone(),
+            target: head.target.clone(),
+            headers: head.headers.clone(),
+            body: Vec::new(),
+            raw: head.raw.clone(),
+            at: self.state().app.now(),
+            connection: number,
+            complete: false,
+        }
+    }
+
+    fn record(&self, request: Recorded) {
+        self.state().journal.push(request);
+        self.seen.send_modify(|count| *count += 1);
+    }
+}
+
+async fn send(wire: &mut Wire, head: &Head, answer: &Answer, fault: &Fault) -> Then {
+    if let Some(bytes) = spoiled(answer, fault) {
+        let _ = wire.send(&bytes).await;
+        return Then::Close;
+    }
+    if *fault == Fault::Endless {
+        endless(wire, answer).await;
+        return Then::Close;
+    }
+    let close = !head.keep_alive;
+    let sent = if let Fault::Slow { piece, pause } = fault {
+        slow(wire, answer, *piece, *pause, close).await
+    } else {
+        wire.send(&answer.bytes(close, head.method != "HEAD")).await
+    };
+    if sent.is_err() || close { Then::Close } else { Then::Open }
+}
+
+/// Bytes after which the connection can only be closed.
+fn spoiled(answer: &Answer, fault: &Fault) -> Option<Vec<u8>> {
+    if let Fault::Raw(bytes) = fault {
+        return Some(bytes.clone());
+    }
+    if let Fault::Cut(after) = fault {
+        let mut bytes = answer.bytes(false, true);
+        bytes.truncate(*after);
+        return Some(bytes);
+    }
+    let Fault::WrongLength(by) = fault else { return None };
+    let length = i64::try_from(answer.body.len()).unwrap_or_default() + by;
+    let length = Framing::Length(usize::try_from(length).unwrap_or_default());
+    Some([answer.head(&length, true), answer.body.clone()].concat())
+}
+
+async fn slow(wire: &mut Wire, answer: &Answer, piece: usize, pause: Duration, close: bool) -> std::io::Result<()> {
+    wire.send(&answer.head(&Framing::Length(answer.body.len()), close)).await?;
+    for part in answer.body.chunks(piece.max(1)) {
+        tokio::time::sleep(pause).await;
+        wire.send(part).await?;
+    }
+    Ok(())
+}
+
+/// Sends until the client goes away.
+async fn endless(wire: &mut Wire, answer: &Answer) {
+    let filler = [b"2000\r\n".as_slice(), &[b'x'; 0x2000], b"\r\n"].concat();
+    if wire.send(&answer.head(&Framing::Chunked, true)).await.is_ok() {
+        while wire.send(&filler).await.is_ok() {}
+    }
+}
+
+async fn stand(barriers: &[Barrier], at: At) -> Verdict {
+    for barrier in barriers.iter().filter(|barrier| barrier.at == at) {
+        if barrier.stand().await == Verdict::Lose {
+            return Verdict::Lose;
+        }
+    }
+    Verdict::GoOn
+}
+
+fn echo(request: &Recorded) -> Answer {
+    let header = |(name, value): &(String, Vec<u8>)| json!([name, String::from_utf8_lossy(value)]);
+    let headers: Vec<Value> = request.headers.iter().map(header).collect();
+    let body =
+        json!({ "method": request.method, "target": request.target, "headers": headers, "body": request.text() });
+    Answer::json(200, &body)
+}

@@ -1,0 +1,203 @@
+//! What happens at HubSpot without the app: people, settings, time, data.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+use shared::clock::Clock;
+
+use super::grants::{Issued, Rotation, Sharing};
+use super::journal::pairs;
+use super::kind::Kind;
+use super::portal::{Portal, RateLimit};
+use super::store::Owner;
+use super::{HubSpot, consent};
+
+impl HubSpot {
+    /// The app's client id.
+    #[must_use]
+    pub fn client_id(&self) -> String {
+        self.shared.state().app.client_id.clone()
+    }
+
+    /// The app's client secret.
+    #[must_use]
+    pub fn client_secret(&self) -> String {
+        self.shared.state().app.client_secret.clone()
+    }
+
+    /// Gives the app another client secret; the old one counts no more.
+    pub fn rotate_client_secret(&self, secret: &str) {
+        secret.clone_into(&mut self.shared.state().app.client_secret);
+    }
+
+    /// Registers one more redirect URI for the app; from the first one on, no other is accepted.
+    pub fn register_redirect_uri(&self, uri: &str) {
+        self.shared.state().app.redirect_uris.push(uri.to_owned());
+    }
+
+    /// Changes how refresh tokens change.
+    pub fn set_rotation(&self, rotation: Rotation) {
+        self.shared.state().app.rotation = rotation;
+    }
+
+    /// Changes which authorizations share a refresh token.
+    pub fn set_sharing(&self, sharing: Sharing) {
+        self.shared.state().app.sharing = sharing;
+    }
+
+    /// Changes how many seconds later access tokens live.
+    pub fn set_expires_in(&self, seconds: i64) {
+        self.shared.state().app.expires_in = seconds;
+    }
+
+    /// Sets or lifts the limits of every portal.
+    pub fn set_rate_limit(&self, limit: Option<RateLimit>) {
+        self.shared.state().app.rate_limit = limit;
+    }
+
+    /// Leaves all optional fields (`hub_id`, `scopes`, `token_type`…) out of token answers.
+    pub fn set_terse(&self, terse: bool) {
+        self.shared.state().app.terse = terse;
+    }
+
+    /// The clock by which everything expires here.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.shared.state().app.clock.clone()
+    }
+
+    /// Moves the double's clock, and whatever shares it, forward.
+    pub fn advance(&self, by: Duration) {
+        self.clock().advance(by);
+    }
+
+    /// Lets all access tokens expire now, whatever was promised.
+    pub fn expire_access_tokens(&self) {
+        let mut state = self.shared.state();
+        let now = state.app.now();
+        state.app.grants.access.values_mut().for_each(|token| token.expires_at = token.expires_at.min(now));
+    }
+
+    /// Adds a portal, whose subscription can grant everything.
+    pub fn add_portal(&self, hub_id: u64) {
+        self.shared.state().app.portals.entry(hub_id).or_insert_with(|| Portal::new(hub_id));
+    }
+
+    /// Changes what a portal's subscription can grant in later authorizations; none is everything.
+    pub fn set_portal_scopes(&self, hub_id: u64, scopes: Option<&[&str]>) {
+        let scopes = scopes.map(|scopes| scopes.iter().map(|scope| (*scope).to_owned()).collect());
+        self.portal(hub_id, |portal| portal.scopes = scopes);
+    }
+
+    /// Closes a portal for good: its tokens end, refreshing says `BAD_HUB`.
+    pub fn remove_portal(&self, hub_id: u64) {
+        self.portal(hub_id, |portal| portal.exists = false);
+    }
+
+    /// Uninstalls the app in a portal: refresh and access tokens of it end.
+    pub fn uninstall(&self, hub_id: u64) {
+        self.shared.state().app.uninstall(hub_id);
+    }
+
+    /// Kills a portal's refresh tokens; its access tokens live on.
+    pub fn revoke_refresh_tokens(&self, hub_id: u64) {
+        self.shared.state().app.revoke_refresh_tokens(hub_id);
+    }
+
+    /// Changes what the grants of a portal allow, of access tokens already issued too.
+    pub fn set_granted_scopes(&self, hub_id: u64, scopes: &[&str]) {
+        let scopes: Vec<String> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+        let mut state = self.shared.state();
+        for grant in state.app.grants.of_portal(hub_id) {
+            state.app.grants.grants[grant].scopes.clone_from(&scopes);
+            let own = state.app.grants.access.values_mut().filter(|token| token.grant == grant);
+            own.for_each(|token| token.scopes.clone_from(&scopes));
+        }
+    }
+
+    /// How often a spent refresh token was shown under [`Rotation::Strict`], each time a lost grant.
+    #[must_use]
+    pub fn refresh_token_reuses(&self) -> usize {
+        self.shared.state().app.grants.reuses
+    }
+
+    /// Tokens of a fresh authorization, without the steps of a browser.
+    pub fn authorize(&self, hub_id: u64, scopes: &[&str]) -> Issued {
+        self.add_portal(hub_id);
+        self.shared.state().app.authorize(hub_id, scopes.iter().map(|scope| (*scope).to_owned()).collect())
+    }
+
+    /// Accepts on the consent page, for this portal, as a person would; where the browser is sent.
+    ///
+    /// # Errors
+    /// The text of the page on which HubSpot says what is wrong instead.
+    pub fn accept(&self, authorize_url: &str, hub_id: u64) -> Result<String, String> {
+        self.decide(authorize_url, &[("decision", "accept"), ("hub_id", &hub_id.to_string())])
+    }
+
+    /// Declines on the consent page; where the browser is sent.
+    ///
+    /// # Errors
+    /// The text of the page on which HubSpot says what is wrong instead.
+    pub fn decline(&self, authorize_url: &str) -> Result<String, String> {
+        self.decide(authorize_url, &[("decision", "decline")])
+    }
+
+    fn decide(&self, authorize_url: &str, decision: &[(&str, &str)]) -> Result<String, String> {
+        let query = authorize_url.split_once('?').map_or("", |(_, query)| query);
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.extend_pairs(pairs(query.as_bytes())).extend_pairs(decision);
+        let answer = consent::decision(&mut self.shared.state().app, &form.finish());
+        let location = answer.headers.iter().find(|(name, _)| name == "location").map(|(_, to)| to.clone());
+        location.ok_or_else(|| String::from_utf8_lossy(&answer.body).into_owned())
+    }
+
+    /// Creates an object (`"contacts"`, `"deals"`…) in a portal; its id.
+    ///
+    /// # Panics
+    /// There is no such kind of object or no such portal.
+    pub fn create_object(&self, hub_id: u64, kind: &str, properties: &[(&str, &str)]) -> u64 {
+        let kind = Kind::find(kind).expect("the kind is known");
+        let properties: BTreeMap<_, _> =
+            properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let now = self.clock().now_millis();
+        self.portal(hub_id, |portal| portal.store.insert(kind, properties, now))
+    }
+
+    /// All objects of a kind in a portal, with all their properties.
+    ///
+    /// # Panics
+    /// There is no such kind of object or no such portal.
+    #[must_use]
+    pub fn objects(&self, hub_id: u64, kind: &str) -> Vec<Value> {
+        let kind = Kind::find(kind).expect("the kind is known");
+        self.portal(hub_id, |portal| portal.store.all(kind).map(|object| object.whole(kind)).collect())
+    }
+
+    /// The ids of the objects of a kind that an object is associated with.
+    ///
+    /// # Panics
+    /// There is no such kind of object or no such portal.
+    #[must_use]
+    pub fn associated(&self, hub_id: u64, from: (&str, u64), to: &str) -> Vec<u64> {
+        let (kind, to) = (Kind::find(from.0).expect("the kind is known"), Kind::find(to).expect("the kind is known"));
+        self.portal(hub_id, |portal| portal.store.linked((kind, from.1), to).into_iter().map(|(id, _)| id).collect())
+    }
+
+    /// Adds a person who can own objects; their owner id.
+    ///
+    /// # Panics
+    /// There is no such portal.
+    pub fn add_owner(&self, hub_id: u64, email: &str) -> u64 {
+        self.portal(hub_id, |portal| {
+            let id = portal.store.next_id();
+            portal.store.owners.push(Owner { id, email: email.to_owned() });
+            id
+        })
+    }
+
+    fn portal<T>(&self, hub_id: u64, act: impl FnOnce(&mut Portal) -> T) -> T {
+        act(self.shared.state().app.portals.get_mut(&hub_id).expect("the portal exists"))
+    }
+}

@@ -1,0 +1,25 @@
+//! The whole system on one machine: stand-ins for AWS and HubSpot on loopback, around the real binaries.
+//!
+//! Tests and `make demo` use the same [`stack::Stack`]. Only endpoints differ from the real thing: the AWS SDK and
+//! reqwest speak to the stand-ins as they would to AWS and HubSpot.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a stand-in that cannot go on says so at once, and the demonstration prints"
+)]
+
+pub mod demo;
+pub mod dynamodb;
+pub mod front_door;
+pub mod hubspot;
+pub mod lambda;
+pub mod loopback;
+pub mod run;
+pub mod schedule;
+pub mod secrets_manager;
+pub mod stack;
+pub mod template;
+pub mod wire;

@@ -1,0 +1,140 @@
+//! What only looks.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::super::vault::{Secret, SecretValue, Vault};
+use super::{Named, Outcome, marked_deleted, no_secret, refuse, seconds, with_stages, written};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Get {
+    secret_id: String,
+    version_id: Option<String>,
+    version_stage: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ListVersions {
+    secret_id: String,
+    include_deprecated: Option<bool>,
+    max_results: Option<usize>,
+    next_token: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct List {
+    max_results: Option<usize>,
+    next_token: Option<String>,
+    include_planned_deletion: Option<bool>,
+    #[serde(default)]
+    filters: Vec<Filter>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Filter {
+    key: String,
+    values: Vec<String>,
+}
+
+pub(super) fn get(vault: &Vault, input: &Get) -> Outcome {
+    let secret = vault.visible(&vault.name(&input.secret_id)).ok_or_else(no_secret)?;
+    if secret.deletion_at.is_some() {
+        return marked_deleted();
+    }
+    let label = input.version_stage.as_deref();
+    let found = match &input.version_id {
+        Some(id) => secret.version(id),
+        None => secret.labelled(label.unwrap_or("AWSCURRENT")),
+    };
+    let Some(version) = found else {
+        let sought = match &input.version_id {
+            Some(id) => format!("VersionId: {id}"),
+            None => format!("staging label: {}", label.unwrap_or("AWSCURRENT")),
+        };
+        let words = format!("Secrets Manager can't find the specified secret value for {sought}");
+        return refuse("ResourceNotFoundException", &words);
+    };
+    if label.is_some_and(|label| !version.labels.iter().any(|own| own == label)) {
+        let words = "You provided a VersionStage that is not associated to the provided VersionId.";
+        return refuse("InvalidRequestException", words);
+    }
+    let mut answer = with_stages(written(&secret, Some(version)), version);
+    answer["CreatedDate"] = seconds(version.created_at);
+    match &version.value {
+        SecretValue::Text(text) => answer["SecretString"] = json!(text),
+        SecretValue::Binary(text) => answer["SecretBinary"] = json!(text),
+    }
+    Ok(answer)
+}
+
+pub(super) fn describe(vault: &Vault, input: &Named) -> Outcome {
+    let secret = vault.visible(&vault.name(&input.secret_id)).ok_or_else(no_secret)?;
+    Ok(entry(&secret, "VersionIdsToStages"))
+}
+
+pub(super) fn list_versions(vault: &Vault, input: &ListVersions) -> Outcome {
+    let secret = vault.visible(&vault.name(&input.secret_id)).ok_or_else(no_secret)?;
+    let deprecated = input.include_deprecated.unwrap_or(false);
+    let listed = secret.versions.iter().filter(|version| deprecated || !version.labels.is_empty());
+    let all = listed.map(|version| {
+        let keys = [secret.kms_key_id.as_deref().unwrap_or("DefaultEncryptionKey")];
+        json!({ "VersionId": version.id, "VersionStages": version.labels, "CreatedDate": seconds(version.created_at),
+            "KmsKeyIds": keys })
+    });
+    let mut answer = page("Versions", all.collect(), input.max_results, input.next_token.as_deref())?;
+    answer["ARN"] = json!(secret.arn);
+    answer["Name"] = json!(secret.name);
+    Ok(answer)
+}
+
+pub(super) fn list(vault: &Vault, input: &List) -> Outcome {
+    if let Some(filter) = input.filters.iter().find(|filter| filter.key != "name") {
+        return refuse("InvalidParameterException", &format!("Filters by {} are not acted out here.", filter.key));
+    }
+    let shown = |secret: &Secret| {
+        let planned = input.include_planned_deletion.unwrap_or(false) || secret.deletion_at.is_none();
+        let begins = |filter: &Filter| filter.values.iter().any(|value| secret.name.starts_with(value.as_str()));
+        planned && input.filters.iter().all(begins)
+    };
+    let visible = vault.all_visible();
+    let all = visible.iter().filter(|secret| shown(secret)).map(|secret| entry(secret, "SecretVersionsToStages"));
+    page("SecretList", all.collect(), input.max_results, input.next_token.as_deref())
+}
+
+fn page(member: &str, all: Vec<Value>, most: Option<usize>, token: Option<&str>) -> Outcome {
+    let Ok(skip) = token.map_or(Ok(0), str::parse::<usize>) else {
+        return refuse("InvalidNextTokenException", "The NextToken value is invalid.");
+    };
+    let most = most.unwrap_or(100);
+    if !(1..=100).contains(&most) {
+        return refuse("InvalidParameterException", "MaxResults must be between 1 and 100.");
+    }
+    let more = all.len() > skip + most;
+    let mut answer = json!({ member: all.into_iter().skip(skip).take(most).collect::<Vec<_>>() });
+    if more {
+        answer["NextToken"] = json!((skip + most).to_string());
+    }
+    Ok(answer)
+}
+
+fn entry(secret: &Secret, stages: &str) -> Value {
+    let changed = secret.versions.last().map_or(secret.created_at, |version| version.created_at);
+    let mut entry = json!({ "ARN": secret.arn, "Name": secret.name, "CreatedDate": seconds(secret.created_at),
+        "LastChangedDate": seconds(changed), stages: secret.stages() });
+    let optional = [
+        ("KmsKeyId", secret.kms_key_id.as_ref().map(|key| json!(key))),
+        ("Description", secret.description.as_ref().map(|text| json!(text))),
+        ("DeletedDate", secret.deletion_at.map(seconds)),
+        ("Tags", secret.tags.is_array().then(|| secret.tags.clone())),
+    ];
+    for (name, value) in optional {
+        if let Some(value) = value {
+            entry[name] = value;
+        }
+    }
+    entry
+}

@@ -1,0 +1,40 @@
+//! How this process speaks to the stand-ins of AWS: the real SDK, only its endpoints differ.
+
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_dynamodb::config::{Credentials, Region, SharedCredentialsProvider};
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
+
+use crate::template::REGION;
+
+/// The credentials that every function gets. The stand-ins ask for a signature and check none.
+pub(super) const CREDENTIALS: [(&str, &str); 3] =
+    [("AWS_ACCESS_KEY_ID", "ASIALOCALFUNCTION"), ("AWS_SECRET_ACCESS_KEY", "local"), ("AWS_SESSION_TOKEN", "local")];
+
+#[derive(Debug)]
+struct Endpoints {
+    dynamodb: String,
+    secrets_manager: String,
+}
+
+impl LoadServiceConfig for Endpoints {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        match (key.env(), key.service_id()) {
+            ("AWS_ENDPOINT_URL", "DynamoDB") => Some(self.dynamodb.clone()),
+            ("AWS_ENDPOINT_URL", "Secrets Manager") => Some(self.secrets_manager.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// A configuration by which each service's client finds its stand-in.
+pub(crate) fn config(dynamodb: String, secrets_manager: String) -> SdkConfig {
+    let [(_, id), (_, secret), (_, session)] = CREDENTIALS;
+    let credentials = Credentials::new(id, secret, Some(session.to_owned()), None, "local");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(REGION))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .service_config(Endpoints { dynamodb, secrets_manager })
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .build()
+}

@@ -1,0 +1,78 @@
+//! What resources are called once they are made: `Ref` and `GetAtt`.
+
+use serde_json::Value;
+
+use super::resolve::Resolver;
+use super::{ACCOUNT, REGION, Values};
+
+impl<'a> Resolver<'a> {
+    /// What `Ref` of a resource gives.
+    pub(super) fn physical_id(&self, name: &str) -> Result<String, String> {
+        // SAM: `Ref` of `Function.Alias` is the alias that it makes.
+        if let Some(function) = name.strip_suffix(".Alias") {
+            return Ok(format!("{}:live", self.arn(function)?));
+        }
+        let resource = self.resource(name)?;
+        match resource["Type"].as_str().unwrap_or_default() {
+            "AWS::SecretsManager::Secret" | "AWS::SNS::Topic" | "AWS::Lambda::Alias" => self.arn(name),
+            "AWS::SQS::Queue" => Ok(format!("https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{}", self.name(name)?)),
+            _ => self.name(name),
+        }
+    }
+
+    /// The physical name: the one that the template gives, else the stack's name and the logical one.
+    fn name(&self, logical: &str) -> Result<String, String> {
+        let resource = self.resource(logical)?;
+        for key in ["TableName", "FunctionName", "RoleName", "QueueName", "TopicName", "LogGroupName", "Name"] {
+            if let Some(name) = resource["Properties"].get(key)
+                && let Some(name) = self.text(name)?
+            {
+                return Ok(name);
+            }
+        }
+        Ok(format!("{}-{logical}", self.values.stack_name))
+    }
+
+    fn arn(&self, logical: &str) -> Result<String, String> {
+        let kind = self.resource(logical)?["Type"].as_str().unwrap_or_default();
+        let name = self.name(logical)?;
+        let (service, path) = match kind {
+            "AWS::IAM::Role" => return Ok(format!("arn:aws:iam::{ACCOUNT}:role/{name}")),
+            "AWS::SecretsManager::Secret" => ("secretsmanager", format!("secret:{name}-LoCaL0")),
+            "AWS::DynamoDB::Table" => ("dynamodb", format!("table/{name}")),
+            "AWS::KMS::Key" => ("kms", format!("key/{name}")),
+            "AWS::Serverless::Function" | "AWS::Lambda::Function" => ("lambda", format!("function:{name}")),
+            "AWS::Logs::LogGroup" => ("logs", format!("log-group:{name}:*")),
+            "AWS::SQS::Queue" => ("sqs", name),
+            "AWS::SNS::Topic" => ("sns", name),
+            other => (other.split("::").nth(1).unwrap_or("unknown"), name),
+        };
+        Ok(format!("arn:aws:{}:{REGION}:{ACCOUNT}:{path}", service.to_lowercase()))
+    }
+
+    pub(super) fn attribute_of(&self, logical: &str, attribute: &str) -> Result<String, String> {
+        let kind = self.resource(logical)?["Type"].as_str().unwrap_or_default();
+        match (kind, attribute) {
+            ("AWS::ApiGatewayV2::Api", "ApiEndpoint") => Ok(self.values.api_endpoint.clone()),
+            (_, "Arn" | "TopicArn" | "Id") => self.arn(logical),
+            (_, "QueueName" | "RoleName" | "FunctionName" | "TopicName") => self.name(logical),
+            _ => Ok(format!("{logical}.{attribute}")),
+        }
+    }
+
+    fn resource(&self, logical: &str) -> Result<&'a Value, String> {
+        self.root["Resources"].get(logical).ok_or(format!("the template has neither parameter nor resource {logical}"))
+    }
+}
+
+pub(super) fn pseudo_parameter(name: &str, values: &Values) -> Option<String> {
+    match name {
+        "AWS::Region" => Some(REGION.to_owned()),
+        "AWS::AccountId" => Some(ACCOUNT.to_owned()),
+        "AWS::Partition" => Some("aws".to_owned()),
+        "AWS::URLSuffix" => Some("amazonaws.com".to_owned()),
+        "AWS::StackName" => Some(values.stack_name.clone()),
+        "AWS::StackId" => Some(format!("arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{}/local", values.stack_name)),
+        _ => None,
+    }
+}

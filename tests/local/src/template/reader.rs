@@ -1,0 +1,218 @@
+//! Reads resources by their types, and follows what they refer to.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::resolve::{Resolver, references};
+use super::{Authorization, Cors, Deployment, Function, Route, Schedule, Table, Values};
+
+/// A template under reading, with what it is deployed with.
+pub(super) struct Reader<'a> {
+    root: &'a Value,
+    resolver: Resolver<'a>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(root: &'a Value, values: &'a Values) -> Result<Self, String> {
+        Ok(Self { root, resolver: Resolver::new(root, values)? })
+    }
+
+    pub(super) fn deployment(&self) -> Result<Deployment, String> {
+        let secrets = self.of_type("AWS::SecretsManager::Secret")?.into_iter();
+        Ok(Deployment {
+            functions: self.each("AWS::Serverless::Function", Self::function)?,
+            routes: self.each("AWS::ApiGatewayV2::Route", Self::route)?,
+            cors: self.cors()?,
+            tables: self.each("AWS::DynamoDB::Table", Self::table)?,
+            schedules: self.schedules()?,
+            secrets: secrets.filter_map(|(_, it)| self.property(it, "Name").transpose()).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// The resources of a type that are made.
+    fn of_type(&self, kind: &str) -> Result<Vec<(&'a str, &'a Value)>, String> {
+        let mut found = Vec::new();
+        for (logical, resource) in self.root["Resources"].as_object().into_iter().flatten() {
+            if resource["Type"] == kind && self.resolver.exists(resource)? {
+                found.push((logical.as_str(), resource));
+            }
+        }
+        Ok(found)
+    }
+
+    fn each<T>(&self, kind: &str, read: fn(&Self, &str, &Value) -> Result<T, String>) -> Result<Vec<T>, String> {
+        let named = |(logical, resource): (&str, &Value)| {
+            read(self, logical, resource).map_err(|error| format!("{logical}: {error}"))
+        };
+        self.of_type(kind)?.into_iter().map(named).collect()
+    }
+
+    fn property(&self, resource: &Value, name: &str) -> Result<Option<String>, String> {
+        self.resolver.text(&resource["Properties"][name])
+    }
+
+    fn required(&self, resource: &Value, name: &str) -> Result<String, String> {
+        self.property(resource, name)?.ok_or(format!("{name} is missing"))
+    }
+
+    /// The resource of one of these types that a value refers to.
+    fn target(&self, value: &Value, kinds: &[&str]) -> Result<(String, &'a Value), String> {
+        let found = references(value).into_iter().find_map(|logical| {
+            let resource = self.root["Resources"].get(&logical)?;
+            kinds.contains(&resource["Type"].as_str()?).then_some((logical, resource))
+        });
+        found.ok_or(format!("{value} refers to no {}", kinds.join(" or ")))
+    }
+
+    fn binary(&self, value: &Value) -> Result<String, String> {
+        let kinds = ["AWS::Serverless::Function", "AWS::Lambda::Alias"];
+        let (_, resource) = self.target(value, &kinds)?;
+        if resource["Type"] == "AWS::Lambda::Alias" {
+            return self.binary(&resource["Properties"]["FunctionName"]);
+        }
+        binary_of(resource)
+    }
+
+    fn function(&self, logical: &str, resource: &Value) -> Result<Function, String> {
+        let globals = &self.root["Globals"]["Function"];
+        let setting = |name: &str| match self.property(resource, name)? {
+            Some(own) => Ok(Some(own)),
+            None => self.resolver.text(&globals[name]),
+        };
+        let number = |name: &str, default: u64| -> Result<u64, String> {
+            let text = setting(name)?.unwrap_or(default.to_string());
+            text.parse().map_err(|_| format!("{name} is no number: {text}"))
+        };
+        let mut environment = BTreeMap::new();
+        for variables in [&globals["Environment"]["Variables"], &resource["Properties"]["Environment"]["Variables"]] {
+            for (name, value) in variables.as_object().into_iter().flatten() {
+                match self.resolver.text(value).map_err(|error| format!("{name}: {error}"))? {
+                    Some(value) => environment.insert(name.clone(), value),
+                    None => environment.remove(name),
+                };
+            }
+        }
+        let name = self.resolver.resolve(&json!({ "Ref": logical }))?;
+        Ok(Function {
+            binary: binary_of(resource)?,
+            name: name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default(),
+            timeout: Duration::from_secs(number("Timeout", 3)?),
+            memory: number("MemorySize", 128)?,
+            environment,
+        })
+    }
+
+    fn route(&self, _: &str, resource: &Value) -> Result<Route, String> {
+        let (_, integration) = self.target(&resource["Properties"]["Target"], &["AWS::ApiGatewayV2::Integration"])?;
+        if self.property(integration, "PayloadFormatVersion")?.as_deref() != Some("2.0") {
+            return Err("the integration's PayloadFormatVersion is not 2.0".to_owned());
+        }
+        let authorization = match self.property(resource, "AuthorizationType")?.as_deref() {
+            None => return Err("AuthorizationType is missing".to_owned()),
+            Some("NONE") => Authorization::None,
+            Some("AWS_IAM") => Authorization::Iam,
+            Some("JWT") => self.jwt(&resource["Properties"]["AuthorizerId"])?,
+            Some(other) => return Err(format!("AuthorizationType {other} is not acted out by the local stack")),
+        };
+        let uri = &integration["Properties"]["IntegrationUri"];
+        Ok(Route { key: self.required(resource, "RouteKey")?, authorization, binary: self.binary(uri)? })
+    }
+
+    fn jwt(&self, authorizer: &Value) -> Result<Authorization, String> {
+        let (_, authorizer) = self.target(authorizer, &["AWS::ApiGatewayV2::Authorizer"])?;
+        let configuration = self.resolver.resolve(&authorizer["Properties"]["JwtConfiguration"])?.unwrap_or_default();
+        let issuer = configuration["Issuer"].as_str().ok_or("the authorizer has no Issuer")?.to_owned();
+        let audiences = texts(&configuration["Audience"]);
+        if audiences.is_empty() {
+            return Err("the authorizer has no Audience".to_owned());
+        }
+        Ok(Authorization::Jwt { issuer, audiences })
+    }
+
+    fn cors(&self) -> Result<Option<Cors>, String> {
+        for (_, api) in self.of_type("AWS::ApiGatewayV2::Api")? {
+            let Some(cors) = self.resolver.resolve(&api["Properties"]["CorsConfiguration"])? else { continue };
+            if cors.is_object() {
+                return Ok(Some(Cors {
+                    origins: texts(&cors["AllowOrigins"]),
+                    methods: texts(&cors["AllowMethods"]),
+                    headers: texts(&cors["AllowHeaders"]),
+                    exposed: texts(&cors["ExposeHeaders"]),
+                    credentials: cors["AllowCredentials"] == true,
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn table(&self, logical: &str, resource: &Value) -> Result<Table, String> {
+        let properties = self.resolver.resolve(&resource["Properties"])?.unwrap_or_default();
+        let name = self.resolver.text(&json!({ "Ref": logical }))?.ok_or("the table has no name")?;
+        let mut create = json!({ "TableName": name, "BillingMode": "PAY_PER_REQUEST" });
+        for key in ["AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes"] {
+            if let Some(value) = properties.get(key) {
+                create[key] = value.clone();
+            }
+        }
+        let expiry = &properties["TimeToLiveSpecification"];
+        let expires_by = expiry["AttributeName"].as_str().filter(|_| expiry["Enabled"] == true).map(str::to_owned);
+        Ok(Table { name, create, expires_by })
+    }
+
+    /// `AWS::Scheduler::Schedule`, and the `ScheduleV2` events of SAM.
+    fn schedules(&self) -> Result<Vec<Schedule>, String> {
+        let mut found = Vec::new();
+        for (_, schedule) in self.of_type("AWS::Scheduler::Schedule")? {
+            let target = &schedule["Properties"]["Target"];
+            let binary = self.binary(&target["Arn"])?;
+            found.extend(self.schedule(&schedule["Properties"], &target["Input"], binary)?);
+        }
+        for (_, function) in self.of_type("AWS::Serverless::Function")? {
+            for event in function["Properties"]["Events"].as_object().into_iter().flat_map(Map::values) {
+                if event["Type"] == "ScheduleV2" {
+                    let properties = &event["Properties"];
+                    found.extend(self.schedule(properties, &properties["Input"], binary_of(function)?)?);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn schedule(&self, properties: &Value, input: &Value, binary: String) -> Result<Option<Schedule>, String> {
+        if self.resolver.text(&properties["State"])?.as_deref() == Some("DISABLED") {
+            return Ok(None);
+        }
+        let expression = self.resolver.text(&properties["ScheduleExpression"])?.unwrap_or_default();
+        let parse =
+            |text: String| serde_json::from_str(&text).map_err(|_| format!("a schedule's Input is JSON: {text}"));
+        let input = self.resolver.text(input)?.map(parse).transpose()?;
+        Ok(Some(Schedule { every: rate(&expression)?, input, binary }))
+    }
+}
+
+fn binary_of(function: &Value) -> Result<String, String> {
+    let binary = function["Metadata"]["BuildProperties"]["Binary"].as_str();
+    binary.map(str::to_owned).ok_or("Metadata.BuildProperties.Binary is missing".to_owned())
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// `rate(1 minute)`, with AWS's grammar: singular for one, plural for more.
+fn rate(expression: &str) -> Result<Duration, String> {
+    let parsed = expression.strip_prefix("rate(").and_then(|rest| rest.strip_suffix(')')).and_then(|inner| {
+        let (count, unit) = inner.split_once(' ')?;
+        let count: u64 = count.parse().ok().filter(|count| *count > 0)?;
+        let seconds = match (unit, count) {
+            ("minute", 1) | ("minutes", 2..) => 60,
+            ("hour", 1) | ("hours", 2..) => 3_600,
+            ("day", 1) | ("days", 2..) => 86_400,
+            _ => return None,
+        };
+        Some(Duration::from_secs(count * seconds))
+    });
+    parsed.ok_or(format!("the local stack understands rate(…) schedules, found {expression:?}"))
+}

@@ -1,0 +1,105 @@
+//! Gates: calls stand still where a test wants them, so that it can kill a process there.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+/// Nothing that a test waits for takes this long, on however busy a machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where a held call stands still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// It was read and recorded; nothing of it took effect.
+    Before,
+    /// It took effect; its answer is not sent.
+    After,
+}
+
+/// What becomes of the held calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    GoOn,
+    Lose,
+}
+
+#[derive(Debug)]
+struct Held {
+    standing: watch::Sender<usize>,
+    verdict: watch::Sender<Option<Verdict>>,
+}
+
+/// Every call that meets the gate stands still until it is opened. Dropping it opens it.
+#[derive(Debug)]
+pub struct Gate {
+    held: Arc<Held>,
+}
+
+impl Gate {
+    /// Waits until this many calls have come to stand at the gate.
+    ///
+    /// # Panics
+    /// They don't come within a minute.
+    pub async fn reached(&self, count: usize) {
+        let mut standing = self.held.standing.subscribe();
+        patiently(&format!("{count} held calls"), async move {
+            let _ = standing.wait_for(|reached| *reached >= count).await;
+        })
+        .await;
+    }
+
+    /// How many calls have come to stand at the gate so far.
+    #[must_use]
+    pub fn standing(&self) -> usize {
+        *self.held.standing.borrow()
+    }
+
+    /// Lets the calls go on, and later ones pass.
+    pub fn open(self) {
+        self.held.verdict.send_replace(Some(Verdict::GoOn));
+    }
+
+    /// Closes the held connections without an answer; what stood before its effect has none. Later calls pass.
+    pub fn lose(self) {
+        self.held.verdict.send_replace(Some(Verdict::Lose));
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.held.verdict.send_if_modified(|verdict| verdict.is_none() && verdict.replace(Verdict::GoOn).is_none());
+    }
+}
+
+/// The stand-in's side of a [`Gate`].
+#[derive(Clone, Debug)]
+pub(crate) struct Barrier {
+    pub(crate) at: At,
+    held: Arc<Held>,
+}
+
+impl Barrier {
+    pub(crate) fn new(at: At) -> (Self, Gate) {
+        let held = Arc::new(Held { standing: watch::Sender::new(0), verdict: watch::Sender::new(None) });
+        (Self { at, held: held.clone() }, Gate { held })
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.held.verdict.borrow().is_some()
+    }
+
+    /// Stands still until the gate is decided.
+    pub(crate) async fn stand(&self) -> Verdict {
+        let mut verdict = self.held.verdict.subscribe();
+        self.held.standing.send_modify(|standing| *standing += 1);
+        let decided = verdict.wait_for(Option::is_some).await;
+        decided.ok().and_then(|decided| *decided).unwrap_or(Verdict::GoOn)
+    }
+}
+
+/// Waits, but not for ever: a test that hangs says nothing.
+pub(crate) async fn patiently(what: &str, wait: impl Future<Output = ()>) {
+    assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok(), "waited {PATIENCE:?} in vain for {what}");
+}
