@@ -107,6 +107,9 @@ impl From<Error> for Unusable {
     fn from(error: Error) -> Self {
         match error {
             Error::Internal(cause) => Self::Corrupt(cause),
+            Error::TemporarilyUnavailable { retry_after, cause } => {
+                Self::transient(i64::try_from(retry_after).unwrap_or(2), cause)
+            }
             other => Self::transient(2, other.to_string()),
         }
     }
@@ -161,7 +164,7 @@ impl Access {
             let alive = record.token_expires_at > now && need.rejected != Some(pointer.secret_version.as_str());
             let look = if alive { self.read(&record, &pointer).await? } else { None };
             if let Some(tokens) = &look
-                && record.token_expires_at - now > need.purpose.margin(tokens.lifetime())
+                && self.is_good(record.token_expires_at, tokens, need)
             {
                 return Ok(granted(pointer, tokens.clone()));
             }
@@ -179,13 +182,20 @@ impl Access {
             }
             let lease = if missing { None } else { Lease::of(&record, now, &self.config) };
             let leased = match &lease {
-                Some(lease) => self.store.take_lease(&record, lease, now).await?,
+                Some(lease) => match self.store.take_lease(&record, lease, now).await {
+                    Ok(leased) => leased,
+                    Err(error) => return second_best.ok_or_else(|| error.into()),
+                },
                 None => None,
             };
             match (lease, leased, second_best) {
                 (Some(lease), Some(leased), second_best) => match self.attempt(&leased, &lease, need).await {
                     Attempt::Granted(granted) => return Ok(granted),
-                    Attempt::Ended(_, unusable) => return second_best.ok_or(unusable),
+                    Attempt::Ended(_, unusable) => {
+                        let passes = matches!(unusable, Unusable::Transient { .. } | Unusable::Misconfigured { .. });
+                        let alive = record.token_expires_at > self.clock.now();
+                        return second_best.filter(|_| passes && alive).ok_or(unusable);
+                    }
                     Attempt::Again => {}
                 },
                 (_, _, Some(good)) => return Ok(good),
@@ -197,7 +207,7 @@ impl Access {
                     pause = self.wait(pause, need).await?;
                 }
             }
-            record = self.store.get(&record.key()).await?.ok_or(Unusable::Gone)?;
+            record = self.store.again(&record).await?.ok_or(Unusable::Gone)?;
         }
     }
 
@@ -249,11 +259,9 @@ impl Access {
             Err(unusable) => Attempt::Ended(End::Released, unusable),
         };
         let end = match &attempt {
+            // The commit has released it.
             Attempt::Granted(granted) if granted.refreshed => None,
-            Attempt::Granted(granted) => {
-                Some(End::Settled { refresh_at: self.next_look(leased, &granted.version.tokens, need) })
-            }
-            Attempt::Again => Some(End::Released),
+            Attempt::Granted(_) | Attempt::Again => Some(End::Released),
             Attempt::Ended(end, _) => Some(end.clone()),
         };
         if let Some(end) = end
@@ -273,26 +281,26 @@ impl Access {
         fence: &mut Pointer,
     ) -> Result<Attempt, Unusable> {
         let rejected = |version: &str| need.rejected == Some(version);
-        let good =
-            |expires_at: i64, tokens: &Tokens| expires_at - self.clock.now() > need.purpose.margin(tokens.lifetime());
 
         // Somebody may just have done it.
         if leased.token_expires_at > self.clock.now()
             && !rejected(&fence.secret_version)
             && let Some(tokens) = self.read(leased, fence).await?
-            && good(leased.token_expires_at, &tokens)
+            && self.is_good(leased.token_expires_at, &tokens, need)
         {
             return Ok(Attempt::Granted(granted(fence.clone(), tokens)));
         }
 
         // Somebody may have died between the two writes.
         let current = self.store.labelled(&fence.secret_id, Label::Current).await?;
-        let Some(current) = current else { return Err(self.not_found(leased)) };
+        let Some(current) = current else { return self.without_secret(leased).await };
         check(leased, &current.tokens)?;
         let base = if current.pointer == *fence {
             current
         } else if current.tokens.replaces.contains(&fence.secret_version) {
-            if good(current.tokens.expires_at, &current.tokens) && !rejected(&current.pointer.secret_version) {
+            if self.is_good(current.tokens.expires_at, &current.tokens, need)
+                && !rejected(&current.pointer.secret_version)
+            {
                 return self.commit(leased, fence, current, need).await;
             }
             let settled = self.settled(leased, &current, need);
@@ -303,12 +311,14 @@ impl Access {
             current
         } else {
             match self.store.secret_version(fence).await? {
-                Some(tokens) => Version { pointer: fence.clone(), tokens },
+                Some(tokens) => {
+                    check(leased, &tokens)?;
+                    Version { pointer: fence.clone(), tokens }
+                }
                 None if leased.token_expires_at + VERSION_KEPT < self.clock.now() => current,
                 None => return Err(self.not_found(leased)),
             }
         };
-        check(leased, &base.tokens)?;
         if !self.time_for_a_refresh(need, lease.until) {
             return Ok(Attempt::Ended(End::Released, Unusable::transient(1, "no time left for a refresh")));
         }
@@ -331,7 +341,7 @@ impl Access {
         tried: Version,
     ) -> Result<Attempt, Unusable> {
         let now = self.clock.now();
-        let Some(record) = self.store.get(&leased.key()).await? else { return Err(Unusable::Gone) };
+        let Some(record) = self.store.again(leased).await? else { return Err(Unusable::Gone) };
         if record.pointer.as_ref() != Some(fence) {
             return Ok(Attempt::Again);
         }
@@ -393,6 +403,7 @@ impl Access {
         if let (Some(known), Some(other)) = (leased.hub_id, grant.hub_id)
             && known != other
         {
+            // Never adopted, so not written either: whatever it is, it is not this integration's authorization.
             let cause = format!("{}: HubSpot answered for another portal than the record's", place(leased));
             tracing::error!(account_id = %leased.account_id, integration_id = %leased.integration_id, "{cause}");
             return Ok(self.paused(leased, Refusal::Misconfigured { invalid_client: false, cause }));
@@ -416,7 +427,8 @@ impl Access {
         let secret_version = uuid::Uuid::now_v7().to_string();
         loop {
             match self.store.put_secret(&fence.secret_id, &secret_version, &tokens).await {
-                Ok(()) => break,
+                Ok(Written::Yes) => break,
+                Ok(Written::ConditionFailed) => return self.without_secret(leased).await,
                 Err(error) => self.insist(need, error).await?,
             }
         }
@@ -451,6 +463,20 @@ impl Access {
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
         Ok(())
+    }
+
+    /// The secret is gone: a reconnect or a disconnect has won, or somebody has deleted it by hand.
+    async fn without_secret(&self, leased: &Integration) -> Result<Attempt, Unusable> {
+        let Some(record) = self.store.again(leased).await? else { return Err(Unusable::Gone) };
+        if record.pointer != leased.pointer {
+            return Ok(Attempt::Again);
+        }
+        Err(self.not_found(&record))
+    }
+
+    /// Whether tokens are good beyond the margin.
+    fn is_good(&self, expires_at: i64, tokens: &Tokens, need: &Need<'_>) -> bool {
+        expires_at - self.clock.now() > need.purpose.margin(tokens.lifetime())
     }
 
     fn settled(&self, record: &Integration, version: &Version, need: &Need<'_>) -> Settled {

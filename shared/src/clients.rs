@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
@@ -41,7 +42,13 @@ pub async fn aws_from_environment() -> Result<SdkConfig, Error> {
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .tls_context(context)
         .build_https();
-    Ok(aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await)
+    // A thawed sandbox's connection may be dead: without these a call on it would never end.
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(2))
+        .operation_attempt_timeout(Duration::from_secs(3))
+        .operation_timeout(Duration::from_secs(8))
+        .build();
+    Ok(aws_config::defaults(BehaviorVersion::latest()).http_client(http).timeout_config(timeouts).load().await)
 }
 
 /// The client for HubSpot: no redirects, no cookies, no proxy, no retries and no decompression of its own.
@@ -56,15 +63,6 @@ struct Pool {
     last_used_millis: i64,
 }
 
-/// Whether a request may be the first to find out that an idle connection is dead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Idle {
-    /// It may: sending it twice does no harm.
-    Reuse,
-    /// It may not: after a pause it goes over a new connection.
-    Distrust,
-}
-
 impl Http {
     /// A client that takes time from `clock`.
     pub fn new(clock: Clock) -> Result<Self, Error> {
@@ -74,18 +72,15 @@ impl Http {
 
     /// The client to send the next request with.
     ///
-    /// Invariant: [`Idle::Distrust`] never meets a connection that was idle for more than 5 s of wall time. A reuse
-    /// after a longer pause leaves the pause on record, since it may have left other dead connections in the pool.
-    pub fn client(&self, idle: Idle) -> Result<reqwest::Client, Error> {
+    /// Invariant: no request meets a connection that was idle for more than 5 s of wall time. A frozen sandbox does
+    /// not see that its connections have died, and a request that is lost on a dead one may not be repeated.
+    pub fn client(&self) -> Result<reqwest::Client, Error> {
         let now = self.clock.now_millis();
         let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
-        let paused = now - pool.last_used_millis > TRUSTED_IDLE_MILLIS;
-        if paused && idle == Idle::Distrust {
+        if now - pool.last_used_millis > TRUSTED_IDLE_MILLIS {
             pool.client = client()?;
         }
-        if !paused || idle == Idle::Distrust {
-            pool.last_used_millis = now;
-        }
+        pool.last_used_millis = now;
         Ok(pool.client.clone())
     }
 }

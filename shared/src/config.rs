@@ -100,7 +100,6 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
             integrations_table: self.required("INTEGRATIONS_TABLE"),
             secret_prefix: self.required("SECRET_PREFIX"),
             secrets_kms_key: self.optional("SECRETS_KMS_KEY"),
-            authorizations_table: None,
         }
     }
 
@@ -148,8 +147,6 @@ pub struct Invalid(String);
 pub struct State {
     /// `INTEGRATIONS_TABLE`.
     pub integrations_table: String,
-    /// `AUTHORIZATIONS_TABLE`, for the function that authorizes.
-    pub authorizations_table: Option<String>,
     /// `SECRET_PREFIX`, without a slash at its end.
     pub secret_prefix: String,
     /// `SECRETS_KMS_KEY`, the key of new secrets.

@@ -19,6 +19,17 @@ pub enum Outcome {
     Unknown,
 }
 
+impl Outcome {
+    /// The word of the contract.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::NotSent => "not_sent",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// One way in which a request of a caller ends without the wanted result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {

@@ -3,7 +3,7 @@
 //! All parameters, the app's credentials included, go in the form body (HubSpot's OAuth API, dated versions).
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use url::Url;
 use url::form_urlencoded::Serializer;
 
-use crate::clients::{Http, Idle};
+use crate::clients::Http;
 use crate::config;
 use crate::error::{Error, chain};
 use crate::store::Store;
@@ -117,7 +117,7 @@ impl HubSpot {
         let form = [("token", token.expose_secret()), ("token_type_hint", "access_token")];
         let body = self.call("/introspect", &form).await?;
         let answer: Answer = parse(&body)?;
-        Ok((answer.hub_id(), answer.scopes()?))
+        Ok((answer.hub_id(), answer.scopes()))
     }
 
     async fn credentials(&self) -> Result<AppCredentials, Refusal> {
@@ -140,22 +140,23 @@ impl HubSpot {
     }
 
     /// One call with our credentials. If they are refused, they are read once more, and then the previous secret is
-    /// tried: a rotation needs no deploy.
+    /// tried: a rotation needs no deploy. All of it together takes the time-out of one call.
     async fn call(&self, path: &str, form: &[(&str, &str)]) -> Result<Vec<u8>, Refusal> {
+        let until = Instant::now() + self.timeout;
         let used = self.credentials().await?;
-        let refused = match self.send(path, form, &used.client_id, &used.client_secret).await {
+        let refused = match self.send(path, form, &used.client_id, &used.client_secret, until).await {
             Err(refusal @ Refusal::Misconfigured { invalid_client: true, .. }) => refusal,
             other => return other,
         };
         let read = self.read_credentials().await?;
         if !read.same_as(&used) {
-            match self.send(path, form, &read.client_id, &read.client_secret).await {
+            match self.send(path, form, &read.client_id, &read.client_secret, until).await {
                 Err(Refusal::Misconfigured { invalid_client: true, .. }) => {}
                 other => return other,
             }
         }
         match &read.previous_client_secret {
-            Some(previous) => self.send(path, form, &read.client_id, previous).await,
+            Some(previous) => self.send(path, form, &read.client_id, previous, until).await,
             None => Err(refused),
         }
     }
@@ -166,6 +167,7 @@ impl HubSpot {
         form: &[(&str, &str)],
         client_id: &str,
         client_secret: &SecretString,
+        until: Instant,
     ) -> Result<Vec<u8>, Refusal> {
         let mut url = self.base.clone();
         url.set_path(&format!("{}{path}", self.base.path()));
@@ -176,10 +178,10 @@ impl HubSpot {
             .finish();
         let request = self
             .http
-            .client(Idle::Distrust)?
+            .client()?
             .post(url)
             .header("content-type", "application/x-www-form-urlencoded")
-            .timeout(self.timeout)
+            .timeout(until.saturating_duration_since(Instant::now()))
             .body(body);
         let lost = |error: reqwest::Error| Refusal::transient(chain(&error.without_url()));
         let mut response = request.send().await.map_err(lost)?;
@@ -249,19 +251,18 @@ impl Answer {
         self.hub_id.as_u64().or_else(|| self.hub_id.as_str()?.parse().ok())
     }
 
-    fn scopes(&self) -> Result<Option<Vec<String>>, Refusal> {
+    /// The scopes, if they can be read: an optional field must not cost a refresh token that came with it.
+    fn scopes(&self) -> Option<Vec<String>> {
         let scope = |value: &Value| {
             let text = value.as_str()?;
             let fits = text.len() <= 200 && text.bytes().all(|b| b.is_ascii_graphic());
             fits.then(|| text.to_owned())
         };
-        let scopes: Option<Vec<String>> = match &self.scopes {
-            Value::Null => return Ok(None),
+        match &self.scopes {
             Value::String(text) => text.split_whitespace().map(|one| scope(&Value::from(one))).collect(),
             Value::Array(list) => list.iter().map(scope).collect(),
-            Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
-        };
-        scopes.map(Some).ok_or_else(|| Refusal::transient("an answer with scopes that are none"))
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
+        }
     }
 }
 
@@ -277,18 +278,20 @@ fn grant(body: &[u8]) -> Result<Grant, Refusal> {
         let text = token.expose_secret();
         (1..=LONGEST_TOKEN).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
     };
-    let (scopes, hub_id) = (answer.scopes()?, answer.hub_id());
+    let (scopes, hub_id) = (answer.scopes(), answer.hub_id());
     let access_token = answer.access_token.filter(sound);
     let access_token = access_token.ok_or_else(|| Refusal::transient("an answer without an access token"))?;
-    if answer.refresh_token.as_ref().is_some_and(|token| !sound(token)) {
+    let refresh_token = answer.refresh_token.filter(|token| !token.expose_secret().is_empty());
+    if refresh_token.as_ref().is_some_and(|token| !sound(token)) {
         return Err(Refusal::transient("an answer with a refresh token that is none"));
     }
     let expires_in = answer.expires_in.as_i64().filter(|seconds| (1..=LONGEST_LIFE).contains(seconds));
     let expires_in = expires_in.ok_or_else(|| Refusal::transient("an answer with an unbelievable expires_in"))?;
-    if !answer.token_type.as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("bearer")) {
+    let bearer = answer.token_type.as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("bearer"));
+    if !bearer && !answer.token_type.is_null() {
         return Err(Refusal::transient("an answer whose token_type is not bearer"));
     }
-    Ok(Grant { access_token, refresh_token: answer.refresh_token, expires_in, scopes, hub_id })
+    Ok(Grant { access_token, refresh_token, expires_in, scopes, hub_id })
 }
 
 #[cfg(test)]
@@ -348,20 +351,28 @@ mod tests {
             good.replace("\"a\"", "\"\""),
             good.replace("\"a\"", "\"a b\""),
             good.replace("\"a\"", "7"),
-            good.replace("\"r\"", "\"\""),
+            good.replace("\"r\"", "\"r r\""),
             good.replace("1800", "0"),
             good.replace("1800", "-5"),
             good.replace("1800", "\"1800\""),
             good.replace("1800", "1000000000000"),
             good.replace("Bearer", "mac"),
-            good.replace("[\"x\",\"y\"]", "7"),
             good.replace("\"a\"", &format!("\"{}\"", "a".repeat(LONGEST_TOKEN + 1))),
         ] {
             assert!(matches!(grant_of(&bad), Err(Refusal::Transient { .. })), "{bad}");
         }
-        let kept =
-            grant_of(r#"{"access_token":"a","expires_in":1,"token_type":"bearer","scopes":"x y"}"#).ok().unwrap();
-        assert!(kept.refresh_token.is_none());
-        assert_eq!(kept.scopes.unwrap(), ["x", "y"]);
+    }
+
+    #[test]
+    fn what_is_optional_costs_nothing_when_it_is_absent_or_odd() {
+        let grant_of = |body: &str| grant(body.as_bytes()).ok().unwrap();
+
+        let bare = grant_of(r#"{"access_token":"a","refresh_token":"r","expires_in":1}"#);
+        let odd = grant_of(r#"{"access_token":"a","refresh_token":"","expires_in":1,"scopes":7,"hub_id":[]}"#);
+        let text = grant_of(r#"{"access_token":"a","expires_in":1,"token_type":"bearer","scopes":"x y"}"#);
+
+        assert!(bare.refresh_token.is_some() && bare.scopes.is_none());
+        assert!(odd.refresh_token.is_none() && odd.scopes.is_none() && odd.hub_id.is_none());
+        assert_eq!(text.scopes.unwrap(), ["x", "y"]);
     }
 }

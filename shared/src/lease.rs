@@ -26,16 +26,8 @@ impl Purpose {
     /// How long tokens of some lifetime must still be good.
     pub fn margin(self, lifetime: i64) -> i64 {
         match self {
-            Self::Execution => (lifetime / 4).min(self.longest_margin()),
-            Self::Schedule => (lifetime / 2).min(self.longest_margin()),
-        }
-    }
-
-    /// The margin of tokens that live long enough.
-    pub fn longest_margin(self) -> i64 {
-        match self {
-            Self::Execution => 60,
-            Self::Schedule => 600,
+            Self::Execution => (lifetime / 4).min(60),
+            Self::Schedule => (lifetime / 2).min(600),
         }
     }
 }
@@ -89,11 +81,6 @@ pub struct Settled {
 pub enum End {
     /// Nothing happened.
     Released,
-    /// The tokens were still good: only the schedule's next look moves.
-    Settled {
-        /// When the schedule looks again.
-        refresh_at: i64,
-    },
     /// Nobody asks HubSpot again before `until`.
     Backoff {
         /// Until when.

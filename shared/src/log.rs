@@ -41,7 +41,7 @@ fn is_wanted(metadata: &Metadata<'_>) -> bool {
 
 impl<S: Subscriber> Layer<S> for Lines {
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        metadata.is_span() || is_wanted(metadata)
+        is_wanted(metadata)
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {

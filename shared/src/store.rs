@@ -56,5 +56,8 @@ fn unavailable<E: ProvideErrorMetadata, R>(operation: &str, error: &SdkError<E, 
         SdkError::DispatchFailure(_) => "no connection",
         _ => "no answer that can be read",
     });
-    Error::unavailable(2, format!("{operation}: {code}: {}", error.message().unwrap_or("no message")))
+    // A complaint about a parameter may quote it.
+    let quotes = matches!(code, "ValidationException" | "InvalidParameterException");
+    let message = error.message().filter(|_| !quotes).unwrap_or("no message");
+    Error::unavailable(2, format!("{operation}: {code}: {message}"))
 }

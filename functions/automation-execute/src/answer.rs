@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::Value;
@@ -19,6 +19,8 @@ use crate::request::Call;
 
 /// What Lambda serialises may have at most so many bytes: its limit is 6 MB.
 const LARGEST_ANSWER: usize = 6_000_000;
+/// What encoders of URLs encode.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// Stands in place of a token that HubSpot echoed.
 const SCRUBBED: &str = "[REDACTED]";
 
@@ -122,7 +124,7 @@ fn render(answer: &Answer<'_>, echoes: &[String], shown: Option<Shown<'_>>) -> S
 }
 
 /// A 5xx to a request that is not harmless to repeat says nothing about what HubSpot did.
-fn outcome(status: u16, idempotent: bool) -> Outcome {
+pub(crate) fn outcome(status: u16, idempotent: bool) -> Outcome {
     if status >= 500 && !idempotent { Outcome::Unknown } else { Outcome::Answered }
 }
 
@@ -172,19 +174,25 @@ fn missing_scopes(received: &Received) -> Option<Vec<String>> {
 /// The forms in which a server may echo the token.
 fn echoes(token: &SecretString) -> Vec<String> {
     let token = token.expose_secret();
-    let percent = utf8_percent_encode(token, NON_ALPHANUMERIC).to_string();
-    let mut forms = vec![
-        token.to_owned(),
-        percent.to_lowercase(),
-        percent,
-        STANDARD.encode(token),
-        STANDARD_NO_PAD.encode(token),
-        URL_SAFE_NO_PAD.encode(token),
-        token.replace('/', "\\/"),
-    ];
+    let percent = utf8_percent_encode(token, RESERVED).to_string();
+    let mut forms = vec![token.to_owned(), lower_escapes(&percent), percent, token.replace('/', "\\/")];
+    for text in [token.to_owned(), format!("Bearer {token}")] {
+        forms.extend([STANDARD.encode(&text), STANDARD_NO_PAD.encode(&text), URL_SAFE_NO_PAD.encode(&text)]);
+    }
     forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
     forms.dedup();
     forms
+}
+
+/// Percent-encodings with lower-case digits, which are as good.
+fn lower_escapes(percent: &str) -> String {
+    let mut digits = 0_u8;
+    let lower = |c: char| {
+        let is_digit = digits > 0;
+        digits = if c == '%' { 2 } else { digits.saturating_sub(u8::from(is_digit)) };
+        if is_digit { c.to_ascii_lowercase() } else { c }
+    };
+    percent.chars().map(lower).collect()
 }
 
 fn scrub<'a>(bytes: &'a [u8], echoes: &[String]) -> Cow<'a, [u8]> {
@@ -235,15 +243,19 @@ mod tests {
 
     #[test]
     fn an_echoed_token_is_scrubbed_raw_and_encoded() {
-        let token = SecretString::from("CJ/s3cret+x==");
+        let token = SecretString::from("CJ/s3-cre_T+x==");
         let echoed = format!(
-            "raw CJ/s3cret+x== percent CJ%2Fs3cret%2Bx%3D%3D json CJ\\/s3cret+x== base64 {}",
-            STANDARD.encode("CJ/s3cret+x==")
+            "raw CJ/s3-cre_T+x== percent CJ%2Fs3-cre_T%2Bx%3D%3D lower CJ%2fs3-cre_T%2bx%3d%3d json CJ\\/s3-cre_T+x== \
+             base64 {} header {}",
+            STANDARD.encode("CJ/s3-cre_T+x=="),
+            STANDARD.encode("Bearer CJ/s3-cre_T+x=="),
         );
 
         let clean = String::from_utf8(scrub(echoed.as_bytes(), &echoes(&token)).into_owned()).unwrap();
 
-        assert_eq!(clean, "raw [REDACTED] percent [REDACTED] json [REDACTED] base64 [REDACTED]");
+        let [raw, percent, lower, json, base64, header] =
+            ["raw", "percent", "lower", "json", "base64", "header"].map(|form| format!("{form} [REDACTED]"));
+        assert_eq!(clean, [raw, percent, lower, json, base64, header].join(" "));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use shared::access::{Granted, Need, Unusable};
 use shared::caller::require_engine;
-use shared::error::Error;
+use shared::error::{Error, Outcome};
 use shared::gateway::{Event, Response};
 use shared::integration::{AccountId, Integration, IntegrationId};
 use shared::lease::Purpose;
@@ -31,6 +31,7 @@ pub(crate) struct Execution<'a> {
     automation_id: Option<String>,
     attempts: Attempts,
     hubspot_status: Option<u16>,
+    outcome: Outcome,
 }
 
 impl<'a> Execution<'a> {
@@ -45,6 +46,7 @@ impl<'a> Execution<'a> {
             automation_id: None,
             attempts: Attempts::default(),
             hubspot_status: None,
+            outcome: Outcome::NotSent,
         }
     }
 
@@ -81,6 +83,7 @@ impl<'a> Execution<'a> {
         let (received, ()) = tokio::join!(self.send(&request.call, &integration, granted, &need), touch);
         let (received, granted) = received?;
         self.hubspot_status = Some(received.status);
+        self.outcome = answer::outcome(received.status, request.call.target().is_idempotent());
         let retry_after = self.cool_down(&integration, &received).await;
         Ok(answer::response(&Answer {
             execution_id: &self.id,
@@ -106,12 +109,13 @@ impl<'a> Execution<'a> {
         let app = self.app;
         let received = forward::send(app, call, &granted, need.deadline, &mut self.attempts).await?;
         let old = granted.version.tokens.obtained_at <= app.clock.now() - REJECTION_BELIEVED_AFTER;
-        if received.status != 401 || !old || !answer::is_expired_authentication(&received) {
+        let spent = self.attempts.made >= retry::MOST_ATTEMPTS;
+        if received.status != 401 || !old || spent || !answer::is_expired_authentication(&received) {
             return Ok((received, granted));
         }
         let rejected = granted.version.pointer.secret_version.clone();
         let need = Need { rejected: Some(&rejected), ..*need };
-        let Ok(Some(record)) = app.store.get(&integration.key()).await else { return Ok((received, granted)) };
+        let Ok(Some(record)) = app.store.again(integration).await else { return Ok((received, granted)) };
         match app.access.usable(record, &need).await {
             Ok(renewed) => {
                 let received = forward::send(app, call, &renewed, need.deadline, &mut self.attempts).await?;
@@ -137,26 +141,35 @@ impl<'a> Execution<'a> {
         Some(seconds)
     }
 
-    /// The one line about this execution.
+    /// The one line about this execution: an error only where somebody has to look.
     pub(crate) fn log(&self, function_request_id: &str, answered: &Result<Response, Error>) {
-        let cause = answered.as_ref().err().filter(|error| error.status() >= 500).map(ToString::to_string);
-        let outcome = answered.as_ref().map_or_else(Error::code, |_| "answered");
-        let status = answered.as_ref().map_or_else(Error::status, |response| response.status_code);
-        tracing::info!(
-            function_request_id,
-            execution_id = self.id,
-            account_id = self.account_id.as_ref().map(AccountId::as_str),
-            integration_id = self.integration_id.as_ref().map(IntegrationId::as_str),
-            automation_id = self.automation_id,
-            outcome,
-            status,
-            hubspot_status = self.hubspot_status,
-            duration_ms = self.app.clock.now_millis() - self.began,
-            hubspot_ms = self.attempts.millis,
-            attempts = self.attempts.made,
-            cause,
-            "automation request"
-        );
+        let (outcome, code, status, cause) = match answered {
+            Ok(response) => (self.outcome, None, response.status_code, None),
+            Err(error) => (error.outcome(), Some(error.code()), error.status(), Some(error.to_string())),
+        };
+        // A refused request's own words are the customer's business.
+        let cause = cause.filter(|_| status >= 500);
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    function_request_id,
+                    execution_id = self.id,
+                    account_id = self.account_id.as_ref().map(AccountId::as_str),
+                    integration_id = self.integration_id.as_ref().map(IntegrationId::as_str),
+                    automation_id = self.automation_id,
+                    outcome = outcome.as_str(),
+                    code,
+                    status,
+                    hubspot_status = self.hubspot_status,
+                    duration_ms = self.app.clock.now_millis() - self.began,
+                    hubspot_ms = self.attempts.millis,
+                    attempts = self.attempts.made,
+                    cause,
+                    "automation request"
+                )
+            };
+        }
+        if matches!(answered, Err(Error::Internal(_))) { line!(error) } else { line!(info) }
     }
 }
 
@@ -170,11 +183,7 @@ pub(crate) async fn newest(
 ) -> Result<Integration, Error> {
     let newest = app.store.newest(account_id).await?.ok_or(Error::NotConnected)?;
     match wanted {
-        Some(wanted) if *wanted != newest.integration_id => {
-            let all = app.store.all(account_id).await?;
-            let known = all.iter().any(|integration| integration.integration_id == *wanted);
-            Err(if known { Error::IntegrationSuperseded } else { Error::IntegrationNotFound })
-        }
+        Some(wanted) if *wanted != newest.integration_id => Err(app.store.why_not_newest(account_id, wanted).await),
         _ => Ok(newest),
     }
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
 use shared::access::Granted;
-use shared::clients::Idle;
 use shared::error::{Error, Outcome, chain};
 
 use crate::App;
@@ -20,6 +19,8 @@ const LONGEST_BODY: usize = 5_900 * 1024;
 pub(crate) struct Attempts {
     pub(crate) made: u32,
     pub(crate) waited: Duration,
+    /// Whether HubSpot may have acted on one of them.
+    reached: bool,
     /// Time spent with HubSpot.
     pub(crate) millis: i64,
 }
@@ -63,12 +64,13 @@ pub(crate) async fn send(
     loop {
         let began = app.clock.now_millis();
         attempts.made += 1;
-        let end = attempt(app, call, granted, deadline, attempts.made).await;
+        let end = attempt(app, call, granted, deadline).await;
         attempts.millis += app.clock.now_millis() - began;
         let seen = match &end {
             Ok(received) => Seen::Answered { status: received.status, retry_after: received.retry_after() },
             Err(lost) => lost.seen,
         };
+        attempts.reached |= matches!(seen, Seen::Lost | Seen::Answered { status: 500.., .. });
         let standing = Standing {
             idempotent: target.is_idempotent(),
             attempts: attempts.made,
@@ -81,7 +83,7 @@ pub(crate) async fn send(
                 tokio::time::sleep(pause).await;
             }
             (None, Ok(received)) => return Ok(received),
-            (None, Err(lost)) => return Err(lost.into_error(target.is_idempotent())),
+            (None, Err(lost)) => return Err(lost.into_error(attempts.reached, target.is_idempotent())),
         }
     }
 }
@@ -93,11 +95,8 @@ struct Lost {
 }
 
 impl Lost {
-    fn into_error(self, idempotent: bool) -> Error {
-        let (outcome, retryable) = match self.seen {
-            Seen::NotStarted => (Outcome::NotSent, true),
-            Seen::Lost | Seen::Answered { .. } => (Outcome::Unknown, idempotent),
-        };
+    fn into_error(self, reached: bool, idempotent: bool) -> Error {
+        let (outcome, retryable) = if reached { (Outcome::Unknown, idempotent) } else { (Outcome::NotSent, true) };
         if self.timed_out {
             return Error::HubspotTimeout { outcome, retryable };
         }
@@ -114,11 +113,9 @@ impl From<reqwest::Error> for Lost {
     }
 }
 
-async fn attempt(app: &App, call: &Call, granted: &Granted, deadline: i64, number: u32) -> Result<Received, Lost> {
+async fn attempt(app: &App, call: &Call, granted: &Granted, deadline: i64) -> Result<Received, Lost> {
     let unsent = |_| Lost { seen: Seen::NotStarted, timed_out: false };
     let target = call.target();
-    // A PUT or DELETE may be sent twice, but after a first loss the pool is not trusted any more.
-    let idle = if target.is_idempotent() && number == 1 { Idle::Reuse } else { Idle::Distrust };
     let mut headers = HeaderMap::new();
     for (name, value) in call.headers() {
         let value = HeaderValue::from_str(value).map_err(|_| unsent(()))?;
@@ -130,7 +127,7 @@ async fn attempt(app: &App, call: &Call, granted: &Granted, deadline: i64, numbe
     bearer.set_sensitive(true);
     headers.insert(AUTHORIZATION, bearer);
 
-    let client = app.http.client(idle).map_err(|_| unsent(()))?;
+    let client = app.http.client().map_err(|_| unsent(()))?;
     let mut request = client
         .request(target.method().clone(), target.url().clone())
         .headers(headers)

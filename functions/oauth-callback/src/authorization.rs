@@ -47,7 +47,7 @@ pub(crate) async fn start(app: &App, event: &Event) -> Result<Response, Error> {
         pkce_verifier,
         expires_at,
     };
-    app.store.put_authorization(&authorization).await?;
+    app.authorizations.put(&authorization).await?;
 
     let mut response = Response::json(201, &json!({"authorize_url": authorize_url.as_str(), "expires_at": expires_at}));
     response.cookies.push(cookie);
@@ -91,10 +91,7 @@ async fn decide(app: &App, account_id: &AccountId, wanted: Wanted) -> Result<(Ki
         (Wanted::First, Some(newest)) => Err(already_connected(&newest)),
         (Wanted::Reconnect(_), None) => Err(Error::NotConnected),
         (Wanted::Reconnect(id), Some(newest)) if newest.integration_id == id => Ok((Kind::Reconnect, id)),
-        (Wanted::Reconnect(id), Some(_)) => {
-            let known = app.store.all(account_id).await?.iter().any(|other| other.integration_id == id);
-            Err(if known { Error::IntegrationSuperseded } else { Error::IntegrationNotFound })
-        }
+        (Wanted::Reconnect(id), Some(_)) => Err(app.store.why_not_newest(account_id, &id).await),
     }
 }
 

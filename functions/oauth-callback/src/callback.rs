@@ -90,7 +90,7 @@ pub(crate) async fn finish(app: &App, event: &Event) -> (Response, Outcome) {
     let state_hash = random::sha256_hex(state);
     // Without a cookie the hash is that of nothing, which no authorization has.
     let browser = event.cookie(&authorization::cookie_name(&state_hash)).unwrap_or_default();
-    let consumed = app.store.consume_authorization(&state_hash, &random::sha256_hex(browser), app.clock.now()).await;
+    let consumed = app.authorizations.consume(&state_hash, &random::sha256_hex(browser), app.clock.now()).await;
     let authorization = match consumed {
         Ok(Consumed::Yes(authorization)) => authorization,
         Ok(Consumed::OtherBrowser) => return (redirect(app, Outcome::OtherBrowser), Outcome::OtherBrowser),

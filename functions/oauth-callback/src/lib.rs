@@ -15,6 +15,7 @@ use shared::error::Error;
 use shared::gateway::{Event, Response};
 use shared::hubspot::HubSpot;
 use shared::store::Store;
+use shared::store::authorizations::Authorizations;
 use url::Url;
 
 pub use callback::Outcome;
@@ -22,6 +23,7 @@ pub use callback::Outcome;
 /// What the function is told by its environment.
 pub struct Config {
     state: config::State,
+    authorizations_table: String,
     hubspot: config::HubSpot,
     refresh: config::Refresh,
     claims: config::Claims,
@@ -35,11 +37,10 @@ pub struct Config {
 impl Config {
     /// Reads it, and reports everything that is wrong with it at once.
     pub fn read<L: Fn(&str) -> Option<String>>(mut reader: Reader<L>) -> Result<Self, Invalid> {
-        let mut state = reader.state();
-        state.authorizations_table = Some(reader.required("AUTHORIZATIONS_TABLE"));
         reader.required("HUBSPOT_SCOPES");
         let config = Self {
-            state,
+            state: reader.state(),
+            authorizations_table: reader.required("AUTHORIZATIONS_TABLE"),
             hubspot: reader.hubspot(),
             refresh: reader.refresh(),
             claims: reader.claims(),
@@ -61,6 +62,7 @@ impl Config {
 /// Everything that outlives an invocation.
 pub struct App {
     store: Store,
+    authorizations: Authorizations,
     hubspot: HubSpot,
     clock: Clock,
     config: Config,
@@ -71,7 +73,8 @@ impl App {
     pub fn new(config: Config, aws: &SdkConfig, clock: Clock) -> Result<Self, Error> {
         let store = Store::new(aws, config.state.clone());
         let hubspot = HubSpot::new(Http::new(clock.clone())?, &config.hubspot, store.clone());
-        Ok(Self { store, hubspot, clock, config })
+        let authorizations = Authorizations::new(aws, config.authorizations_table.clone());
+        Ok(Self { store, authorizations, hubspot, clock, config })
     }
 }
 

@@ -71,7 +71,11 @@ impl Run<'_> {
             Err(Unusable::Corrupt(cause)) => (Done::Corrupt, cause, Some(probe)),
         };
         let outcome = format!("{done:?}").to_lowercase();
-        tracing::warn!(%account_id, %integration_id, outcome, cause, "tokens not refreshed");
+        if done == Done::Corrupt {
+            tracing::error!(%account_id, %integration_id, outcome, cause, "record and secret contradict themselves");
+        } else {
+            tracing::warn!(%account_id, %integration_id, outcome, cause, "tokens not refreshed");
+        }
         (done, look_again_at)
     }
 

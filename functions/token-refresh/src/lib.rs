@@ -21,7 +21,7 @@ use shared::integration::REFRESH_SHARDS;
 use shared::store::Store;
 use shared::store::integrations::Due;
 
-/// What is left of the function's time when it starts nothing more, in milliseconds.
+/// What is left of the function's time when it starts nothing more, in milliseconds; more if a refresh needs more.
 const STOP_BEFORE_DEADLINE: i64 = 10_000;
 /// How many due integrations one run looks at; the rest waits for the next minute.
 const AT_MOST: usize = 8_000;
@@ -158,7 +158,9 @@ pub async fn handle(app: &App, event: Value, deadline: i64) -> Result<Report, Fa
         _ => return Err(Failed::InvalidEvent),
     };
     let began = app.clock.now_millis();
-    let run = Run { app, deadline, stop_at: deadline - STOP_BEFORE_DEADLINE, invalid_clients: AtomicU32::new(0) };
+    let refresh_takes = (app.config.refresh.token_timeout + 6) * 1000;
+    let stop_at = deadline - STOP_BEFORE_DEADLINE.max(refresh_takes);
+    let run = Run { app, deadline, stop_at, invalid_clients: AtomicU32::new(0) };
     let due = run.find(shards).await?;
     let report = stream::iter(due)
         .map(|due| run.work(due))
@@ -199,10 +201,10 @@ impl Run<'_> {
         let each = AT_MOST / shards.len().max(1);
         let found: Vec<_> =
             stream::iter(shards).map(|shard| self.find_in(shard, each)).buffer_unordered(4).collect().await;
-        let mut due = Vec::new();
-        for shard in found {
-            due.extend(shard?);
+        if !found.is_empty() && found.iter().all(Result::is_err) {
+            return Err(Failed::IndexUnavailable);
         }
+        let mut due: Vec<Due> = found.into_iter().flatten().flatten().collect();
         due.sort_by_key(|due| due.refresh_at);
         Ok(due)
     }

@@ -1,10 +1,11 @@
 //! Authorizations under way: one OAuth round trip each, keyed by the hash of its `state`.
 
+use aws_config::SdkConfig;
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 use serde::{Deserialize, Serialize};
 
-use super::{Store, n, s, unavailable};
+use super::{n, s, unavailable};
 use crate::error::Error;
 use crate::integration::{AccountId, IntegrationId};
 
@@ -51,17 +52,24 @@ pub enum Consumed {
     Expired,
 }
 
-impl Store {
-    fn authorizations_table(&self) -> Result<&str, Error> {
-        self.config.authorizations_table.as_deref().ok_or_else(|| Error::internal("no table of authorizations"))
+/// The table `authorizations`.
+pub struct Authorizations {
+    dynamodb: aws_sdk_dynamodb::Client,
+    table: String,
+}
+
+impl Authorizations {
+    /// A handle; nothing is called yet.
+    pub fn new(aws: &SdkConfig, table: String) -> Self {
+        Self { dynamodb: aws_sdk_dynamodb::Client::new(aws), table }
     }
 
     /// Remembers an authorization.
-    pub async fn put_authorization(&self, authorization: &Authorization) -> Result<(), Error> {
+    pub async fn put(&self, authorization: &Authorization) -> Result<(), Error> {
         let item = serde_dynamo::to_item(authorization).map_err(|_| Error::internal("an authorization is no item"))?;
         self.dynamodb
             .put_item()
-            .table_name(self.authorizations_table()?)
+            .table_name(&self.table)
             .set_item(Some(item))
             .send()
             .await
@@ -73,16 +81,11 @@ impl Store {
     ///
     /// If the answer of the delete is lost and the SDK repeats it, the authorization counts as used: nobody goes on,
     /// and the person starts again.
-    pub async fn consume_authorization(
-        &self,
-        state_hash: &str,
-        browser_hash: &str,
-        now: i64,
-    ) -> Result<Consumed, Error> {
+    pub async fn consume(&self, state_hash: &str, browser_hash: &str, now: i64) -> Result<Consumed, Error> {
         let deleted = self
             .dynamodb
             .delete_item()
-            .table_name(self.authorizations_table()?)
+            .table_name(&self.table)
             .key("state_hash", s(state_hash))
             .condition_expression("expires_at > :now AND browser_hash = :browser")
             .expression_attribute_values(":now", n(now))

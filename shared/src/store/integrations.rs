@@ -13,7 +13,7 @@ use aws_sdk_dynamodb::types::{
 
 use super::{Item, Store, Written, n, s, unavailable};
 use crate::error::Error;
-use crate::integration::{AccountId, Integration, Key, Pointer, shard};
+use crate::integration::{AccountId, Integration, IntegrationId, Key, Pointer, shard};
 use crate::lease::{End, Lease, Settled};
 
 /// An entry of the index of due integrations.
@@ -50,6 +50,15 @@ impl Store {
         items.map_err(|error| unavailable("Query", &error))?.into_iter().map(record).collect()
     }
 
+    /// Why an integration that is not the account's newest cannot be used: an older instance, or unknown.
+    pub async fn why_not_newest(&self, account_id: &AccountId, id: &IntegrationId) -> Error {
+        match self.all(account_id).await {
+            Ok(all) if all.iter().any(|known| known.integration_id == *id) => Error::IntegrationSuperseded,
+            Ok(_) => Error::IntegrationNotFound,
+            Err(error) => error,
+        }
+    }
+
     fn query(&self, account_id: &AccountId) -> aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder {
         self.dynamodb
             .query()
@@ -72,6 +81,12 @@ impl Store {
             .await
             .map_err(|error| unavailable("GetItem", &error))?;
         found.item.map(record).transpose()
+    }
+
+    /// The record as it is now; none if it is gone, or another integration has taken its key (sequences come again
+    /// after a disconnect).
+    pub async fn again(&self, record: &Integration) -> Result<Option<Integration>, Error> {
+        Ok(self.get(&record.key()).await?.filter(|now| now.integration_id == record.integration_id))
     }
 
     /// Puts a new record where none stands.
@@ -154,12 +169,16 @@ impl Store {
     }
 
     /// Ends an attempt to refresh without new tokens, and releases the lease if it is still `owner`'s.
+    ///
+    /// A judgement is about the tokens that were tried, so it is fenced by their pointer; a mere release is not.
     pub async fn end_lease(&self, record: &Integration, owner: &str, fence: &Pointer, end: &End) -> Result<(), Error> {
-        let mut write = Write::of(record).fence(fence).if_equal("lease_owner", s(owner));
+        let mut write = Write::of(record).if_equal("lease_owner", s(owner));
         write = write.remove("lease_owner").remove("lease_until");
+        if *end != End::Released {
+            write = write.fence(fence);
+        }
         match end {
             End::Released => {}
-            End::Settled { refresh_at } => write = write.set("refresh_at", n(*refresh_at)),
             End::Backoff { until, failures } => {
                 write = write.set("refresh_not_before", n(*until)).set("failures", n(*failures));
                 if record.refresh_at.is_some() {
@@ -231,9 +250,10 @@ impl Store {
         self.update(Write::of(record).set("last_used_at", n(now))).await.map(drop)
     }
 
-    /// Notes for all functions until when HubSpot's rate limit of the portal is used up.
+    /// Notes for all functions until when HubSpot's rate limit of the portal is used up; never shortens it.
     pub async fn cool_down(&self, record: &Integration, until: i64) -> Result<(), Error> {
-        self.update(Write::of(record).set("cooldown_until", n(until))).await.map(drop)
+        let write = Write::of(record).if_less_or_absent("cooldown_until", n(until)).set("cooldown_until", n(until));
+        self.update(write).await.map(drop)
     }
 
     /// Makes the schedule look at the record at some time, whatever it said before.
@@ -313,7 +333,15 @@ impl Store {
             .await
             .map_err(|error| unavailable("Query refresh-due", &error))?;
         let next = page.last_evaluated_key.filter(|key| !key.is_empty()).map(Cursor);
-        let due = page.items.unwrap_or_default().iter().filter_map(due_entry).collect();
+        let items = page.items.unwrap_or_default();
+        let due: Vec<Due> = items.iter().filter_map(due_entry).collect();
+        if due.len() < items.len() {
+            tracing::error!(
+                shard,
+                entries = items.len() - due.len(),
+                "entries of the index of due integrations do not parse"
+            );
+        }
         Ok(DuePage { due, next })
     }
 
@@ -394,6 +422,11 @@ impl Write {
         self
     }
 
+    fn if_less_or_absent(mut self, name: &'static str, value: AttributeValue) -> Self {
+        self.conditions.push((name, "less or absent", Some(value)));
+        self
+    }
+
     fn if_absent(mut self, name: &'static str) -> Self {
         self.conditions.push((name, "absent", None));
         self
@@ -423,6 +456,7 @@ impl Write {
             .iter()
             .map(|(name, operator, _)| match *operator {
                 "absent" => format!("attribute_not_exists(#{name})"),
+                "less or absent" => format!("(attribute_not_exists(#{name}) OR #{name} < :if_{name})"),
                 operator => format!("#{name} {operator} :if_{name}"),
             })
             .collect();

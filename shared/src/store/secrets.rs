@@ -7,7 +7,7 @@ use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
-use super::{Store, unavailable};
+use super::{Store, Written, unavailable};
 use crate::error::Error;
 use crate::integration::Pointer;
 use crate::tokens::{AppCredentials, Tokens};
@@ -50,20 +50,22 @@ impl Store {
 
     /// Writes refreshed tokens as the new current version of their secret.
     ///
-    /// `version` is chosen by the caller, so that the same call may be repeated until it has succeeded.
-    pub async fn put_secret(&self, secret_id: &str, version: &str, tokens: &Tokens) -> Result<(), Error> {
-        self.secrets
+    /// `version` is chosen by the caller, so that the same call may be repeated until it has succeeded. The condition
+    /// is that the secret exists: a reconnect or a disconnect may have deleted it meanwhile.
+    pub async fn put_secret(&self, secret_id: &str, version: &str, tokens: &Tokens) -> Result<Written, Error> {
+        let put = self
+            .secrets
             .put_secret_value()
             .secret_id(secret_id)
             .client_request_token(version)
             .secret_string(json(tokens)?.expose_secret())
             .send()
-            .await
-            .map(drop)
-            .map_err(|error| match error.code() {
-                Some("ResourceNotFoundException") => Error::internal(format!("secret {secret_id} does not exist")),
-                _ => unavailable("PutSecretValue", &error),
-            })
+            .await;
+        match put {
+            Ok(_) => Ok(Written::Yes),
+            Err(error) if is_gone(error.code()) => Ok(Written::ConditionFailed),
+            Err(error) => Err(unavailable("PutSecretValue", &error)),
+        }
     }
 
     /// The tokens of exactly this version; none if it cannot be found (yet).
@@ -85,7 +87,7 @@ impl Store {
     pub async fn delete_secret(&self, secret_id: &str) -> Result<(), Error> {
         match self.secrets.delete_secret().secret_id(secret_id).force_delete_without_recovery(true).send().await {
             Ok(_) => Ok(()),
-            Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(()),
+            Err(error) if is_gone(error.code()) => Ok(()),
             Err(error) => Err(unavailable("DeleteSecret", &error)),
         }
     }
@@ -113,7 +115,7 @@ impl Store {
     ) -> Result<Option<Version>, Error> {
         let answer = match request.secret_id(secret_id).send().await {
             Ok(answer) => answer,
-            Err(error) if error.code() == Some("ResourceNotFoundException") => return Ok(None),
+            Err(error) if is_gone(error.code()) => return Ok(None),
             Err(error) => return Err(unavailable("GetSecretValue", &error)),
         };
         let (Some(text), Some(secret_version)) = (answer.secret_string.map(SecretString::from), answer.version_id)
@@ -125,6 +127,11 @@ impl Store {
             .map_err(|_| Error::internal(format!("secret {secret_id}: version {secret_version} does not parse")))?;
         Ok(Some(Version { pointer: Pointer { secret_id: secret_id.to_owned(), secret_version }, tokens }))
     }
+}
+
+/// Whether a secret does not exist, or is being deleted (which takes AWS a while).
+fn is_gone(code: Option<&str>) -> bool {
+    matches!(code, Some("ResourceNotFoundException" | "InvalidRequestException"))
 }
 
 fn json(tokens: &Tokens) -> Result<SecretString, Error> {
