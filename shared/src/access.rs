@@ -151,15 +151,7 @@ impl Access {
     pub async fn usable(&self, mut record: Integration, need: &Need<'_>) -> Result<Granted, Unusable> {
         let (mut pause, mut misses) = (WAIT.0, 0);
         loop {
-            let Some(pointer) = record.pointer.clone() else {
-                return Err(match record.status {
-                    Status::NeedsReauthorization => Unusable::Revoked,
-                    Status::Active => Unusable::Corrupt(format!("{} is active without a secret", place(&record))),
-                });
-            };
-            if record.status == Status::NeedsReauthorization && need.purpose == Purpose::Execution {
-                return Err(Unusable::Revoked);
-            }
+            let pointer = pointer(&record, need.purpose)?;
             let now = self.clock.now();
             let alive = record.token_expires_at > now && need.rejected != Some(pointer.secret_version.as_str());
             let look = if alive { self.read(&record, &pointer).await? } else { None };
@@ -518,6 +510,18 @@ impl Access {
             return Unusable::Corrupt(cause);
         }
         Unusable::transient(2, cause)
+    }
+}
+
+/// Where the tokens of a record are, if this purpose may use them.
+fn pointer(record: &Integration, purpose: Purpose) -> Result<Pointer, Unusable> {
+    match (&record.pointer, record.status, purpose) {
+        // Only the schedule tries a marked one again.
+        (None, Status::NeedsReauthorization, _) | (Some(_), Status::NeedsReauthorization, Purpose::Execution) => {
+            Err(Unusable::Revoked)
+        }
+        (None, Status::Active, _) => Err(Unusable::Corrupt(format!("{} is active without a secret", place(record)))),
+        (Some(pointer), _, _) => Ok(pointer.clone()),
     }
 }
 

@@ -1,11 +1,14 @@
 //! One execution: parse, guard, newest integration, usable tokens, send, answer.
 
+use std::time::Duration;
+
 use shared::access::{Granted, Need, Unusable};
 use shared::caller::require_engine;
 use shared::error::{Error, Outcome};
 use shared::gateway::{Event, Response};
 use shared::integration::{AccountId, Integration, IntegrationId};
 use shared::lease::Purpose;
+use tokio::time::timeout;
 
 use crate::App;
 use crate::answer::{self, Answer};
@@ -19,6 +22,8 @@ const USE_NOTED_EVERY: i64 = 3_600;
 const REJECTION_BELIEVED_AFTER: i64 = 900;
 /// What the function needs of its time to answer, in milliseconds.
 const ROOM_TO_ANSWER: i64 = 1_000;
+/// What a note beside the answer gets at least.
+const ROOM_FOR_A_NOTE: Duration = Duration::from_millis(200);
 
 /// One automation request under way, with what its log line says.
 pub(crate) struct Execution<'a> {
@@ -64,7 +69,10 @@ impl<'a> Execution<'a> {
         let latest = self.function_deadline - ROOM_TO_ANSWER;
         let deadline = request.deadline_ms.map_or(latest, |ms| latest.min(self.began + i64::from(ms)));
 
-        let integration = newest(app, &request.account_id, request.integration_id.as_ref()).await?;
+        let reading = newest(app, &request.account_id, request.integration_id.as_ref());
+        let integration = timeout(app.clock.left(deadline), reading)
+            .await
+            .map_err(|_| Error::unavailable(1, "the deadline has passed before the newest integration was read"))??;
         self.integration_id = Some(integration.integration_id.clone());
         let now = app.clock.now();
         if let Some(until) = integration.cooldown_until.filter(|until| *until > now) {
@@ -76,15 +84,15 @@ impl<'a> Execution<'a> {
 
         let noted = integration.last_used_at.is_some_and(|at| at > now - USE_NOTED_EVERY);
         let touch = async {
-            if !noted && let Err(error) = app.store.touch(&integration, now).await {
-                tracing::warn!(account_id = %integration.account_id, cause = %error, "the use could not be noted");
+            if !noted {
+                note(&integration, "the use", app.clock.left(deadline), app.store.touch(&integration, now)).await;
             }
         };
         let (received, ()) = tokio::join!(self.send(&request.call, &integration, granted, &need), touch);
         let (received, granted) = received?;
         self.hubspot_status = Some(received.status);
         self.outcome = answer::outcome(received.status, request.call.target().is_idempotent());
-        let retry_after = self.cool_down(&integration, &received).await;
+        let retry_after = self.cool_down(&integration, &received, deadline).await;
         Ok(answer::response(&Answer {
             execution_id: &self.id,
             integration: &integration,
@@ -127,15 +135,15 @@ impl<'a> Execution<'a> {
     }
 
     /// Notes a rate limit for all functions; gives the seconds to wait, where an answer says or implies them.
-    async fn cool_down(&self, integration: &Integration, received: &Received) -> Option<u64> {
+    async fn cool_down(&self, integration: &Integration, received: &Received, deadline: i64) -> Option<u64> {
         let seconds = retry::pause_asked_for(received)?;
         if received.status == 429 {
             let until = self.app.clock.now() + i64::try_from(seconds).unwrap_or(retry::LONGEST_COOLDOWN);
             let until = until.min(self.app.clock.now() + retry::LONGEST_COOLDOWN);
-            if integration.cooldown_until.is_none_or(|noted| noted < until)
-                && let Err(error) = self.app.store.cool_down(integration, until).await
-            {
-                tracing::warn!(account_id = %integration.account_id, cause = %error, "a cool-down could not be noted");
+            if integration.cooldown_until.is_none_or(|noted| noted < until) {
+                // HubSpot's answer is there: it is told even if the note takes too long.
+                let room = self.app.clock.left(deadline).max(ROOM_FOR_A_NOTE);
+                note(integration, "a cool-down", room, self.app.store.cool_down(integration, until)).await;
             }
         }
         Some(seconds)
@@ -171,6 +179,21 @@ impl<'a> Execution<'a> {
         }
         if matches!(answered, Err(Error::Internal(_))) { line!(error) } else { line!(info) }
     }
+}
+
+/// Notes something on the record that the answer does not depend on, nor waits for beyond its time.
+async fn note(
+    integration: &Integration,
+    what: &'static str,
+    time: Duration,
+    write: impl Future<Output = Result<(), Error>>,
+) {
+    let cause = match timeout(time, write).await {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "it took too long".to_owned(),
+    };
+    tracing::warn!(account_id = %integration.account_id, cause, "{what} could not be noted");
 }
 
 /// The account's newest integration, provided that it is the one asked for.

@@ -61,10 +61,11 @@ pub(crate) async fn send(
     if app.clock.left(deadline).is_zero() {
         return Err(Error::unavailable(1, "the deadline has passed before an attempt"));
     }
+    let headers = headers(call, granted)?;
     loop {
         let began = app.clock.now_millis();
         attempts.made += 1;
-        let end = attempt(app, call, granted, deadline).await;
+        let end = attempt(app, call, headers.clone(), deadline).await;
         attempts.millis += app.clock.now_millis() - began;
         let seen = match &end {
             Ok(received) => Seen::Answered { status: received.status, retry_after: received.retry_after() },
@@ -113,21 +114,28 @@ impl From<reqwest::Error> for Lost {
     }
 }
 
-async fn attempt(app: &App, call: &Call, granted: &Granted, deadline: i64) -> Result<Received, Lost> {
-    let unsent = |_| Lost { seen: Seen::NotStarted, timed_out: false };
-    let target = call.target();
+/// The customer's headers and our `Authorization`, which comes last and replaces whatever was there: exactly one,
+/// whoever changes the lines above it.
+fn headers(call: &Call, granted: &Granted) -> Result<HeaderMap, Error> {
     let mut headers = HeaderMap::new();
     for (name, value) in call.headers() {
-        let value = HeaderValue::from_str(value).map_err(|_| unsent(()))?;
+        let value = HeaderValue::from_str(value).map_err(|_| Error::internal("a header has passed the guard"))?;
         headers.insert(HeaderName::from_static(name), value);
     }
-    // Ours comes last and replaces whatever was there: exactly one, whoever changes the lines above.
-    let bearer = format!("Bearer {}", granted.version.tokens.access_token.expose_secret());
-    let mut bearer = HeaderValue::from_str(&bearer).map_err(|_| unsent(()))?;
+    let tokens = &granted.version.tokens;
+    let mut bearer =
+        HeaderValue::from_str(&format!("Bearer {}", tokens.access_token.expose_secret())).map_err(|_| {
+            let (account, integration) = (&tokens.account_id, &tokens.integration_id);
+            Error::internal(format!("account {account} integration {integration}: its access token cannot be sent"))
+        })?;
     bearer.set_sensitive(true);
     headers.insert(AUTHORIZATION, bearer);
+    Ok(headers)
+}
 
-    let client = app.http.client().map_err(|_| unsent(()))?;
+async fn attempt(app: &App, call: &Call, headers: HeaderMap, deadline: i64) -> Result<Received, Lost> {
+    let target = call.target();
+    let client = app.http.client().map_err(|_| Lost { seen: Seen::NotStarted, timed_out: false })?;
     let mut request = client
         .request(target.method().clone(), target.url().clone())
         .headers(headers)
