@@ -1,0 +1,15 @@
+//! The tests of the whole: handlers and real binaries against the local stack. Each one is a sentence.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests end by panicking")]
+
+mod checks;
+mod connect;
+mod contract;
+mod crashes;
+mod disconnect;
+mod execution;
+mod newest;
+mod readme;
+mod refresh;
+mod schedule;
+mod secrecy;
+mod world;
