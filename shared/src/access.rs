@@ -153,7 +153,7 @@ impl Access {
         loop {
             let pointer = pointer(&record, need.purpose)?;
             let now = self.clock.now();
-            let alive = record.token_expires_at > now && need.rejected != Some(pointer.secret_version.as_str());
+            let alive = self.is_alive(&record, &pointer, need);
             let look = if alive { self.read(&record, &pointer).await? } else { None };
             if let Some(tokens) = &look
                 && self.is_good(record.token_expires_at, tokens, need)
@@ -169,10 +169,12 @@ impl Access {
                 let why = || Unusable::transient(until - now, "refreshes of this integration pause after a failure");
                 return second_best.ok_or_else(why);
             }
-            if !self.time_for_a_refresh(need, now + self.config.lease) || self.clock.now_millis() >= need.deadline {
+            let lease = if missing { None } else { Lease::of(&record, now, &self.config) };
+            // Who has no time for a refresh of its own may still wait for another's.
+            let too_late = lease.is_some() && !self.time_for_a_refresh(need, now + self.config.lease);
+            if too_late || self.clock.now_millis() >= need.deadline {
                 return second_best.ok_or_else(|| Unusable::transient(1, "no time left for a refresh"));
             }
-            let lease = if missing { None } else { Lease::of(&record, now, &self.config) };
             let leased = match &lease {
                 Some(lease) => match self.store.take_lease(&record, lease, now).await {
                     Ok(leased) => leased,
@@ -272,11 +274,15 @@ impl Access {
         need: &Need<'_>,
         fence: &mut Pointer,
     ) -> Result<Attempt, Unusable> {
-        let rejected = |version: &str| need.rejected == Some(version);
-
-        // Somebody may just have done it.
-        if leased.token_expires_at > self.clock.now()
-            && !rejected(&fence.secret_version)
+        // Somebody may just have done it, or failed to.
+        let now = self.clock.now();
+        if leased.status == Status::NeedsReauthorization && need.purpose == Purpose::Execution {
+            return Err(Unusable::Revoked);
+        }
+        if let Some(until) = leased.refresh_not_before.filter(|until| *until > now) {
+            return Err(Unusable::transient(until - now, "refreshes of this integration pause after a failure"));
+        }
+        if self.is_alive(leased, fence, need)
             && let Some(tokens) = self.read(leased, fence).await?
             && self.is_good(leased.token_expires_at, &tokens, need)
         {
@@ -291,7 +297,7 @@ impl Access {
             current
         } else if current.tokens.replaces.contains(&fence.secret_version) {
             if self.is_good(current.tokens.expires_at, &current.tokens, need)
-                && !rejected(&current.pointer.secret_version)
+                && need.rejected != Some(current.pointer.secret_version.as_str())
             {
                 return self.commit(leased, fence, current, need).await;
             }
@@ -464,6 +470,13 @@ impl Access {
             return Ok(Attempt::Again);
         }
         Err(self.not_found(&record))
+    }
+
+    /// Whether the record's tokens may be used at all, as of now. Those of a marked one are to be tried, not believed.
+    fn is_alive(&self, record: &Integration, pointer: &Pointer, need: &Need<'_>) -> bool {
+        record.status == Status::Active
+            && record.token_expires_at > self.clock.now()
+            && need.rejected != Some(pointer.secret_version.as_str())
     }
 
     /// Whether tokens are good beyond the margin.
