@@ -105,13 +105,14 @@ impl Unusable {
 
 impl From<Error> for Unusable {
     fn from(error: Error) -> Self {
-        match error {
-            Error::Internal(cause) => Self::Corrupt(cause),
-            Error::TemporarilyUnavailable { retry_after, cause } => {
-                Self::transient(i64::try_from(retry_after).unwrap_or(2), cause)
-            }
-            other => Self::transient(2, other.to_string()),
+        let retry_after = error.retry_after().and_then(|seconds| seconds.try_into().ok()).unwrap_or(2);
+        if let Error::Internal(cause) = error {
+            return Self::Corrupt(cause);
         }
+        if let Error::TemporarilyUnavailable { cause, .. } = error {
+            return Self::Transient { retry_after, cause };
+        }
+        Self::Transient { retry_after, cause: error.to_string() }
     }
 }
 

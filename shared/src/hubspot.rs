@@ -130,10 +130,10 @@ impl HubSpot {
 
     async fn read_credentials(&self) -> Result<AppCredentials, Refusal> {
         let unusable = |cause: String| Refusal::Misconfigured { invalid_client: true, cause };
-        let read = self.store.app_credentials().await.map_err(|error| match error {
-            Error::Internal(cause) => unusable(cause),
-            passing => Refusal::from(passing),
-        })?;
+        let read =
+            self.store.app_credentials().await.map_err(|error| {
+                if let Error::Internal(cause) = error { unusable(cause) } else { Refusal::from(error) }
+            })?;
         let credentials = read.ok_or_else(|| unusable("the app secret has no value yet".to_owned()))?;
         *self.credentials.lock().unwrap_or_else(PoisonError::into_inner) = Some(credentials.clone());
         Ok(credentials)

@@ -190,16 +190,11 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_five_minutes_and_retry_after_is_obeyed_up_to_fifteen() {
-        let until = |failures: u32, retry_after| match backoff(
-            &Integration { failures: Some(failures), ..record() },
-            retry_after,
-            0,
-        ) {
-            End::Backoff { until, failures: counted } => {
-                assert_eq!(counted, failures + 1);
-                until
-            }
-            other => panic!("{other:?}"),
+        let until = |failures: u32, retry_after| {
+            let end = backoff(&Integration { failures: Some(failures), ..record() }, retry_after, 0);
+            let End::Backoff { until, failures: counted } = end else { panic!("{end:?}") };
+            assert_eq!(counted, failures + 1);
+            until
         };
 
         for (failures, range) in [(0, 3..=5), (1, 5..=10), (5, 80..=160), (6, 150..=300), (60, 150..=300)] {

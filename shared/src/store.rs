@@ -51,11 +51,8 @@ fn s(text: impl Into<String>) -> AttributeValue {
 
 /// What AWS did not do passes; the text is its code and message, never a body.
 fn unavailable<E: ProvideErrorMetadata, R>(operation: &str, error: &SdkError<E, R>) -> Error {
-    let code = error.code().unwrap_or(match error {
-        SdkError::TimeoutError(_) => "timeout",
-        SdkError::DispatchFailure(_) => "no connection",
-        _ => "no answer that can be read",
-    });
+    let unsent = if matches!(error, SdkError::DispatchFailure(_)) { "no connection" } else { "no answer in time" };
+    let code = error.code().unwrap_or(unsent);
     // A complaint about a parameter may quote it.
     let quotes = matches!(code, "ValidationException" | "InvalidParameterException");
     let message = error.message().filter(|_| !quotes).unwrap_or("no message");

@@ -11,7 +11,7 @@ use serde_json::json;
 use shared::access::Unusable;
 use shared::integration::{Integration, Status};
 
-use crate::refresh::{
+use crate::refresh::planted::{
     HOUR, access, another_has_refreshed, change, change_text, expire, need, overwrite, plant, pointer, refused, shown,
     versions,
 };

@@ -1,5 +1,5 @@
 //! The tests of the whole: handlers and real binaries against the local stack. Each one is a sentence.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests end by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests end by panicking")]
 
 mod checks;
 mod connect;

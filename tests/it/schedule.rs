@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use shared::integration::{Integration, Status};
 use token_refresh::Failed;
 
-use crate::refresh::{
+use crate::refresh::planted::{
     HOUR, change, change_text, overwrite, plant, plant_due, pointer, refused, shown, store, versions,
 };
 use crate::world::{ACCOUNT, World, request};

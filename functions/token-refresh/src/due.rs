@@ -101,9 +101,10 @@ impl Run<'_> {
 
     fn unreadable(&self, due: &Due, error: &Error) -> (Done, Option<i64>) {
         let now = self.app.clock.now();
-        let (done, at) = match error {
-            Error::Internal(_) => (Done::Corrupt, lease::probe(now, &self.app.config.refresh)),
-            _ => (Done::Transient, now + 60),
+        let (done, at) = if matches!(error, Error::Internal(_)) {
+            (Done::Corrupt, lease::probe(now, &self.app.config.refresh))
+        } else {
+            (Done::Transient, now + 60)
         };
         tracing::error!(account_id = %due.key.account_id, sequence = due.key.sequence, cause = %error,
             "a due integration could not be worked on");
