@@ -428,7 +428,9 @@ impl Access {
             match self.store.put_secret(&fence.secret_id, &secret_version, &tokens).await {
                 Ok(Written::Yes) => break,
                 Ok(Written::ConditionFailed) => return self.without_secret(leased).await,
-                Err(error) => self.insist(need, error).await?,
+                Err(error) if self.insists(need, &error).await => {}
+                // A pause, or everybody who comes next would ask HubSpot again.
+                Err(error) => return Ok(self.paused(leased, error.into())),
             }
         }
         let pointer = Pointer { secret_id: fence.secret_id.clone(), secret_version };
@@ -447,21 +449,22 @@ impl Access {
             match self.store.commit(leased, fence, &settled).await {
                 Ok(Written::Yes) => break,
                 Ok(Written::ConditionFailed) => return Ok(Attempt::Again),
-                Err(error) => self.insist(need, error).await?,
+                Err(error) if self.insists(need, &error).await => {}
+                Err(error) => return Ok(self.paused(leased, error.into())),
             }
         }
         self.remember(&version.pointer, &version.tokens);
         Ok(Attempt::Granted(Granted { version, refreshed: true }))
     }
 
-    /// Passes what AWS did not do for the moment, as long as the function lives.
-    async fn insist(&self, need: &Need<'_>, error: Error) -> Result<(), Unusable> {
+    /// Whether to try a write again that AWS did not do: as long as the function lives, after a short pause.
+    async fn insists(&self, need: &Need<'_>, error: &Error) -> bool {
         let passes = matches!(error, Error::TemporarilyUnavailable { .. });
         if !passes || self.clock.left(need.function_deadline) < Duration::from_secs(1) {
-            return Err(error.into());
+            return false;
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
-        Ok(())
+        true
     }
 
     /// The secret is gone: a reconnect or a disconnect has won, or somebody has deleted it by hand.
