@@ -3,6 +3,7 @@
 pub mod authorizations;
 pub mod integrations;
 pub mod secrets;
+mod write;
 
 use std::collections::HashMap;
 

@@ -11,6 +11,7 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, ConditionCheck, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
 
+use super::write::Write;
 use super::{Item, Store, Written, n, s, unavailable};
 use crate::error::Error;
 use crate::integration::{AccountId, Integration, IntegrationId, Key, Pointer, shard};
@@ -383,98 +384,6 @@ enum Updated {
     Yes(Item),
     /// The record that did not fit the condition, if there is one.
     No(Option<Item>),
-}
-
-/// One conditional update, attribute by attribute.
-struct Write {
-    key: Key,
-    set: Vec<(&'static str, AttributeValue)>,
-    remove: Vec<&'static str>,
-    conditions: Vec<(&'static str, &'static str, Option<AttributeValue>)>,
-}
-
-impl Write {
-    fn at(key: Key) -> Self {
-        Self { key, set: Vec::new(), remove: Vec::new(), conditions: Vec::new() }
-    }
-
-    fn of(record: &Integration) -> Self {
-        Self::at(record.key()).if_equal("integration_id", s(record.integration_id.as_str()))
-    }
-
-    fn set(mut self, name: &'static str, value: AttributeValue) -> Self {
-        self.set.push((name, value));
-        self
-    }
-
-    fn remove(mut self, name: &'static str) -> Self {
-        self.remove.push(name);
-        self
-    }
-
-    fn if_equal(mut self, name: &'static str, value: AttributeValue) -> Self {
-        self.conditions.push((name, "=", Some(value)));
-        self
-    }
-
-    fn if_less(mut self, name: &'static str, value: AttributeValue) -> Self {
-        self.conditions.push((name, "<", Some(value)));
-        self
-    }
-
-    fn if_less_or_absent(mut self, name: &'static str, value: AttributeValue) -> Self {
-        self.conditions.push((name, "less or absent", Some(value)));
-        self
-    }
-
-    fn if_absent(mut self, name: &'static str) -> Self {
-        self.conditions.push((name, "absent", None));
-        self
-    }
-
-    /// Only while the record points at exactly this version.
-    fn fence(self, pointer: &Pointer) -> Self {
-        self.if_equal("secret_id", s(&pointer.secret_id)).if_equal("secret_version", s(&pointer.secret_version))
-    }
-
-    fn expression(&self) -> String {
-        let sets: Vec<String> = self.set.iter().map(|(name, _)| format!("#{name} = :{name}")).collect();
-        let removes: Vec<String> = self.remove.iter().map(|name| format!("#{name}")).collect();
-        let mut text = String::new();
-        if !sets.is_empty() {
-            text = format!("SET {}", sets.join(", "));
-        }
-        if !removes.is_empty() {
-            text = format!("{text} REMOVE {}", removes.join(", "));
-        }
-        text.trim_start().to_owned()
-    }
-
-    fn condition(&self) -> String {
-        let all: Vec<String> = self
-            .conditions
-            .iter()
-            .map(|(name, operator, _)| match *operator {
-                "absent" => format!("attribute_not_exists(#{name})"),
-                "less or absent" => format!("(attribute_not_exists(#{name}) OR #{name} < :if_{name})"),
-                operator => format!("#{name} {operator} :if_{name}"),
-            })
-            .collect();
-        all.join(" AND ")
-    }
-
-    fn names(&self) -> std::collections::HashMap<String, String> {
-        let used = self.set.iter().map(|(name, _)| name);
-        let used = used.chain(&self.remove).chain(self.conditions.iter().map(|(name, _, _)| name));
-        used.map(|name| (format!("#{name}"), (*name).to_owned())).collect()
-    }
-
-    fn values(&self) -> Item {
-        let set = self.set.iter().map(|(name, value)| (format!(":{name}"), value.clone()));
-        let expected =
-            self.conditions.iter().filter_map(|(name, _, value)| Some((format!(":if_{name}"), value.clone()?)));
-        set.chain(expected).collect()
-    }
 }
 
 fn item_key(key: &Key) -> Item {

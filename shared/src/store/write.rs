@@ -1,0 +1,100 @@
+//! A conditional write of one record, put together attribute by attribute.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::{Item, s};
+use crate::integration::{Integration, Key, Pointer};
+
+/// One conditional update, attribute by attribute.
+pub(super) struct Write {
+    pub(super) key: Key,
+    set: Vec<(&'static str, AttributeValue)>,
+    remove: Vec<&'static str>,
+    conditions: Vec<(&'static str, &'static str, Option<AttributeValue>)>,
+}
+
+impl Write {
+    pub(super) fn at(key: Key) -> Self {
+        Self { key, set: Vec::new(), remove: Vec::new(), conditions: Vec::new() }
+    }
+
+    pub(super) fn of(record: &Integration) -> Self {
+        Self::at(record.key()).if_equal("integration_id", s(record.integration_id.as_str()))
+    }
+
+    pub(super) fn set(mut self, name: &'static str, value: AttributeValue) -> Self {
+        self.set.push((name, value));
+        self
+    }
+
+    pub(super) fn remove(mut self, name: &'static str) -> Self {
+        self.remove.push(name);
+        self
+    }
+
+    pub(super) fn if_equal(mut self, name: &'static str, value: AttributeValue) -> Self {
+        self.conditions.push((name, "=", Some(value)));
+        self
+    }
+
+    pub(super) fn if_less(mut self, name: &'static str, value: AttributeValue) -> Self {
+        self.conditions.push((name, "<", Some(value)));
+        self
+    }
+
+    pub(super) fn if_less_or_absent(mut self, name: &'static str, value: AttributeValue) -> Self {
+        self.conditions.push((name, "less or absent", Some(value)));
+        self
+    }
+
+    pub(super) fn if_absent(mut self, name: &'static str) -> Self {
+        self.conditions.push((name, "absent", None));
+        self
+    }
+
+    /// Only while the record points at exactly this version.
+    pub(super) fn fence(self, pointer: &Pointer) -> Self {
+        self.if_equal("secret_id", s(&pointer.secret_id)).if_equal("secret_version", s(&pointer.secret_version))
+    }
+
+    pub(super) fn expression(&self) -> String {
+        let sets: Vec<String> = self.set.iter().map(|(name, _)| format!("#{name} = :{name}")).collect();
+        let removes: Vec<String> = self.remove.iter().map(|name| format!("#{name}")).collect();
+        let mut text = String::new();
+        if !sets.is_empty() {
+            text = format!("SET {}", sets.join(", "));
+        }
+        if !removes.is_empty() {
+            text = format!("{text} REMOVE {}", removes.join(", "));
+        }
+        text.trim_start().to_owned()
+    }
+
+    pub(super) fn condition(&self) -> String {
+        let all: Vec<String> = self
+            .conditions
+            .iter()
+            .map(|(name, operator, _)| match *operator {
+                "absent" => format!("attribute_not_exists(#{name})"),
+                "less or absent" => format!("(attribute_not_exists(#{name}) OR #{name} < :if_{name})"),
+                operator => format!("#{name} {operator} :if_{name}"),
+            })
+            .collect();
+        all.join(" AND ")
+    }
+
+    pub(super) fn names(&self) -> HashMap<String, String> {
+        let used = self.set.iter().map(|(name, _)| name);
+        let used = used.chain(&self.remove).chain(self.conditions.iter().map(|(name, _, _)| name));
+        used.map(|name| (format!("#{name}"), (*name).to_owned())).collect()
+    }
+
+    pub(super) fn values(&self) -> Item {
+        let set = self.set.iter().map(|(name, value)| (format!(":{name}"), value.clone()));
+        let expected =
+            self.conditions.iter().filter_map(|(name, _, value)| Some((format!(":if_{name}"), value.clone()?)));
+        set.chain(expected).collect()
+    }
+}
