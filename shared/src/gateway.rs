@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::error::Error;
@@ -15,12 +15,18 @@ use crate::error::Error;
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Event {
+    #[serde(deserialize_with = "or_default")]
     raw_path: String,
+    #[serde(deserialize_with = "or_default")]
     raw_query_string: String,
+    #[serde(deserialize_with = "or_default")]
     headers: BTreeMap<String, String>,
+    #[serde(deserialize_with = "or_default")]
     cookies: Vec<String>,
     body: Option<String>,
+    #[serde(deserialize_with = "or_default")]
     is_base64_encoded: bool,
+    #[serde(deserialize_with = "or_default")]
     request_context: Context,
 }
 
@@ -28,6 +34,7 @@ pub struct Event {
 #[serde(rename_all = "camelCase", default)]
 struct Context {
     http: Http,
+    #[serde(deserialize_with = "or_default")]
     authorizer: Authorizer,
 }
 
@@ -108,6 +115,11 @@ impl Event {
     pub fn user_arn(&self) -> Option<&str> {
         self.request_context.authorizer.iam.as_ref()?.user_arn.as_deref()
     }
+}
+
+/// `null` is as good as an absent field.
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 fn not_text() -> Error {
@@ -205,6 +217,16 @@ mod tests {
         assert_eq!(list.cookie("b"), Some("2"));
         assert_eq!(header.cookie("b"), Some("2=3"));
         assert_eq!(doubled.cookie("a"), None);
+    }
+
+    #[test]
+    fn fields_that_are_null_are_as_good_as_absent() {
+        let event = event(serde_json::json!({
+            "rawPath": null, "rawQueryString": null, "headers": null, "cookies": null, "body": null,
+            "isBase64Encoded": null, "requestContext": {"http": {"method": "GET"}, "authorizer": null}
+        }));
+
+        assert_eq!((event.method(), event.path(), event.cookie("a"), event.claim("sub")), ("GET", "", None, None));
     }
 
     #[test]

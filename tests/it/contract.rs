@@ -282,7 +282,7 @@ fn start(binary: &str, environment: &[(&str, &str)]) -> Output {
 fn what_the_configuration_lacks_is_reported_whole_at_the_start() {
     let everywhere = ["INTEGRATIONS_TABLE", "SECRET_PREFIX"];
     for (binary, own) in [
-        ("automation-execute", &["HUBSPOT_SCOPES"][..]),
+        ("automation-execute", &[][..]),
         ("oauth-callback", &["HUBSPOT_SCOPES", "AUTHORIZATIONS_TABLE", "PUBLIC_URL"]),
         ("token-refresh", &[]),
     ] {

@@ -168,6 +168,18 @@ async fn an_event_that_is_none_is_refused_and_nothing_is_done() {
 }
 
 #[tokio::test]
+async fn eventbridges_own_event_means_all_shards() {
+    let world = World::start().await;
+    plant_due(&world, ACCOUNT, 1, 300, -10).await;
+    let event = json!({"version": "0", "id": "1", "detail-type": "Scheduled Event", "source": "aws.scheduler",
+        "account": "123456789012", "time": "2026-11-24T00:00:00Z", "resources": [], "detail": "{}"});
+
+    let report = world.refresh(event).await;
+
+    assert_eq!((&report["due"], &report["refreshed"]), (&json!(1), &json!(1)), "{report}");
+}
+
+#[tokio::test]
 async fn the_function_fails_by_a_stable_name() {
     let world = World::start().await;
 

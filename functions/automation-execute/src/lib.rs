@@ -37,13 +37,13 @@ pub struct Config {
 impl Config {
     /// Reads it, and reports everything that is wrong with it at once.
     pub fn read<L: Fn(&str) -> Option<String>>(mut reader: Reader<L>) -> Result<Self, Invalid> {
-        reader.required("HUBSPOT_SCOPES");
         let config = Self {
             state: reader.state(),
             hubspot: reader.hubspot(),
             refresh: reader.refresh(),
             claims: reader.claims(),
             engine_role_arn: reader.optional("ENGINE_ROLE_ARN"),
+            // For the remedies that the check names; nothing else depends on them here.
             scopes: reader.list("HUBSPOT_SCOPES"),
             optional_scopes: reader.list("HUBSPOT_OPTIONAL_SCOPES"),
         };

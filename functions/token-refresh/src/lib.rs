@@ -10,7 +10,7 @@ use aws_config::SdkConfig;
 use futures_util::{StreamExt, stream};
 use lambda_runtime::Diagnostic;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use shared::access::Access;
 use shared::clients::Http;
 use shared::clock::Clock;
@@ -122,7 +122,8 @@ impl Report {
     }
 }
 
-/// The event of the schedule: which shards, or all.
+/// The event of the schedule: which shards, or all. EventBridge's own event, which it sends unless told otherwise,
+/// means all.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Event {
@@ -148,6 +149,7 @@ impl From<Failed> for Diagnostic {
 
 /// One run. `deadline` is that of the function, in milliseconds since the epoch.
 pub async fn handle(app: &App, event: Value, deadline: i64) -> Result<Report, Failed> {
+    let event = if event.get("detail-type").is_some() { Value::Object(Map::new()) } else { event };
     let shards = match serde_json::from_value::<Event>(event) {
         Ok(Event { shards: None }) => (0..REFRESH_SHARDS).collect(),
         Ok(Event { shards: Some(mut shards) }) if shards.iter().all(|shard| *shard < REFRESH_SHARDS) => {

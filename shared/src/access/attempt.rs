@@ -26,15 +26,14 @@ pub(super) enum Attempt {
 impl Access {
     /// One attempt under the lease, which it releases whatever its end.
     pub(super) async fn attempt(&self, leased: &Integration, lease: &Lease, need: &Need<'_>) -> Attempt {
-        let Some(pointer) = &leased.pointer else {
-            return Attempt::Ended(End::Released, Unusable::Corrupt(format!("{} lost its secret", place(leased))));
+        // It moves with a roll forward.
+        let mut fence = leased.pointer.clone();
+        let attempt = match &mut fence {
+            Some(fence) => self.refresh(leased, lease, need, fence).await,
+            // The record has given up its tokens since it was read: look again.
+            None => Ok(Attempt::Again),
         };
-        // The fence moves with a roll forward.
-        let mut fence = pointer.clone();
-        let attempt = match self.refresh(leased, lease, need, &mut fence).await {
-            Ok(attempt) => attempt,
-            Err(unusable) => Attempt::Ended(End::Released, unusable),
-        };
+        let attempt = attempt.unwrap_or_else(|unusable| Attempt::Ended(End::Released, unusable));
         let end = match &attempt {
             // The commit has released it.
             Attempt::Granted(granted) if granted.refreshed => None,
@@ -42,7 +41,7 @@ impl Access {
             Attempt::Ended(end, _) => Some(end.clone()),
         };
         if let Some(end) = end
-            && let Err(error) = self.store.end_lease(leased, &lease.owner, &fence, &end).await
+            && let Err(error) = self.store.end_lease(leased, &lease.owner, fence.as_ref(), &end).await
         {
             tracing::warn!(account_id = %leased.account_id, integration_id = %leased.integration_id, cause = %error,
                 "a lease could not be released; it lapses by itself");

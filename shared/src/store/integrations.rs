@@ -172,10 +172,16 @@ impl Store {
     /// Ends an attempt to refresh without new tokens, and releases the lease if it is still `owner`'s.
     ///
     /// A judgement is about the tokens that were tried, so it is fenced by their pointer; a mere release is not.
-    pub async fn end_lease(&self, record: &Integration, owner: &str, fence: &Pointer, end: &End) -> Result<(), Error> {
+    pub async fn end_lease(
+        &self,
+        record: &Integration,
+        owner: &str,
+        fence: Option<&Pointer>,
+        end: &End,
+    ) -> Result<(), Error> {
         let mut write = Write::of(record).if_equal("lease_owner", s(owner));
         write = write.remove("lease_owner").remove("lease_until");
-        if *end != End::Released {
+        if let Some(fence) = fence.filter(|_| *end != End::Released) {
             write = write.fence(fence);
         }
         match end {
