@@ -216,7 +216,7 @@ impl Error {
             | Self::AlreadyConnected(detail)
             | Self::RequestTooLarge(detail) => detail.clone(),
             Self::Unauthenticated => "Call this route with the authorization that it states.".to_owned(),
-            Self::NotFound => "Check the method and the path; the routes are in the API description.".to_owned(),
+            Self::NotFound => "Check the method and the path.".to_owned(),
             Self::IntegrationNotFound => {
                 "Check the integration id; GET /v1/integrations lists the account's integrations.".to_owned()
             }

@@ -123,13 +123,14 @@ pub(crate) fn hex(digit: u8) -> Option<u8> {
 }
 
 /// Folds case and width, and leaves out what servers trim or overlook: blanks (`+` is one in a key), control
-/// characters, characters without width, and what is no UTF-8.
+/// characters, characters without width, and what is no UTF-8; and quotes, since a form that is given as a JSON string
+/// is sent with them.
 fn folded(key: &[u8]) -> String {
     let invisible = |c: char| {
         c.is_whitespace()
             || c.is_control()
             // The last one is what the lower case of `İ` leaves beside an `i`.
-            || matches!(c, '+' | '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{fffd}' | '\u{307}')
+            || matches!(c, '+' | '"' | '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{fffd}' | '\u{307}')
     };
     fold(&String::from_utf8_lossy(key)).filter(|c| !invisible(*c)).collect()
 }
@@ -182,6 +183,7 @@ mod tests {
                 vec!["client_assertion", "private-app", "private-app-legacy", "authorization"],
             ),
             ("a=1&a=2&b=%3D%26&c=x%20y+z&&d", Some("a=1&a=2&b=%3D%26&c=x%20y+z&&d"), vec![]),
+            ("\"hapikey=old&a=1\"", Some("a=1\""), vec!["hapikey"]),
             ("", Some(""), vec![]),
         ] {
             assert_eq!(cleaned(text), (rest.map(str::to_owned), dropped), "{text}");

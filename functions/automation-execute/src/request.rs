@@ -213,7 +213,10 @@ fn parse_headers(raw: &RawValue) -> Result<Headers, Error> {
         let value = scalar(value).filter(|value| value.bytes().all(|b| matches!(b, b' '..=b'~'))).ok_or_else(|| {
             Error::InvalidRequest(format!("request.headers.{name}: a string of printable ASCII is expected"))
         })?;
-        headers.push((name, value));
+        // A content type without a value says nothing: the default applies, and what follows from it.
+        if name != "content-type" || !value.trim().is_empty() {
+            headers.push((name, value));
+        }
     }
     Ok((headers, ignored))
 }

@@ -148,7 +148,7 @@ fn after_host(endpoint: &str) -> Result<(&str, bool), Error> {
     let (userinfo, host) = authority.rsplit_once('@').map_or((false, authority), |(_, host)| (true, host));
     let host = host.strip_suffix(port).unwrap_or(host);
     if !HOSTS.iter().any(|listed| listed.eq_ignore_ascii_case(host)) {
-        return Err(not_allowed("the host is none of HubSpot's API; use a path, or https://api.hubapi.com"));
+        return Err(not_allowed("host and port are none of HubSpot's API; use a path, or https://api.hubapi.com"));
     }
     Ok((rest, userinfo))
 }

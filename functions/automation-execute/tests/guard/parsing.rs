@@ -116,6 +116,7 @@ fn bodies_go_out_as_they_came_with_a_content_type() {
         (json!({"body_text": "hapikey=x"}), Some("hapikey=x"), Some("application/json")),
         (json!({"body_text": ""}), Some(""), Some("application/json")),
         (json!({"body_text": "a", "headers": {"content-type": "text/plain"}}), Some("a"), Some("text/plain")),
+        (json!({"body_text": "a", "headers": {"content-type": " "}}), Some("a"), Some("application/json")),
         (json!({"body_base64": "aGk="}), Some("hi"), Some("application/octet-stream")),
         (json!({"body_base64": null, "body_text": null}), None, None),
         (json!({"headers": {"content-type": "application/json"}}), None, Some("application/json")),
