@@ -5,10 +5,10 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What became of a customer's request, as far as can be known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// HubSpot answered.
@@ -63,6 +63,15 @@ pub enum Error {
     /// HubSpot no longer accepts the integration's authorization; an admin has to connect again.
     #[error("reauthorization required")]
     ReauthorizationRequired,
+    /// Another delivery of the same idempotency key is being executed.
+    #[error("execution in progress for {retry_after} s at most")]
+    ExecutionInProgress {
+        /// Seconds until it is worth asking again.
+        retry_after: u64,
+    },
+    /// The idempotency key stands for another request.
+    #[error("idempotency conflict")]
+    IdempotencyConflict,
     /// The request is larger than accepted; the text says the limit.
     #[error("request too large: {0}")]
     RequestTooLarge(String),
@@ -122,10 +131,12 @@ impl Error {
         self.parts().0
     }
 
-    /// What became of the customer's request.
+    /// What became of the customer's request, as far as this error knows.
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::HubspotUnreachable { outcome, .. } | Self::HubspotTimeout { outcome, .. } => *outcome,
+            // The delivery that is under way may have sent it.
+            Self::ExecutionInProgress { .. } => Outcome::Unknown,
             Self::InvalidRequest(_)
             | Self::Unauthenticated
             | Self::Forbidden(_)
@@ -136,6 +147,7 @@ impl Error {
             | Self::NotConnected
             | Self::IntegrationSuperseded
             | Self::ReauthorizationRequired
+            | Self::IdempotencyConflict
             | Self::RequestTooLarge(_)
             | Self::RateLimited { .. }
             | Self::Internal(_)
@@ -147,7 +159,7 @@ impl Error {
     pub fn retryable(&self) -> bool {
         match self {
             Self::HubspotUnreachable { retryable, .. } | Self::HubspotTimeout { retryable, .. } => *retryable,
-            Self::RateLimited { .. } | Self::TemporarilyUnavailable { .. } => true,
+            Self::ExecutionInProgress { .. } | Self::RateLimited { .. } | Self::TemporarilyUnavailable { .. } => true,
             Self::InvalidRequest(_)
             | Self::Unauthenticated
             | Self::Forbidden(_)
@@ -158,6 +170,7 @@ impl Error {
             | Self::NotConnected
             | Self::IntegrationSuperseded
             | Self::ReauthorizationRequired
+            | Self::IdempotencyConflict
             | Self::RequestTooLarge(_)
             | Self::Internal(_) => false,
         }
@@ -165,20 +178,23 @@ impl Error {
 
     /// Seconds until it is worth trying again, where known.
     pub fn retry_after(&self) -> Option<u64> {
-        if let Self::RateLimited { retry_after } | Self::TemporarilyUnavailable { retry_after, .. } = self {
+        if let Self::ExecutionInProgress { retry_after }
+        | Self::RateLimited { retry_after }
+        | Self::TemporarilyUnavailable { retry_after, .. } = self
+        {
             return Some(*retry_after);
         }
         None
     }
 
-    /// The problem document (RFC 9457) that a caller sees.
-    pub fn problem<'a>(&self, execution_id: &'a str) -> Problem<'a> {
+    /// The problem document (RFC 9457) that a caller sees; `outcome` is what is known of the customer's request.
+    pub fn problem<'a>(&self, execution_id: &'a str, outcome: Outcome) -> Problem<'a> {
         let (status, code, title) = self.parts();
         Problem {
             kind: format!("urn:hubspot-automations:{code}"),
             title,
             status,
-            detail: self.detail(),
+            detail: self.detail(outcome),
             code,
             retryable: self.retryable(),
             retry_after_seconds: self.retry_after(),
@@ -199,7 +215,9 @@ impl Error {
             Self::NotConnected => (409, "not_connected", "The account is not connected to HubSpot"),
             Self::IntegrationSuperseded => (409, "integration_superseded", "A newer integration has taken over"),
             Self::ReauthorizationRequired => (409, "reauthorization_required", "HubSpot has to be authorized again"),
+            Self::ExecutionInProgress { .. } => (409, "execution_in_progress", "The request is being executed"),
             Self::RequestTooLarge(_) => (413, "request_too_large", "The request is too large"),
+            Self::IdempotencyConflict => (422, "idempotency_conflict", "The key stands for another request"),
             Self::RateLimited { .. } => (429, "rate_limited", "HubSpot's rate limit is used up"),
             Self::Internal(_) => (500, "internal", "Something is broken on our side"),
             Self::HubspotUnreachable { .. } => (502, "hubspot_unreachable", "HubSpot did not answer"),
@@ -208,7 +226,11 @@ impl Error {
         }
     }
 
-    fn detail(&self) -> String {
+    fn detail(&self, outcome: Outcome) -> String {
+        let sent = match outcome {
+            Outcome::NotSent => "Nothing was sent to HubSpot",
+            Outcome::Unknown | Outcome::Answered => "An earlier attempt may have reached HubSpot",
+        };
         match self {
             Self::InvalidRequest(detail)
             | Self::Forbidden(detail)
@@ -230,19 +252,31 @@ impl Error {
                 "HubSpot no longer accepts this integration's authorization. An admin of the account has to reconnect it."
                     .to_owned()
             }
-            Self::RateLimited { retry_after } => {
-                format!("Send the request again in {retry_after} s; nothing was sent to HubSpot.")
+            Self::ExecutionInProgress { retry_after } => format!(
+                "Another delivery of this idempotency key is being executed; send the request again in {retry_after} s \
+                 for its answer."
+            ),
+            Self::IdempotencyConflict => {
+                "The idempotency key was used for another request within 24 hours. Use a key of its own for each \
+                 execution, and the same one only to deliver the same request again."
+                    .to_owned()
             }
-            Self::Internal(_) => "Operations are informed by the log. Nothing was sent to HubSpot.".to_owned(),
-            Self::HubspotUnreachable { outcome, .. } | Self::HubspotTimeout { outcome, .. } => match outcome {
-                Outcome::NotSent => "Nothing of the request has reached HubSpot; send it again later.".to_owned(),
-                Outcome::Unknown | Outcome::Answered => {
-                    "HubSpot may have acted on the request although no answer arrived. Check there before it is sent again."
-                        .to_owned()
+            Self::RateLimited { retry_after } => format!("{sent}; send the request again in {retry_after} s."),
+            Self::Internal(_) => format!("{sent}. Operations are informed by the log."),
+            Self::HubspotUnreachable { retryable, .. } | Self::HubspotTimeout { retryable, .. } => {
+                match (outcome, retryable) {
+                    (Outcome::NotSent, _) => "Nothing of the request has reached HubSpot; send it again later.",
+                    (Outcome::Unknown | Outcome::Answered, true) => {
+                        "HubSpot may have acted on the request although no answer arrived; sending it again does no harm."
+                    }
+                    (Outcome::Unknown | Outcome::Answered, false) => {
+                        "HubSpot may have acted on the request although no answer arrived. Check there before it is sent again."
+                    }
                 }
-            },
+                .to_owned()
+            }
             Self::TemporarilyUnavailable { retry_after, .. } => {
-                format!("Nothing was sent to HubSpot; send the request again in {retry_after} s.")
+                format!("{sent}; the same request may be sent again in {retry_after} s.")
             }
         }
     }

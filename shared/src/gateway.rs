@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use crate::error::Error;
+use crate::error::{Error, Outcome};
 
 /// What API Gateway hands over. Everything is optional: an odd event gets a problem, not a crash.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -161,13 +161,13 @@ impl Response {
 
     /// The problem document of an error.
     pub fn problem(error: &Error, execution_id: &str) -> Self {
-        Self::from_problem(error, &error.problem(execution_id))
+        Self::from_problem(error, &error.problem(execution_id, error.outcome()))
     }
 
-    /// The problem document of an error that ended an automation request: it says what became of that.
-    pub fn execution_problem(error: &Error, execution_id: &str) -> Self {
-        let mut problem = error.problem(execution_id);
-        problem.outcome = Some(error.outcome());
+    /// The problem document of an error that ended an automation request; `outcome` is what became of that.
+    pub fn execution_problem(error: &Error, outcome: Outcome, execution_id: &str) -> Self {
+        let mut problem = error.problem(execution_id, outcome);
+        problem.outcome = Some(outcome);
         Self::from_problem(error, &problem)
     }
 

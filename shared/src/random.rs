@@ -21,9 +21,9 @@ pub fn part_of(whole: i64) -> i64 {
     (i128::from(whole) * i128::from(u32::from_be_bytes(bytes)) / i128::from(u32::MAX)) as i64
 }
 
-/// SHA-256 of a text, in hex.
-pub fn sha256_hex(text: &str) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+/// SHA-256, in hex.
+pub fn sha256_hex(bytes: impl AsRef<[u8]>) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, bytes.as_ref());
     digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -1,6 +1,7 @@
 //! AWS: the only folder that names its SDK's types.
 
 pub mod authorizations;
+pub mod executions;
 pub mod integrations;
 pub mod secrets;
 mod write;

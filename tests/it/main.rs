@@ -7,6 +7,7 @@ mod contract;
 mod crashes;
 mod disconnect;
 mod execution;
+mod idempotency;
 mod newest;
 mod readme;
 mod refresh;

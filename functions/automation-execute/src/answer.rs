@@ -13,12 +13,15 @@ use serde_json::value::RawValue;
 use shared::error::Outcome;
 use shared::gateway::Response;
 use shared::integration::{Integration, IntegrationId};
+use shared::store::executions::Kept;
 
 use crate::forward::Received;
 use crate::request::Call;
 
 /// What Lambda serialises may have at most so many bytes: its limit is 6 MB.
 const LARGEST_ANSWER: usize = 6_000_000;
+/// What is kept for a replay may have at most so many bytes: an item of DynamoDB has 400 KB.
+const LARGEST_KEPT: usize = 300_000;
 /// What encoders of URLs encode.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// Stands in place of a token that HubSpot echoed.
@@ -91,6 +94,20 @@ pub(crate) fn response(answer: &Answer<'_>) -> Response {
         Some(seconds) => response.with("retry-after", &seconds.to_string()),
         None => response,
     }
+}
+
+/// The answer as it is kept for replays, if that is its end: whole, or without HubSpot's body if it is large.
+pub(crate) fn kept(answer: &Answer<'_>, response: &Response) -> Option<Kept> {
+    if is_retryable(answer) {
+        return None;
+    }
+    let body = if response.body.len() <= LARGEST_KEPT {
+        response.body.clone()
+    } else {
+        render(answer, &echoes(answer.token), Some(Shown::Omitted("too_large")))
+    };
+    let outcome = outcome(answer.received.status, answer.call.target().is_idempotent());
+    Some(Kept { status: response.status_code, outcome, body })
 }
 
 /// Whether HubSpot says that the token has expired, which it tells before it acts.

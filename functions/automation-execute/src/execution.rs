@@ -1,18 +1,19 @@
 //! One execution: parse, guard, newest integration, usable tokens, send, answer.
 
-use std::time::Duration;
-
 use shared::access::{Granted, Need, Unusable};
 use shared::caller::require_engine;
 use shared::error::{Error, Outcome};
 use shared::gateway::{Event, Response};
 use shared::integration::{AccountId, Integration, IntegrationId};
 use shared::lease::Purpose;
+use shared::store::executions::Kept;
 use tokio::time::timeout;
 
 use crate::App;
 use crate::answer::{self, Answer};
 use crate::forward::{self, Attempts, Received};
+use crate::idempotency::{self, Claim, Claimed};
+use crate::note::{self, note};
 use crate::request::{AutomationRequest, Call, MAX_REQUEST_BYTES};
 use crate::retry;
 
@@ -22,8 +23,6 @@ const USE_NOTED_EVERY: i64 = 3_600;
 const REJECTION_BELIEVED_AFTER: i64 = 900;
 /// What the function needs of its time to answer, in milliseconds.
 const ROOM_TO_ANSWER: i64 = 1_000;
-/// What a note beside the answer gets at least.
-const ROOM_FOR_A_NOTE: Duration = Duration::from_millis(200);
 
 /// One automation request under way, with what its log line says.
 pub(crate) struct Execution<'a> {
@@ -34,9 +33,17 @@ pub(crate) struct Execution<'a> {
     account_id: Option<AccountId>,
     integration_id: Option<IntegrationId>,
     automation_id: Option<String>,
+    claim: Option<Claim>,
     attempts: Attempts,
     hubspot_status: Option<u16>,
     outcome: Outcome,
+    replayed: bool,
+}
+
+/// An answer of HubSpot's, told; and as it is told again, if it has to be.
+struct Told {
+    response: Response,
+    kept: Option<Kept>,
 }
 
 impl<'a> Execution<'a> {
@@ -49,14 +56,12 @@ impl<'a> Execution<'a> {
             account_id: None,
             integration_id: None,
             automation_id: None,
+            claim: None,
             attempts: Attempts::default(),
             hubspot_status: None,
             outcome: Outcome::NotSent,
+            replayed: false,
         }
-    }
-
-    pub(crate) fn id(&self) -> &str {
-        &self.id
     }
 
     /// Executes: `POST /v1/automation-requests`.
@@ -65,44 +70,89 @@ impl<'a> Execution<'a> {
         require_engine(event, app.config.engine_role_arn.as_deref())?;
         let request = AutomationRequest::parse(&event.body(MAX_REQUEST_BYTES)?, &app.config.hubspot.api_url)?;
         self.account_id = Some(request.account_id.clone());
-        self.automation_id = request.automation_id;
+        self.automation_id.clone_from(&request.automation_id);
         let latest = self.function_deadline - ROOM_TO_ANSWER;
         let deadline = request.deadline_ms.map_or(latest, |ms| latest.min(self.began + i64::from(ms)));
 
+        if let Some(key) = &request.idempotency_key {
+            let claiming = idempotency::claim(&app.executions, &request, key, &self.id, app.clock.now());
+            match in_time(app, deadline, claiming).await? {
+                Claimed::Owned(claim) => {
+                    self.attempts.reached = claim.reached;
+                    self.claim = Some(claim);
+                }
+                Claimed::Replay(kept) => {
+                    (self.outcome, self.replayed) = (kept.outcome, true);
+                    return Ok(idempotency::replay(kept));
+                }
+            }
+        }
+        let told = self.execute(&request, deadline).await;
+        if let Some(claim) = self.claim.take() {
+            let kept = match &told {
+                Ok(told) => told.kept.clone(),
+                Err(error) => idempotency::kept_problem(error, self.outcome_of(error), &self.id),
+            };
+            let ending = idempotency::end(&app.executions, &claim, kept);
+            note(&request.account_id, "the end", app.clock.left(deadline).max(note::LEAST), ending).await;
+        }
+        told.map(|told| told.response)
+    }
+
+    async fn execute(&mut self, request: &AutomationRequest, deadline: i64) -> Result<Told, Error> {
+        let app = self.app;
         let reading = newest(app, &request.account_id, request.integration_id.as_ref());
-        let integration = timeout(app.clock.left(deadline), reading)
-            .await
-            .map_err(|_| Error::unavailable(1, "the deadline has passed before the newest integration was read"))??;
+        let integration = in_time(app, deadline, reading).await?;
         self.integration_id = Some(integration.integration_id.clone());
         let now = app.clock.now();
         if let Some(until) = integration.cooldown_until.filter(|until| *until > now) {
-            return Err(Error::RateLimited { retry_after: u64::try_from(until - now).unwrap_or(1) });
+            // Never more than HubSpot has asked for; the rest of a second is a matter of the next answer.
+            let seconds = app.clock.left(until * 1000).as_secs().max(1);
+            return Err(Error::RateLimited { retry_after: seconds });
         }
         let need =
             Need { purpose: Purpose::Execution, deadline, function_deadline: self.function_deadline, rejected: None };
         let granted = app.access.usable(integration.clone(), &need).await.map_err(Error::from)?;
+        if let Some(claim) = &mut self.claim {
+            in_time(app, deadline, idempotency::sending(&app.executions, claim, app.clock.now())).await?;
+        }
 
         let noted = integration.last_used_at.is_some_and(|at| at > now - USE_NOTED_EVERY);
         let touch = async {
             if !noted {
-                note(&integration, "the use", app.clock.left(deadline), app.store.touch(&integration, now)).await;
+                let room = app.clock.left(deadline);
+                note(&integration.account_id, "the use", room, app.store.touch(&integration, now)).await;
             }
         };
         let (received, ()) = tokio::join!(self.send(&request.call, &integration, granted, &need), touch);
         let (received, granted) = received?;
         self.hubspot_status = Some(received.status);
         self.outcome = answer::outcome(received.status, request.call.target().is_idempotent());
-        let retry_after = self.cool_down(&integration, &received, deadline).await;
-        Ok(answer::response(&Answer {
+        let answer = Answer {
             execution_id: &self.id,
             integration: &integration,
             call: &request.call,
             attempts: self.attempts.made,
             duration_ms: app.clock.now_millis() - self.began,
-            retry_after,
+            retry_after: retry::pause_asked_for(&received),
             token: &granted.version.tokens.access_token,
             received: &received,
-        }))
+        };
+        let response = answer::response(&answer);
+        let kept = self.claim.as_ref().and_then(|_| answer::kept(&answer, &response));
+        Ok(Told { response, kept })
+    }
+
+    /// The problem that ends the execution.
+    pub(crate) fn problem(&self, error: &Error) -> Response {
+        Response::execution_problem(error, self.outcome_of(error), &self.id)
+    }
+
+    /// What became of the request: an error knows of the last step only, and an earlier attempt may have reached
+    /// HubSpot.
+    fn outcome_of(&self, error: &Error) -> Outcome {
+        let outcome = error.outcome();
+        if outcome == Outcome::NotSent && self.attempts.reached { Outcome::Unknown } else { outcome }
     }
 
     /// Sends the call; if HubSpot says that the token has expired, which it tells before it acts, once more with new
@@ -115,7 +165,7 @@ impl<'a> Execution<'a> {
         need: &Need<'_>,
     ) -> Result<(Received, Granted), Error> {
         let app = self.app;
-        let received = forward::send(app, call, &granted, need.deadline, &mut self.attempts).await?;
+        let received = forward::send(app, call, integration, &granted, need.deadline, &mut self.attempts).await?;
         let old = granted.version.tokens.obtained_at <= app.clock.now() - REJECTION_BELIEVED_AFTER;
         let spent = self.attempts.made >= retry::MOST_ATTEMPTS;
         if received.status != 401 || !old || spent || !answer::is_expired_authentication(&received) {
@@ -126,7 +176,8 @@ impl<'a> Execution<'a> {
         let Ok(Some(record)) = app.store.again(integration).await else { return Ok((received, granted)) };
         match app.access.usable(record, &need).await {
             Ok(renewed) => {
-                let received = forward::send(app, call, &renewed, need.deadline, &mut self.attempts).await?;
+                let received =
+                    forward::send(app, call, integration, &renewed, need.deadline, &mut self.attempts).await?;
                 Ok((received, renewed))
             }
             Err(Unusable::Revoked) => Err(Error::ReauthorizationRequired),
@@ -134,26 +185,11 @@ impl<'a> Execution<'a> {
         }
     }
 
-    /// Notes a rate limit for all functions; gives the seconds to wait, where an answer says or implies them.
-    async fn cool_down(&self, integration: &Integration, received: &Received, deadline: i64) -> Option<u64> {
-        let seconds = retry::pause_asked_for(received)?;
-        if received.status == 429 {
-            let until = self.app.clock.now() + i64::try_from(seconds).unwrap_or(retry::LONGEST_COOLDOWN);
-            let until = until.min(self.app.clock.now() + retry::LONGEST_COOLDOWN);
-            if integration.cooldown_until.is_none_or(|noted| noted < until) {
-                // HubSpot's answer is there: it is told even if the note takes too long.
-                let room = self.app.clock.left(deadline).max(ROOM_FOR_A_NOTE);
-                note(integration, "a cool-down", room, self.app.store.cool_down(integration, until)).await;
-            }
-        }
-        Some(seconds)
-    }
-
     /// The one line about this execution: an error only where somebody has to look.
     pub(crate) fn log(&self, function_request_id: &str, answered: &Result<Response, Error>) {
         let (outcome, code, status, cause) = match answered {
             Ok(response) => (self.outcome, None, response.status_code, None),
-            Err(error) => (error.outcome(), Some(error.code()), error.status(), Some(error.to_string())),
+            Err(error) => (self.outcome_of(error), Some(error.code()), error.status(), Some(error.to_string())),
         };
         // A refused request's own words are the customer's business.
         let cause = cause.filter(|_| status >= 500);
@@ -172,6 +208,7 @@ impl<'a> Execution<'a> {
                     duration_ms = self.app.clock.now_millis() - self.began,
                     hubspot_ms = self.attempts.millis,
                     attempts = self.attempts.made,
+                    replayed = self.replayed.then_some(true),
                     cause,
                     "automation request"
                 )
@@ -181,19 +218,11 @@ impl<'a> Execution<'a> {
     }
 }
 
-/// Notes something on the record that the answer does not depend on, nor waits for beyond its time.
-async fn note(
-    integration: &Integration,
-    what: &'static str,
-    time: Duration,
-    write: impl Future<Output = Result<(), Error>>,
-) {
-    let cause = match timeout(time, write).await {
-        Ok(Ok(())) => return,
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => "it took too long".to_owned(),
-    };
-    tracing::warn!(account_id = %integration.account_id, cause, "{what} could not be noted");
+/// The result of a call that has to be there before anything is sent, or that the deadline has passed.
+async fn in_time<T>(app: &App, deadline: i64, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    timeout(app.clock.left(deadline), call)
+        .await
+        .map_err(|_| Error::unavailable(1, "the deadline has passed before anything was sent"))?
 }
 
 /// The account's newest integration, provided that it is the one asked for.

@@ -6,8 +6,10 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
 use shared::access::Granted;
 use shared::error::{Error, Outcome, chain};
+use shared::integration::Integration;
 
 use crate::App;
+use crate::note::{self, note};
 use crate::request::Call;
 use crate::retry::{self, Seen, Standing};
 
@@ -19,8 +21,8 @@ const LONGEST_BODY: usize = 5_900 * 1024;
 pub(crate) struct Attempts {
     pub(crate) made: u32,
     pub(crate) waited: Duration,
-    /// Whether HubSpot may have acted on one of them.
-    reached: bool,
+    /// Whether HubSpot may have acted on one of them, or on one of an earlier owner of the same key.
+    pub(crate) reached: bool,
     /// Time spent with HubSpot.
     pub(crate) millis: i64,
 }
@@ -53,6 +55,7 @@ impl Received {
 pub(crate) async fn send(
     app: &App,
     call: &Call,
+    integration: &Integration,
     granted: &Granted,
     deadline: i64,
     attempts: &mut Attempts,
@@ -78,14 +81,30 @@ pub(crate) async fn send(
             waited: attempts.waited,
             left: app.clock.left(deadline),
         };
-        match (retry::next(standing, seen), end) {
-            (Some(pause), _) => {
-                attempts.waited += pause;
-                tokio::time::sleep(pause).await;
+        let pause = retry::next(standing, seen);
+        let cooling = async {
+            if let Ok(received) = &end {
+                let room = pause.unwrap_or(app.clock.left(deadline)).max(note::LEAST);
+                cool_down(app, integration, received, room).await;
             }
-            (None, Ok(received)) => return Ok(received),
-            (None, Err(lost)) => return Err(lost.into_error(attempts.reached, target.is_idempotent())),
-        }
+        };
+        let Some(pause) = pause else {
+            cooling.await;
+            return end.map_err(|lost| lost.into_error(attempts.reached, target.is_idempotent()));
+        };
+        attempts.waited += pause;
+        tokio::join!(tokio::time::sleep(pause), cooling);
+    }
+}
+
+/// Notes a rate limit on the record, for all functions.
+async fn cool_down(app: &App, integration: &Integration, received: &Received, room: Duration) {
+    let Some(seconds) = retry::pause_asked_for(received).filter(|_| received.status == 429) else { return };
+    let seconds = i64::try_from(seconds).unwrap_or(retry::LONGEST_COOLDOWN).min(retry::LONGEST_COOLDOWN);
+    // Up to the whole second that follows: the limit must not end early.
+    let until = (app.clock.now_millis() + seconds * 1000 + 999) / 1000;
+    if integration.cooldown_until.is_none_or(|noted| noted < until) {
+        note(&integration.account_id, "a cool-down", room, app.store.cool_down(integration, until)).await;
     }
 }
 

@@ -5,6 +5,8 @@ mod check;
 pub mod credentials;
 mod execution;
 mod forward;
+mod idempotency;
+mod note;
 pub mod request;
 pub mod retry;
 pub mod scopes;
@@ -20,12 +22,14 @@ use shared::error::Error;
 use shared::gateway::{Event, Response};
 use shared::hubspot::HubSpot;
 use shared::store::Store;
+use shared::store::executions::Executions;
 
 use crate::execution::Execution;
 
 /// What the function is told by its environment.
 pub struct Config {
     state: config::State,
+    executions_table: String,
     hubspot: config::HubSpot,
     refresh: config::Refresh,
     claims: config::Claims,
@@ -39,6 +43,7 @@ impl Config {
     pub fn read<L: Fn(&str) -> Option<String>>(mut reader: Reader<L>) -> Result<Self, Invalid> {
         let config = Self {
             state: reader.state(),
+            executions_table: reader.required("EXECUTIONS_TABLE"),
             hubspot: reader.hubspot(),
             refresh: reader.refresh(),
             claims: reader.claims(),
@@ -54,6 +59,7 @@ impl Config {
 /// Everything that outlives an invocation.
 pub struct App {
     store: Store,
+    executions: Executions,
     access: Access,
     http: Http,
     clock: Clock,
@@ -67,7 +73,8 @@ impl App {
         let http = Http::new(clock.clone())?;
         let hubspot = HubSpot::new(http.clone(), &config.hubspot, store.clone());
         let access = Access::new(store.clone(), hubspot, clock.clone(), config.refresh);
-        Ok(Self { store, access, http, clock, config })
+        let executions = Executions::new(aws, config.executions_table.clone());
+        Ok(Self { store, executions, access, http, clock, config })
     }
 }
 
@@ -81,9 +88,10 @@ pub async fn handle(app: &App, event: Value, deadline: i64, request_id: &str) ->
     match event {
         Ok(event) if is(&event, "POST", "/v1/automation-requests") => {
             let mut execution = Execution::new(app, id, began, deadline);
-            let answered = execution.run(&event).await;
+            // Boxed, since futures nested this deep exceed the compiler's limit.
+            let answered = Box::pin(execution.run(&event)).await;
             execution.log(request_id, &answered);
-            answered.unwrap_or_else(|error| Response::execution_problem(&error, execution.id()))
+            answered.unwrap_or_else(|error| execution.problem(&error))
         }
         event => {
             let answered = match event {

@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use shared::error::Error;
 use shared::fields::Fields;
 use shared::integration::{AccountId, IntegrationId};
+use shared::random::sha256_hex;
 
 use self::pairs::{Pairs, scalar};
 use crate::credentials;
@@ -39,6 +40,8 @@ pub struct AutomationRequest {
     pub automation_id: Option<String>,
     /// The time that the caller gives, 1,000 to 25,000 ms.
     pub deadline_ms: Option<u32>,
+    /// Names this execution: the same key never makes a second write.
+    pub idempotency_key: Option<String>,
     /// What to send.
     pub call: Call,
 }
@@ -60,13 +63,37 @@ impl AutomationRequest {
         if deadline_ms.is_some_and(|deadline| !(1_000..=25_000).contains(&deadline)) {
             return Err(invalid("deadline_ms: 1000 to 25000 is expected"));
         }
-        if fields.take("idempotency_key").is_some() {
-            return Err(invalid("idempotency_key: keys are not supported yet; leave the field out"));
+        let idempotency_key = fields.take_string("idempotency_key")?;
+        let printable = |key: &String| (1..=128).contains(&key.chars().count()) && !key.chars().any(char::is_control);
+        if idempotency_key.as_ref().is_some_and(|key| !printable(key)) {
+            return Err(invalid("idempotency_key: 1 to 128 printable characters are expected"));
         }
         let request = fields.take("request");
         fields.finish()?;
         let account_id = AccountId::try_from(account_id)?;
-        Ok(Self { account_id, integration_id, automation_id, deadline_ms, call: Call::parse(request, origin)? })
+        let call = Call::parse(request, origin)?;
+        Ok(Self { account_id, integration_id, automation_id, deadline_ms, idempotency_key, call })
+    }
+
+    /// Tells requests apart that are not the same: SHA-256, in hex, over the integration and all that would be sent.
+    pub fn digest(&self) -> String {
+        let target = &self.call.target;
+        let mut parts: Vec<&[u8]> = vec![
+            self.integration_id.as_ref().map(IntegrationId::as_str).unwrap_or_default().as_bytes(),
+            target.method().as_str().as_bytes(),
+            target.url().as_str().as_bytes(),
+        ];
+        let mut headers: Vec<_> = self.call.headers.iter().collect();
+        headers.sort();
+        parts.extend(headers.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]));
+        parts.extend(self.call.body());
+        // Each part's length before it, so that no two lists of parts look alike.
+        let mut bytes = Vec::new();
+        for part in parts {
+            bytes.extend_from_slice(&part.len().to_be_bytes());
+            bytes.extend_from_slice(part);
+        }
+        sha256_hex(bytes)
     }
 }
 

@@ -233,7 +233,9 @@ fn a_body_with_missing_unknown_or_malformed_fields_is_refused_by_name() {
         (&format!(r#"{{"account_id":"a","deadline_ms":999,{request}}}"#), "deadline_ms"),
         (&format!(r#"{{"account_id":"a","deadline_ms":25001,{request}}}"#), "deadline_ms"),
         (&format!(r#"{{"account_id":"a","deadline_ms":"5000",{request}}}"#), "deadline_ms"),
-        (&format!(r#"{{"account_id":"a","idempotency_key":"k",{request}}}"#), "idempotency_key"),
+        (&format!(r#"{{"account_id":"a","idempotency_key":"",{request}}}"#), "idempotency_key"),
+        (&format!(r#"{{"account_id":"a","idempotency_key":"{}",{request}}}"#, "x".repeat(129)), "idempotency_key"),
+        (&format!(r#"{{"account_id":"a","idempotency_key":"a\tb",{request}}}"#), "idempotency_key"),
         (&format!(r#"{{"account_id":"a","typo":1,{request}}}"#), "typo"),
         (&format!(r#"{{"account_id":"a",{request},{request}}}"#), "request"),
         (r#"{"account_id":"a","request":{"endpoint":"/crm"}}"#, "request.method"),
@@ -256,13 +258,16 @@ fn a_body_with_missing_unknown_or_malformed_fields_is_refused_by_name() {
 
 #[test]
 fn the_limits_themselves_are_accepted() {
-    for (automation_id, deadline_ms) in [("ü".repeat(128), 1_000), (String::new(), 25_000)] {
-        let body = json!({"account_id": "a", "automation_id": automation_id, "deadline_ms": deadline_ms, "idempotency_key": null,
-            "request": {"method": "GET", "endpoint": "/crm"}});
+    for (automation_id, deadline_ms, key) in
+        [("ü".repeat(128), 1_000, Some("ü ~".repeat(42))), (String::new(), 25_000, None)]
+    {
+        let body = json!({"account_id": "a", "automation_id": automation_id, "deadline_ms": deadline_ms,
+            "idempotency_key": key, "request": {"method": "GET", "endpoint": "/crm"}});
 
         let request = AutomationRequest::parse(&body.to_string(), &origin()).unwrap();
 
         assert_eq!((request.automation_id, request.deadline_ms), (Some(automation_id), Some(deadline_ms)));
+        assert_eq!(request.idempotency_key, key);
     }
 }
 

@@ -1,0 +1,216 @@
+//! One write per idempotency key, however often and wherever it is delivered, and whoever dies on the way.
+//!
+//! A key's row goes `accepted` → `sending` → `answered`; each step is conditional on still being its owner. Whoever
+//! dies leaves a row behind that the next delivery takes over once nobody can be alive any more: in `accepted` nothing
+//! was sent, so it is sent; in `sending` it is sent again only if that is harmless, else its outcome is unknown, for good.
+
+use shared::error::{Error, Outcome};
+use shared::gateway::Response;
+use shared::random::sha256_hex;
+use shared::store::executions::{Executions, Kept, Put, Row, State};
+
+use crate::request::AutomationRequest;
+
+/// A row is kept so long, in seconds; after that its key is as good as new.
+const KEPT: i64 = 24 * 3_600;
+/// An owner not heard of for so long is dead: no invocation lives half of it, clocks 5 s apart included. In seconds.
+const DEAD_AFTER: i64 = 60;
+/// No invocation lives longer, in seconds.
+const LONGEST_LIFE: i64 = 30;
+/// Where an owner is alive, its answer is soon there, in seconds.
+const SOON: u64 = 2;
+
+/// A key that this execution owns.
+pub(crate) struct Claim {
+    row: Row,
+    /// Whether an earlier owner, dead by now, may have reached HubSpot.
+    pub(crate) reached: bool,
+}
+
+/// How a delivery goes on.
+pub(crate) enum Claimed {
+    /// It executes.
+    Owned(Claim),
+    /// It tells what was answered before.
+    Replay(Kept),
+}
+
+/// What stands in the way of a delivery whose key has a row.
+#[derive(Debug, PartialEq, Eq)]
+enum Found {
+    /// The key stands for another request.
+    Conflict,
+    /// Its owner may be alive; ask again in so many seconds.
+    Running { retry_after: u64 },
+    /// It has ended.
+    Answered,
+    /// Its owner is dead, and it may be executed.
+    Resend,
+    /// Its owner is dead, and nobody can tell whether HubSpot has acted.
+    Unknown,
+}
+
+fn judge(stored: &Row, digest: &str, now: i64, idempotent: bool) -> Found {
+    if stored.digest != digest {
+        return Found::Conflict;
+    }
+    let silent = now - stored.heard_at;
+    match stored.state {
+        State::Answered => Found::Answered,
+        State::Accepted | State::Sending if silent < LONGEST_LIFE => Found::Running { retry_after: SOON },
+        State::Accepted | State::Sending if silent <= DEAD_AFTER => {
+            Found::Running { retry_after: (DEAD_AFTER - silent).unsigned_abs() + 1 }
+        }
+        State::Accepted => Found::Resend,
+        State::Sending if idempotent => Found::Resend,
+        State::Sending => Found::Unknown,
+    }
+}
+
+/// Claims the key of a request for the execution `owner`, if the request has one.
+///
+/// # Errors
+/// `execution_in_progress`, `idempotency_conflict`; for a dead owner's write that may not be repeated
+/// `hubspot_unreachable`, which is kept as the key's answer.
+pub(crate) async fn claim(
+    executions: &Executions,
+    request: &AutomationRequest,
+    key: &str,
+    owner: &str,
+    now: i64,
+) -> Result<Claimed, Error> {
+    let row = Row {
+        account_id: request.account_id.clone(),
+        key_hash: sha256_hex(key),
+        state: State::Accepted,
+        owner: owner.to_owned(),
+        digest: request.digest(),
+        heard_at: now,
+        expires_at: now + KEPT,
+        answer: None,
+    };
+    let mut stored = match executions.claim(&row, now).await? {
+        Put::Done => return Ok(Claimed::Owned(Claim { row, reached: false })),
+        Put::Lost(None) => return Err(Error::ExecutionInProgress { retry_after: SOON }),
+        Put::Lost(Some(stored)) => stored,
+    };
+    let error = match judge(&stored, &row.digest, now, request.call.target().is_idempotent()) {
+        Found::Conflict => return Err(Error::IdempotencyConflict),
+        Found::Running { retry_after } => return Err(Error::ExecutionInProgress { retry_after }),
+        Found::Answered => {
+            let kept = stored.answer.take().ok_or_else(|| Error::internal("an execution has ended without an answer"));
+            return kept.map(Claimed::Replay);
+        }
+        Found::Resend => {
+            // The state stays: the next one to take over has to know what this one knows.
+            let row = Row { state: stored.state, ..row };
+            let claim = Claim { row, reached: stored.state == State::Sending };
+            return step(executions, &claim.row, &stored).await.map(|()| Claimed::Owned(claim));
+        }
+        Found::Unknown => Error::HubspotUnreachable { outcome: Outcome::Unknown, retryable: false },
+    };
+    let row = Row { state: State::Answered, answer: Some(problem(&error, Outcome::Unknown, owner)), ..row };
+    step(executions, &row, &stored).await?;
+    Err(error)
+}
+
+/// Notes that the request may from now on reach HubSpot.
+///
+/// # Errors
+/// `execution_in_progress` if somebody else has taken the key over, for dead as this execution looked.
+pub(crate) async fn sending(executions: &Executions, claim: &mut Claim, now: i64) -> Result<(), Error> {
+    let row = Row { state: State::Sending, heard_at: now, ..claim.row.clone() };
+    step(executions, &row, &claim.row).await?;
+    claim.row = row;
+    Ok(())
+}
+
+/// Ends a claim: keeps what is to be told again, or else gives the key free.
+///
+/// A crash before it leaves a row whose owner is dead.
+pub(crate) async fn end(executions: &Executions, claim: &Claim, kept: Option<Kept>) -> Result<(), Error> {
+    match kept {
+        None => executions.release(&claim.row).await,
+        Some(kept) => {
+            let row = Row { state: State::Answered, answer: Some(kept), ..claim.row.clone() };
+            step(executions, &row, &claim.row).await
+        }
+    }
+}
+
+/// A problem as it is kept: what ends `not_sent`, and what may be sent again, is not.
+pub(crate) fn kept_problem(error: &Error, outcome: Outcome, execution_id: &str) -> Option<Kept> {
+    (outcome != Outcome::NotSent && !error.retryable()).then(|| problem(error, outcome, execution_id))
+}
+
+/// A kept answer, as it was told the first time.
+pub(crate) fn replay(kept: Kept) -> Response {
+    let kind = if kept.status == 200 { "application/json" } else { "application/problem+json" };
+    Response::text(kept.status, kind, kept.body)
+}
+
+fn problem(error: &Error, outcome: Outcome, execution_id: &str) -> Kept {
+    let response = Response::execution_problem(error, outcome, execution_id);
+    Kept { status: response.status_code, outcome, body: response.body }
+}
+
+/// Replaces `read` by `row`; whoever loses that finds somebody else at work.
+async fn step(executions: &Executions, row: &Row, read: &Row) -> Result<(), Error> {
+    match executions.step(row, read).await? {
+        Put::Done => Ok(()),
+        Put::Lost(_) => Err(Error::ExecutionInProgress { retry_after: SOON }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(state: State, heard_at: i64) -> Row {
+        Row {
+            account_id: "acc_1".to_owned().try_into().unwrap(),
+            key_hash: String::new(),
+            state,
+            owner: "other".to_owned(),
+            digest: "same".to_owned(),
+            heard_at,
+            expires_at: 100_000,
+            answer: None,
+        }
+    }
+
+    #[test]
+    fn a_row_is_taken_over_only_from_a_dead_owner_and_sent_again_only_if_that_is_harmless() {
+        let running = |retry_after| Found::Running { retry_after };
+        for (state, silent, once, idempotent) in [
+            (State::Accepted, 0, running(2), running(2)),
+            (State::Accepted, -5, running(2), running(2)),
+            (State::Accepted, 29, running(2), running(2)),
+            (State::Accepted, 30, running(31), running(31)),
+            (State::Accepted, 60, running(1), running(1)),
+            (State::Accepted, 61, Found::Resend, Found::Resend),
+            (State::Sending, 29, running(2), running(2)),
+            (State::Sending, 60, running(1), running(1)),
+            (State::Sending, 61, Found::Unknown, Found::Resend),
+            (State::Answered, 0, Found::Answered, Found::Answered),
+            (State::Answered, 61, Found::Answered, Found::Answered),
+        ] {
+            let stored = row(state, 1_000);
+            assert_eq!(judge(&stored, "same", 1_000 + silent, false), once, "{state:?} {silent}");
+            assert_eq!(judge(&stored, "same", 1_000 + silent, true), idempotent, "{state:?} {silent}");
+            assert_eq!(judge(&stored, "another", 1_000 + silent, true), Found::Conflict, "{state:?} {silent}");
+        }
+    }
+
+    #[test]
+    fn a_problem_is_kept_only_if_it_is_the_end_of_a_request_that_may_have_been_sent() {
+        let unknown = |retryable| Error::HubspotUnreachable { outcome: Outcome::Unknown, retryable };
+        let is_kept = |error: &Error, outcome| kept_problem(error, outcome, "id").is_some();
+
+        assert!(is_kept(&unknown(false), Outcome::Unknown));
+        assert!(!is_kept(&unknown(true), Outcome::Unknown));
+        assert!(!is_kept(&Error::NotConnected, Outcome::NotSent));
+        assert!(is_kept(&Error::NotConnected, Outcome::Unknown));
+        assert!(!is_kept(&Error::unavailable(1, "a test"), Outcome::Unknown));
+    }
+}
