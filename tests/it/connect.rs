@@ -199,7 +199,7 @@ async fn neither_state_nor_browser_secret_nor_code_is_ever_stored() {
     assert_eq!(outcome(&world, &answer), "connected");
     let calls = world.stack.dynamo.calls();
     let bodies: Vec<String> = calls.iter().map(|call| call.body.to_string()).collect();
-    assert!(bodies.iter().any(|body| body.contains(&random::sha256_hex(&begun.state()))), "the hash is the key");
+    assert!(bodies.iter().any(|body| body.contains(&random::sha256_hex(begun.state()))), "the hash is the key");
     let browser = begun.cookie.split_once('=').unwrap().1;
     for secret in [begun.state().as_str(), browser, &code] {
         assert!(!bodies.iter().any(|body| body.contains(secret)), "{bodies:#?}");

@@ -90,7 +90,7 @@ async fn a_forged_state_is_expired_whatever_the_cookies() {
 async fn the_hash_of_a_state_is_no_state() {
     let world = World::start().await;
     let begun = begin(&world, ACCOUNT, &json!({})).await;
-    let query = query(&[("code", "c"), ("state", &shared::random::sha256_hex(&begun.state()))]);
+    let query = query(&[("code", "c"), ("state", &shared::random::sha256_hex(begun.state()))]);
 
     let answer = world.callback(&query, &[&begun.cookie]).await;
 
