@@ -1,9 +1,15 @@
 //! An automation request: what reaches HubSpot, and what the engine is told.
 
 mod answers;
+mod bodies;
+mod cooldowns;
 mod credentials;
+mod losses;
+mod memory;
 mod refusals;
+mod replays;
 mod retries;
+mod timeouts;
 mod tokens;
 mod wire;
 

@@ -87,6 +87,11 @@ impl World {
 
     /// Executes an automation request whose bytes matter.
     pub(crate) async fn execute_text(&self, body: &str) -> Answer {
+        self.execute_until(body, self.clock.now_millis() + 29_000).await
+    }
+
+    /// Executes an automation request in a function that has time until then, in milliseconds since the epoch.
+    pub(crate) async fn execute_until(&self, body: &str, deadline: i64) -> Answer {
         let event = json!({
             "rawPath": "/v1/automation-requests",
             "body": body,
@@ -95,7 +100,6 @@ impl World {
                 "authorizer": {"iam": {"userArn": self.stack.engine.user_arn}},
             },
         });
-        let deadline = self.clock.now_millis() + 29_000;
         automation_execute::handle(&self.execute, event, deadline, "request").await.into()
     }
 

@@ -1,12 +1,11 @@
 //! Our answer around HubSpot's.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::io;
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use secrecy::{ExposeSecret, SecretString};
+use base64::engine::general_purpose::STANDARD;
+use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -15,6 +14,7 @@ use shared::gateway::Response;
 use shared::integration::{Integration, IntegrationId};
 use shared::store::executions::Kept;
 
+use crate::echo::Echoes;
 use crate::forward::Received;
 use crate::request::Call;
 
@@ -22,10 +22,6 @@ use crate::request::Call;
 const LARGEST_ANSWER: usize = 6_000_000;
 /// What is kept for a replay may have at most so many bytes: an item of DynamoDB has 400 KB.
 const LARGEST_KEPT: usize = 300_000;
-/// What encoders of URLs encode.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// Stands in place of a token that HubSpot echoed.
-const SCRUBBED: &str = "[REDACTED]";
 
 /// All that an answer is made of.
 pub(crate) struct Answer<'a> {
@@ -80,15 +76,12 @@ enum Shown<'a> {
 /// The answer to an execution that HubSpot answered, whatever it said.
 pub(crate) fn response(answer: &Answer<'_>) -> Response {
     let received = answer.received;
-    let echoes = echoes(answer.token);
-    let body = scrub(&received.body, &echoes);
+    let echoes = Echoes::of(answer.token);
+    let body = echoes.scrub(&received.body);
     let shown = if received.omitted { Some(Shown::Omitted("too_large")) } else { shown(received, &body) };
-    let complete = render(answer, &echoes, shown);
-    let text = if serialised_len(&complete) <= LARGEST_ANSWER {
-        complete
-    } else {
-        render(answer, &echoes, Some(Shown::Omitted("too_large")))
-    };
+    let text = render(answer, &echoes, shown)
+        .or_else(|| render(answer, &echoes, Some(Shown::Omitted("too_large"))))
+        .unwrap_or_default();
     let response = Response::text(200, "application/json", text);
     match answer.retry_after.filter(|_| is_retryable(answer)) {
         Some(seconds) => response.with("retry-after", &seconds.to_string()),
@@ -104,7 +97,7 @@ pub(crate) fn kept(answer: &Answer<'_>, response: &Response) -> Option<Kept> {
     let body = if response.body.len() <= LARGEST_KEPT {
         response.body.clone()
     } else {
-        render(answer, &echoes(answer.token), Some(Shown::Omitted("too_large")))
+        render(answer, &Echoes::of(answer.token), Some(Shown::Omitted("too_large")))?
     };
     let outcome = outcome(answer.received.status, answer.call.target().is_idempotent());
     Some(Kept { status: response.status_code, outcome, body })
@@ -112,18 +105,18 @@ pub(crate) fn kept(answer: &Answer<'_>, response: &Response) -> Option<Kept> {
 
 /// Whether HubSpot says that the token has expired, which it tells before it acts.
 pub(crate) fn is_expired_authentication(received: &Received) -> bool {
-    let body: Value = serde_json::from_slice(&received.body).unwrap_or_default();
-    body.get("category").and_then(Value::as_str) == Some("EXPIRED_AUTHENTICATION")
+    received.words().get("category").and_then(Value::as_str) == Some("EXPIRED_AUTHENTICATION")
 }
 
-fn render(answer: &Answer<'_>, echoes: &[String], shown: Option<Shown<'_>>) -> String {
+/// Our answer, unless it is too large for Lambda.
+fn render(answer: &Answer<'_>, echoes: &Echoes, shown: Option<Shown<'_>>) -> Option<String> {
     let received = answer.received;
     let retryable = is_retryable(answer);
     let missing_scopes = missing_scopes(received);
     let headers = received
         .headers
         .iter()
-        .map(|(name, value)| (name.as_str(), String::from_utf8_lossy(&scrub(value.as_bytes(), echoes)).into_owned()));
+        .map(|(name, value)| (name.as_str(), String::from_utf8_lossy(&echoes.scrub(value.as_bytes())).into_owned()));
     let body = Body {
         execution_id: answer.execution_id,
         integration_id: &answer.integration.integration_id,
@@ -137,7 +130,9 @@ fn render(answer: &Answer<'_>, echoes: &[String], shown: Option<Shown<'_>>) -> S
         missing_scopes,
         hubspot: Hubspot { status: received.status, headers: headers.collect(), body: shown },
     };
-    serde_json::to_string(&body).unwrap_or_default()
+    let mut limited = Limited { text: Vec::new(), serialised: 2 };
+    serde_json::to_writer(&mut limited, &body).ok()?;
+    String::from_utf8(limited.text).ok()
 }
 
 /// A 5xx to a request that is not harmless to repeat says nothing about what HubSpot did.
@@ -171,7 +166,7 @@ fn missing_scopes(received: &Received) -> Option<Vec<String>> {
     if received.status != 403 {
         return None;
     }
-    let body: Value = serde_json::from_slice(&received.body).ok()?;
+    let body = received.words();
     if body.get("category").and_then(Value::as_str) != Some("MISSING_SCOPES") {
         return None;
     }
@@ -188,70 +183,36 @@ fn missing_scopes(received: &Received) -> Option<Vec<String>> {
     Some(scopes)
 }
 
-/// The forms in which a server may echo the token.
-fn echoes(token: &SecretString) -> Vec<String> {
-    let token = token.expose_secret();
-    let percent = utf8_percent_encode(token, RESERVED).to_string();
-    let mut forms = vec![token.to_owned(), lower_escapes(&percent), percent, token.replace('/', "\\/")];
-    for text in [token.to_owned(), format!("Bearer {token}")] {
-        forms.extend([STANDARD.encode(&text), STANDARD_NO_PAD.encode(&text), URL_SAFE_NO_PAD.encode(&text)]);
-    }
-    forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
-    forms.dedup();
-    forms
+/// A text that is given up as soon as it gets too large for Lambda: rendered whole, a body of control characters would
+/// take six times its memory first.
+struct Limited {
+    text: Vec<u8>,
+    serialised: usize,
 }
 
-/// Percent-encodings with lower-case digits, which are as good.
-fn lower_escapes(percent: &str) -> String {
-    let mut digits = 0_u8;
-    let lower = |c: char| {
-        let is_digit = digits > 0;
-        digits = if c == '%' { 2 } else { digits.saturating_sub(u8::from(is_digit)) };
-        if is_digit { c.to_ascii_lowercase() } else { c }
-    };
-    percent.chars().map(lower).collect()
-}
-
-fn scrub<'a>(bytes: &'a [u8], echoes: &[String]) -> Cow<'a, [u8]> {
-    if !echoes.iter().any(|echo| find(bytes, echo.as_bytes()).is_some()) {
-        return Cow::Borrowed(bytes);
-    }
-    let (mut clean, mut at) = (Vec::with_capacity(bytes.len()), 0);
-    while at < bytes.len() {
-        match echoes.iter().find(|echo| bytes[at..].starts_with(echo.as_bytes())) {
-            Some(echo) => {
-                clean.extend_from_slice(SCRUBBED.as_bytes());
-                at += echo.len();
-            }
-            None => {
-                clean.push(bytes[at]);
-                at += 1;
-            }
+impl io::Write for Limited {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.serialised += serialised_len(bytes);
+        if self.serialised > LARGEST_ANSWER {
+            return Err(io::ErrorKind::FileTooLarge.into());
         }
+        self.text.extend_from_slice(bytes);
+        Ok(bytes.len())
     }
-    Cow::Owned(clean)
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
-fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    let first = *wanted.first()?;
-    let mut from = 0;
-    while let Some(at) = bytes.get(from..)?.iter().position(|byte| *byte == first) {
-        if bytes[from + at..].starts_with(wanted) {
-            return Some(from + at);
-        }
-        from += at + 1;
-    }
-    None
-}
-
-/// The length of a text as the JSON string that Lambda makes of it.
-fn serialised_len(text: &str) -> usize {
-    let escaped = |byte: u8| match byte {
+/// The length of a text within the JSON string that Lambda makes of it.
+fn serialised_len(text: &[u8]) -> usize {
+    let escaped = |byte: &u8| match byte {
         b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 1,
         0..0x20 => 5,
         _ => 0,
     };
-    text.len() + 2 + text.bytes().map(escaped).sum::<usize>()
+    text.len() + text.iter().map(escaped).sum::<usize>()
 }
 
 #[cfg(test)]
@@ -259,26 +220,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_echoed_token_is_scrubbed_raw_and_encoded() {
-        let token = SecretString::from("CJ/s3-cre_T+x==");
-        let echoed = format!(
-            "raw CJ/s3-cre_T+x== percent CJ%2Fs3-cre_T%2Bx%3D%3D lower CJ%2fs3-cre_T%2bx%3d%3d json CJ\\/s3-cre_T+x== \
-             base64 {} header {}",
-            STANDARD.encode("CJ/s3-cre_T+x=="),
-            STANDARD.encode("Bearer CJ/s3-cre_T+x=="),
-        );
-
-        let clean = String::from_utf8(scrub(echoed.as_bytes(), &echoes(&token)).into_owned()).unwrap();
-
-        let [raw, percent, lower, json, base64, header] =
-            ["raw", "percent", "lower", "json", "base64", "header"].map(|form| format!("{form} [REDACTED]"));
-        assert_eq!(clean, [raw, percent, lower, json, base64, header].join(" "));
-    }
-
-    #[test]
     fn the_length_is_that_of_what_lambda_serialises() {
         for text in ["", "plain", "\"quoted\" \\ and \n\t\r\u{1}\u{8}\u{c}", "ünïcode"] {
-            assert!(serialised_len(text) >= serde_json::to_string(text).unwrap().len(), "{text:?}");
+            assert!(serialised_len(text.as_bytes()) + 2 >= serde_json::to_string(text).unwrap().len(), "{text:?}");
         }
     }
 

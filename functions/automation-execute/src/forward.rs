@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
+use serde_json::Value;
 use shared::access::Granted;
 use shared::error::{Error, Outcome, chain};
 use shared::integration::Integration;
@@ -12,9 +13,12 @@ use crate::App;
 use crate::note::{self, note};
 use crate::request::Call;
 use crate::retry::{self, Seen, Standing};
+use crate::watched::Taken;
 
 /// Reading an answer stops here: no answer of ours could carry more.
 const LONGEST_BODY: usize = 5_900 * 1024;
+/// HubSpot's errors are short. A body of megabytes is not looked into: as a tree it takes many times its memory.
+const LONGEST_ERROR: usize = 256 * 1024;
 
 /// The attempts of one execution.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,6 +47,14 @@ impl Received {
     /// The value of a header that is handed on.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The body as one of HubSpot's errors, null if it is none.
+    pub fn words(&self) -> Value {
+        if self.body.len() > LONGEST_ERROR {
+            return Value::Null;
+        }
+        serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
     /// `Retry-After` in seconds.
@@ -159,10 +171,15 @@ async fn attempt(app: &App, call: &Call, headers: HeaderMap, deadline: i64) -> R
         .request(target.method().clone(), target.url().clone())
         .headers(headers)
         .timeout(app.clock.left(deadline));
+    let taken = Taken::default();
     if let Some(body) = call.body() {
-        request = request.body(body.to_vec());
+        request = request.body(taken.watch(body));
     }
-    let mut response = request.send().await?;
+    let sent = request.send().await.map_err(Lost::from);
+    let mut response = sent.map_err(|lost| match call.body() {
+        Some(_) if taken.is_sure_not_to_be() => Lost { seen: Seen::NotStarted, ..lost },
+        _ => lost,
+    })?;
     let (mut body, mut omitted) = (Vec::new(), false);
     while let Some(chunk) = response.chunk().await? {
         if body.len() + chunk.len() > LONGEST_BODY {

@@ -3,6 +3,7 @@
 mod answer;
 mod check;
 pub mod credentials;
+mod echo;
 mod execution;
 mod forward;
 mod idempotency;
@@ -11,6 +12,7 @@ pub mod request;
 pub mod retry;
 pub mod scopes;
 pub mod target;
+mod watched;
 
 use aws_config::SdkConfig;
 use serde_json::Value;

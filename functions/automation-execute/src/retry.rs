@@ -76,7 +76,7 @@ pub fn pause_asked_for(received: &Received) -> Option<u64> {
 /// The length of a rate limit without `Retry-After`: a second, HubSpot's interval of ten, or for the daily one a
 /// quarter of an hour.
 fn rate_limit(received: &Received) -> u64 {
-    let body: Value = serde_json::from_slice(&received.body).unwrap_or_default();
+    let body = received.words();
     let words = format!("{} {}", text(&body, "policyName"), text(&body, "message")).to_lowercase();
     if words.contains("daily") {
         return LONGEST_COOLDOWN.unsigned_abs();

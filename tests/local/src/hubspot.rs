@@ -107,6 +107,8 @@ struct Inner {
 struct State {
     app: App,
     journal: Vec<Recorded>,
+    /// The requests that took effect.
+    acted: Vec<Recorded>,
     plan: fault::Plan,
 }
 
@@ -124,7 +126,8 @@ impl HubSpot {
     pub async fn start(options: Options) -> Self {
         let listener = loopback::listen().await.expect("loopback has a free port");
         let url = format!("http://{}", listener.local_addr().expect("a listener has an address"));
-        let state = State { app: App::new(options), journal: Vec::new(), plan: fault::Plan::default() };
+        let state =
+            State { app: App::new(options), journal: Vec::new(), acted: Vec::new(), plan: fault::Plan::default() };
         let shared = Arc::new(Inner {
             state: Mutex::new(state),
             seen: watch::Sender::new(0),
@@ -178,9 +181,17 @@ impl HubSpot {
         self.shared.state().journal.iter().filter(|request| matching.fits(request)).count()
     }
 
+    /// How many of those that match took effect: the application has acted on them, whatever became of the answer.
+    #[must_use]
+    pub fn acted(&self, matching: &Match) -> usize {
+        self.shared.state().acted.iter().filter(|request| matching.fits(request)).count()
+    }
+
     /// Forgets the requests so far.
     pub fn forget_requests(&self) {
-        self.shared.state().journal.clear();
+        let mut state = self.shared.state();
+        state.journal.clear();
+        state.acted.clear();
     }
 
     /// How many connections were made so far.

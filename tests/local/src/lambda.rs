@@ -173,6 +173,16 @@ impl Lambda {
         self.live(function).iter().map(|process| process.info()).collect()
     }
 
+    /// The most memory that any live process of a function has had resident since its start, in bytes.
+    ///
+    /// # Panics
+    /// There is none, or the system does not tell.
+    #[must_use]
+    pub fn peak_memory(&self, function: &str) -> u64 {
+        let peaks = self.live(function).into_iter().map(|process| process::peak_memory(process.pid()));
+        peaks.max().flatten().expect("a live process whose memory the system tells")
+    }
+
     /// How many processes of a function were started so far.
     #[must_use]
     pub fn spawned(&self, function: &str) -> usize {

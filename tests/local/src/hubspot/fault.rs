@@ -12,6 +12,7 @@ pub struct Match {
     area: Area,
     method: Option<String>,
     prefix: String,
+    target: Option<String>,
     body: Option<String>,
 }
 
@@ -67,6 +68,13 @@ impl Match {
         self
     }
 
+    /// Of these only those whose target, query included, contains this text.
+    #[must_use]
+    pub fn target(mut self, text: &str) -> Self {
+        self.target = Some(text.to_owned());
+        self
+    }
+
     /// Of these only those whose body contains this text.
     #[must_use]
     pub fn body(mut self, text: &str) -> Self {
@@ -85,7 +93,8 @@ impl Match {
             Area::Api => !request.is_oauth(),
         };
         let method = self.method.as_deref().is_none_or(|method| method == request.method);
-        area && method && request.path().starts_with(&self.prefix)
+        let target = self.target.as_deref().is_none_or(|text| request.target.contains(text));
+        area && method && target && request.path().starts_with(&self.prefix)
     }
 }
 
@@ -102,6 +111,8 @@ pub enum Fault {
     Echo,
     /// The connection closes when the head has come, the body unread. Not for a [`Match`] by body.
     CloseUnread,
+    /// This answer comes when the head has come, the body unread, and nothing else happens. Not for a [`Match`] by body.
+    AnswerUnread(Answer),
     /// The connection closes without an answer, before any effect.
     Close,
     /// The same by a reset.
@@ -110,6 +121,10 @@ pub enum Fault {
     CloseAfterEffect,
     /// It takes effect, and the connection closes after so many bytes of the answer, head included.
     Cut(usize),
+    /// It takes effect, and the connection closes after the head and so many bytes of the body.
+    CutBody(usize),
+    /// It takes effect, and nothing comes after the head and so many bytes of the body, until the client goes away.
+    StallBody(usize),
     /// It waits before it takes effect.
     Stall(Duration),
     /// It takes effect at once, and the answer waits.
@@ -123,6 +138,8 @@ pub enum Fault {
     },
     /// It takes effect, and the body never ends.
     Endless,
+    /// It takes effect, and the body has so many bytes.
+    Long(usize),
     /// It takes effect; `Content-Length` differs from the body's length by so much. The connection then closes.
     WrongLength(i64),
     /// These bytes instead of an answer; then the connection closes.
@@ -189,16 +206,14 @@ impl Plan {
         self.barriers.push((matching, pass, barrier));
     }
 
-    /// Whether the connection closes before the body is read.
-    pub(super) fn closes_unread(&mut self, head: &Recorded) -> bool {
-        let Some(rule) = self.rules.iter_mut().find(|rule| rule.has_more() && rule.matching.fits_head(head)) else {
-            return false;
-        };
-        let closes = rule.matching.body.is_none() && rule.next() == Some(&Fault::CloseUnread);
-        if closes {
-            rule.queue.pop_front();
+    /// The fault that keeps the body from being read, if it is one's turn.
+    pub(super) fn unread(&mut self, head: &Recorded) -> Option<Fault> {
+        let rule = self.rules.iter_mut().find(|rule| rule.has_more() && rule.matching.fits_head(head))?;
+        let unread = matches!(rule.next(), Some(Fault::CloseUnread | Fault::AnswerUnread(_)));
+        if rule.matching.body.is_some() || !unread {
+            return None;
         }
-        closes
+        rule.queue.pop_front().or_else(|| rule.standing.clone())
     }
 
     pub(super) fn fault(&mut self, request: &Recorded) -> Fault {

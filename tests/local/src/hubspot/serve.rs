@@ -50,8 +50,12 @@ impl Inner {
             Err(broken) => return self.broken(wire, broken, number).await,
         };
         let mut request = self.recorded(&head, number);
-        if self.state().plan.closes_unread(&request) {
+        let unread = self.state().plan.unread(&request);
+        if let Some(fault) = unread {
             self.record(request);
+            if let Fault::AnswerUnread(answer) = fault {
+                wire.send_last(&answer.bytes(true, true)).await;
+            }
             return Then::Close;
         }
         match wire.body(&head).await {
@@ -86,18 +90,25 @@ impl Inner {
             Fault::Echo => return Some(echo(request)),
             // Its bytes take the place of this one when it is sent.
             Fault::Raw(_) => return Some(Answer::new(200)),
-            Fault::Close | Fault::Reset | Fault::CloseUnread => return None,
+            Fault::Close | Fault::Reset | Fault::CloseUnread | Fault::AnswerUnread(_) => return None,
             Fault::Stall(time) => tokio::time::sleep(*time).await,
             Fault::Pass
             | Fault::AnswerAfterEffect(_)
             | Fault::CloseAfterEffect
             | Fault::Cut(_)
+            | Fault::CutBody(_)
+            | Fault::StallBody(_)
             | Fault::StallAnswer(_)
             | Fault::Slow { .. }
             | Fault::Endless
+            | Fault::Long(_)
             | Fault::WrongLength(_) => {}
         }
-        let answer = self.state().app.answer(request);
+        let answer = {
+            let mut state = self.state();
+            state.acted.push(request.clone());
+            state.app.answer(request)
+        };
         if let Fault::StallAnswer(time) = fault {
             tokio::time::sleep(*time).await;
         }
@@ -152,8 +163,17 @@ async fn send(wire: &mut Wire, head: &Head, answer: &Answer, fault: &Fault) -> T
         let _ = wire.send(&bytes).await;
         return Then::Close;
     }
-    if *fault == Fault::Endless {
-        endless(wire, answer).await;
+    if let Fault::StallBody(after) = fault {
+        // An answer without a body is whole: its connection must not be used again.
+        let head = answer.head(&Framing::Length(answer.body.len()), true);
+        let part = &answer.body[..answer.body.len().min(*after)];
+        if wire.send(&[head.as_slice(), part].concat()).await.is_ok() {
+            wire.until_gone().await;
+        }
+        return Then::Close;
+    }
+    if let Fault::Endless | Fault::Long(_) = fault {
+        filled(wire, answer, fault).await;
         return Then::Close;
     }
     let close = !head.keep_alive;
@@ -175,6 +195,10 @@ fn spoiled(answer: &Answer, fault: &Fault) -> Option<Vec<u8>> {
         bytes.truncate(*after);
         return Some(bytes);
     }
+    if let Fault::CutBody(after) = fault {
+        let part = &answer.body[..answer.body.len().min(*after)];
+        return Some([answer.head(&Framing::Length(answer.body.len()), false).as_slice(), part].concat());
+    }
     let Fault::WrongLength(by) = fault else { return None };
     let length = i64::try_from(answer.body.len()).unwrap_or_default() + by;
     let length = Framing::Length(usize::try_from(length).unwrap_or_default());
@@ -190,11 +214,23 @@ async fn slow(wire: &mut Wire, answer: &Answer, piece: usize, pause: Duration, c
     Ok(())
 }
 
-/// Sends until the client goes away.
-async fn endless(wire: &mut Wire, answer: &Answer) {
-    let filler = [b"2000\r\n".as_slice(), &[b'x'; 0x2000], b"\r\n"].concat();
+/// Sends as much as it takes, or until the client goes away.
+async fn filled(wire: &mut Wire, answer: &Answer, fault: &Fault) {
+    const PIECE: usize = 0x2000;
+    let filler = [b'x'; PIECE];
+    if let Fault::Long(length) = fault {
+        let mut sent = wire.send(&answer.head(&Framing::Length(*length), true)).await;
+        for at in (0..*length).step_by(PIECE) {
+            if sent.is_err() {
+                return;
+            }
+            sent = wire.send(&filler[..PIECE.min(length - at)]).await;
+        }
+        return;
+    }
+    let chunk = [b"2000\r\n".as_slice(), &filler, b"\r\n"].concat();
     if wire.send(&answer.head(&Framing::Chunked, true)).await.is_ok() {
-        while wire.send(&filler).await.is_ok() {}
+        while wire.send(&chunk).await.is_ok() {}
     }
 }
 

@@ -299,6 +299,13 @@ async fn watch_over(mut child: Child, readers: (Option<Reader>, Option<Reader>),
     process.ended(&status.map_or_else(|error| error.to_string(), |status: ExitStatus| status.to_string()));
 }
 
+/// The most memory that a process has had resident, in bytes.
+pub(super) fn peak_memory(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    peak.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+}
+
 /// Sends a signal by its name.
 pub(super) async fn signal(pid: u32, name: &str) -> Result<(), String> {
     let sent = Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).status().await;

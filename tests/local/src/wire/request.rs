@@ -87,6 +87,20 @@ impl Wire {
         self.socket.flush().await
     }
 
+    /// Sends the last bytes of a connection on which more may still come: closed at once, it would be reset, and the
+    /// client might never see them.
+    pub(crate) async fn send_last(&mut self, bytes: &[u8]) {
+        if self.send(bytes).await.is_ok() && self.socket.shutdown().await.is_ok() {
+            self.until_gone().await;
+        }
+    }
+
+    /// Reads whatever comes until the client goes away.
+    pub(crate) async fn until_gone(&mut self) {
+        let mut unwanted = [0; 4096];
+        while self.socket.read(&mut unwanted).await.is_ok_and(|count| count > 0) {}
+    }
+
     /// Ends the connection with a reset instead of an orderly close.
     pub(crate) fn reset(self) {
         let _ = self.socket.set_zero_linger();

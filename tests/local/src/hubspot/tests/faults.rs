@@ -102,6 +102,26 @@ async fn bodies_break_off_lie_about_their_length_and_trickle() {
 }
 
 #[tokio::test]
+async fn an_answer_stops_in_its_body_or_comes_before_the_request_was_read_and_effects_are_counted() {
+    let world = World::start().await;
+    let early = Fault::AnswerUnread(wire::Answer::html(413, "early"));
+    for fault in [Fault::CutBody(5), Fault::StallBody(5), Fault::Long(9_000_000), early] {
+        world.script(fault);
+    }
+
+    world.create().await.unwrap_err();
+    let stalled = tokio::time::timeout(Duration::from_millis(200), world.create()).await;
+    let (_, long) = world.create().await.unwrap();
+    let early = world.create().await.unwrap();
+
+    assert!(stalled.is_err(), "nothing comes any more");
+    assert_eq!((long.len(), early), (9_000_000, (413, b"early".to_vec())));
+    assert_eq!((world.contacts(), world.hubspot.acted(&Match::api().method("POST"))), (3, 3));
+    assert_eq!(world.hubspot.count(&Match::api().target("/contacts")), 4);
+    assert_eq!(world.hubspot.count(&Match::api().target("/companies")), 0);
+}
+
+#[tokio::test]
 async fn a_body_never_ends_until_the_client_has_enough() {
     let world = World::start().await;
     world.script(Fault::Endless);
