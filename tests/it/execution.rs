@@ -9,6 +9,7 @@ mod memory;
 mod refusals;
 mod replays;
 mod retries;
+mod scopes;
 mod timeouts;
 mod tokens;
 mod wire;

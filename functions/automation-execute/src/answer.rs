@@ -1,6 +1,6 @@
 //! Our answer around HubSpot's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use base64::Engine;
@@ -15,8 +15,9 @@ use shared::integration::{Integration, IntegrationId};
 use shared::store::executions::Kept;
 
 use crate::echo::Echoes;
-use crate::forward::Received;
+use crate::forward::{self, Received};
 use crate::request::Call;
+use crate::scopes::{Asked, Remedy};
 
 /// What Lambda serialises may have at most so many bytes: its limit is 6 MB.
 const LARGEST_ANSWER: usize = 6_000_000;
@@ -27,6 +28,7 @@ const LARGEST_KEPT: usize = 300_000;
 pub(crate) struct Answer<'a> {
     pub(crate) execution_id: &'a str,
     pub(crate) integration: &'a Integration,
+    pub(crate) asked: Asked<'a>,
     pub(crate) call: &'a Call,
     pub(crate) attempts: u32,
     pub(crate) duration_ms: i64,
@@ -47,9 +49,11 @@ struct Body<'a> {
     duration_ms: i64,
     ignored_credentials: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
-    missing_scopes: Option<Vec<String>>,
+    missing_scopes: Option<&'a [String]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     granted_scopes: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<Remedy>,
     hubspot: Hubspot<'a>,
 }
 
@@ -78,9 +82,10 @@ pub(crate) fn response(answer: &Answer<'_>) -> Response {
     let received = answer.received;
     let echoes = Echoes::of(answer.token);
     let body = echoes.scrub(&received.body);
+    let missing_scopes = missing_scopes(received.status, &body);
     let shown = if received.omitted { Some(Shown::Omitted("too_large")) } else { shown(received, &body) };
-    let text = render(answer, &echoes, shown)
-        .or_else(|| render(answer, &echoes, Some(Shown::Omitted("too_large"))))
+    let text = render(answer, &echoes, missing_scopes.as_deref(), shown)
+        .or_else(|| render(answer, &echoes, missing_scopes.as_deref(), Some(Shown::Omitted("too_large"))))
         .unwrap_or_default();
     let response = Response::text(200, "application/json", text);
     match answer.retry_after.filter(|_| is_retryable(answer)) {
@@ -97,7 +102,9 @@ pub(crate) fn kept(answer: &Answer<'_>, response: &Response) -> Option<Kept> {
     let body = if response.body.len() <= LARGEST_KEPT {
         response.body.clone()
     } else {
-        render(answer, &Echoes::of(answer.token), Some(Shown::Omitted("too_large")))?
+        let echoes = Echoes::of(answer.token);
+        let missing_scopes = missing_scopes(answer.received.status, &echoes.scrub(&answer.received.body));
+        render(answer, &echoes, missing_scopes.as_deref(), Some(Shown::Omitted("too_large")))?
     };
     let outcome = outcome(answer.received.status, answer.call.target().is_idempotent());
     Some(Kept { status: response.status_code, outcome, body })
@@ -105,14 +112,18 @@ pub(crate) fn kept(answer: &Answer<'_>, response: &Response) -> Option<Kept> {
 
 /// Whether HubSpot says that the token has expired, which it tells before it acts.
 pub(crate) fn is_expired_authentication(received: &Received) -> bool {
-    received.words().get("category").and_then(Value::as_str) == Some("EXPIRED_AUTHENTICATION")
+    forward::words(&received.body).get("category").and_then(Value::as_str) == Some("EXPIRED_AUTHENTICATION")
 }
 
 /// Our answer, unless it is too large for Lambda.
-fn render(answer: &Answer<'_>, echoes: &Echoes, shown: Option<Shown<'_>>) -> Option<String> {
+fn render(
+    answer: &Answer<'_>,
+    echoes: &Echoes,
+    missing_scopes: Option<&[String]>,
+    shown: Option<Shown<'_>>,
+) -> Option<String> {
     let received = answer.received;
     let retryable = is_retryable(answer);
-    let missing_scopes = missing_scopes(received);
     let headers = received
         .headers
         .iter()
@@ -126,8 +137,9 @@ fn render(answer: &Answer<'_>, echoes: &Echoes, shown: Option<Shown<'_>>) -> Opt
         attempts: answer.attempts,
         duration_ms: answer.duration_ms,
         ignored_credentials: answer.call.ignored(),
-        granted_scopes: missing_scopes.as_ref().map(|_| answer.integration.scopes.as_slice()),
         missing_scopes,
+        granted_scopes: missing_scopes.map(|_| answer.integration.scopes.as_slice()),
+        remedy: missing_scopes.and_then(|listed| remedy(listed, &answer.integration.scopes, answer.asked)),
         hubspot: Hubspot { status: received.status, headers: headers.collect(), body: shown },
     };
     let mut limited = Limited { text: Vec::new(), serialised: 2 };
@@ -162,25 +174,29 @@ fn shown<'a>(received: &Received, body: &'a [u8]) -> Option<Shown<'a>> {
 }
 
 /// The scopes that HubSpot says are missing (one or more of), in all the places where it has said so.
-fn missing_scopes(received: &Received) -> Option<Vec<String>> {
-    if received.status != 403 {
+fn missing_scopes(status: u16, body: &[u8]) -> Option<Vec<String>> {
+    if status != 403 {
         return None;
     }
-    let body = received.words();
+    let body = forward::words(body);
     if body.get("category").and_then(Value::as_str) != Some("MISSING_SCOPES") {
         return None;
     }
     let errors = body.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let mut scopes = Vec::new();
+    let mut scopes = BTreeSet::new();
     for place in errors.iter().chain([&body]).flat_map(|place| [Some(place), place.get("context")]).flatten() {
         for name in ["requiredGranularScopes", "requiredScopes", "missingScopes"] {
             let listed = place.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-            scopes.extend(listed.iter().filter_map(Value::as_str).map(str::to_owned));
+            scopes.extend(listed.iter().filter_map(Value::as_str));
         }
     }
-    scopes.sort();
-    scopes.dedup();
-    Some(scopes)
+    Some(scopes.into_iter().map(str::to_owned).collect())
+}
+
+/// What helps against HubSpot's refusal. What is listed and granted cannot be what was missing.
+fn remedy(listed: &[String], granted: &[String], asked: Asked<'_>) -> Option<Remedy> {
+    let missing: Vec<&str> = listed.iter().filter(|scope| !granted.contains(scope)).map(String::as_str).collect();
+    asked.remedy_for_one(&missing)
 }
 
 /// A text that is given up as soon as it gets too large for Lambda: rendered whole, a body of control characters would
@@ -249,8 +265,34 @@ mod tests {
             r#"{"category":"MISSING_SCOPES","context":{"requiredScopes":["a"],"missingScopes":["b"]}}"#,
             r#"{"category":"MISSING_SCOPES","requiredScopes":["a","b","a"]}"#,
         ] {
-            let received = Received { status: 403, headers: Vec::new(), body: body.into(), omitted: false };
-            assert_eq!(missing_scopes(&received).unwrap(), ["a", "b"], "{body}");
+            assert_eq!(missing_scopes(403, body.as_bytes()).unwrap(), ["a", "b"], "{body}");
+        }
+    }
+
+    #[test]
+    fn an_answer_about_anything_else_names_no_missing_scopes() {
+        let body = br#"{"category":"MISSING_SCOPES","requiredScopes":["a"]}"#;
+
+        assert_eq!(missing_scopes(401, body), None);
+        assert_eq!(missing_scopes(403, br#"{"category":"BANNED","requiredScopes":["a"]}"#), None);
+        assert_eq!(missing_scopes(403, b"<html>MISSING_SCOPES</html>"), None);
+        assert_eq!(missing_scopes(403, br#"{"category":"MISSING_SCOPES","errors":{"context":1}}"#), Some(Vec::new()));
+    }
+
+    #[test]
+    fn the_remedy_is_the_easiest_that_may_help() {
+        let of = |scopes: &[&str]| scopes.iter().map(|scope| (*scope).to_owned()).collect::<Vec<_>>();
+        let (required, optional, granted) = (of(&["asked", "granted"]), of(&["plan"]), of(&["granted"]));
+        let asked = Asked { required: &required, optional: &optional };
+
+        for (listed, expected) in [
+            (&["operator", "plan", "asked"][..], Some(Remedy::Reconnect)),
+            (&["operator", "plan", "granted"], Some(Remedy::HubspotPlan)),
+            (&["operator", "granted"], Some(Remedy::AskOperator)),
+            (&["granted"], None),
+            (&[], None),
+        ] {
+            assert_eq!(remedy(&of(listed), &granted, asked), expected, "{listed:?}");
         }
     }
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 use shared::caller::Member;
 use shared::error::Error;
 use shared::gateway::{Event, Response};
+use shared::integration::Status;
 
 use crate::App;
 use crate::request::{Check, MAX_REQUEST_BYTES};
@@ -15,6 +16,8 @@ struct Explained<'a> {
     url: &'a str,
     ignored_credentials: &'a [String],
     integration_is_newest: bool,
+    /// One that has to be authorized again runs nothing, whatever its scopes.
+    integration_status: Status,
     required_scopes: &'a [&'static str],
     granted_scopes: &'a [String],
     verdict: Verdict,
@@ -43,12 +46,11 @@ pub(crate) async fn check(app: &App, event: &Event) -> Result<Response, Error> {
             url: target.url().as_str(),
             ignored_credentials: check.call.ignored(),
             integration_is_newest: integration.sequence == newest.sequence,
+            integration_status: integration.status,
             required_scopes: required.as_ref().map(|required| required.scopes.as_slice()).unwrap_or_default(),
             granted_scopes: &integration.scopes,
             verdict,
-            remedy: (verdict == Verdict::Missing)
-                .then(|| scopes::remedy(&missing, &app.config.scopes, &app.config.optional_scopes))
-                .flatten(),
+            remedy: (verdict == Verdict::Missing).then(|| app.config.asked().remedy_for_all(&missing)).flatten(),
             docs: required.as_ref().map(|required| required.docs),
         },
     ))

@@ -131,6 +131,7 @@ impl<'a> Execution<'a> {
         let answer = Answer {
             execution_id: &self.id,
             integration: &integration,
+            asked: app.config.asked(),
             call: &request.call,
             attempts: self.attempts.made,
             duration_ms: app.clock.now_millis() - self.began,

@@ -49,18 +49,18 @@ impl Received {
         self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
     }
 
-    /// The body as one of HubSpot's errors, null if it is none.
-    pub fn words(&self) -> Value {
-        if self.body.len() > LONGEST_ERROR {
-            return Value::Null;
-        }
-        serde_json::from_slice(&self.body).unwrap_or_default()
-    }
-
     /// `Retry-After` in seconds.
     pub fn retry_after(&self) -> Option<u64> {
         self.header("retry-after")?.trim().parse().ok()
     }
+}
+
+/// A body as one of HubSpot's errors, null if it is none.
+pub(crate) fn words(body: &[u8]) -> Value {
+    if body.len() > LONGEST_ERROR {
+        return Value::Null;
+    }
+    serde_json::from_slice(body).unwrap_or_default()
 }
 
 /// Sends a call with these tokens until it is answered, or may not be sent again.

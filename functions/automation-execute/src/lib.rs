@@ -27,6 +27,7 @@ use shared::store::Store;
 use shared::store::executions::Executions;
 
 use crate::execution::Execution;
+use crate::scopes::Asked;
 
 /// What the function is told by its environment.
 pub struct Config {
@@ -50,11 +51,16 @@ impl Config {
             refresh: reader.refresh(),
             claims: reader.claims(),
             engine_role_arn: reader.optional("ENGINE_ROLE_ARN"),
-            // For the remedies that the check names; nothing else depends on them here.
+            // For the remedies that answers name; nothing else depends on them here.
             scopes: reader.list("HUBSPOT_SCOPES"),
             optional_scopes: reader.list("HUBSPOT_OPTIONAL_SCOPES"),
         };
         reader.finish(config)
+    }
+
+    /// The scopes that the app asks HubSpot for.
+    fn asked(&self) -> Asked<'_> {
+        Asked { required: &self.scopes, optional: &self.optional_scopes }
     }
 }
 

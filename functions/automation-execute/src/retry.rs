@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::forward::Received;
+use crate::forward::{self, Received};
 
 /// An execution makes at most so many attempts.
 pub const MOST_ATTEMPTS: u32 = 3;
@@ -76,7 +76,7 @@ pub fn pause_asked_for(received: &Received) -> Option<u64> {
 /// The length of a rate limit without `Retry-After`: a second, HubSpot's interval of ten, or for the daily one a
 /// quarter of an hour.
 fn rate_limit(received: &Received) -> u64 {
-    let body = received.words();
+    let body = forward::words(&received.body);
     let words = format!("{} {}", text(&body, "policyName"), text(&body, "message")).to_lowercase();
     if words.contains("daily") {
         return LONGEST_COOLDOWN.unsigned_abs();

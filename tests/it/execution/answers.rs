@@ -1,6 +1,6 @@
 //! What the engine is told of HubSpot's answer.
 
-use local::hubspot::{Fault, Match, PORTAL};
+use local::hubspot::{Fault, Match};
 use local::wire::Answer;
 use serde_json::{Value, json};
 
@@ -90,18 +90,6 @@ async fn a_redirect_is_handed_on_and_not_followed() {
         assert_eq!(answer.body["hubspot"]["headers"]["location"], elsewhere.as_str());
         assert_eq!(only_request(&world).target, "/crm/v3/objects/contacts");
     }
-}
-
-#[tokio::test]
-async fn missing_scopes_are_named_beside_those_granted() {
-    let world = connected().await;
-    world.stack.hubspot.set_granted_scopes(PORTAL, &["oauth"]);
-
-    let answer = world.execute(&to("GET", "/crm/v3/objects/contacts")).await;
-
-    assert_eq!((answer.status, &answer.body["hubspot"]["status"]), (200, &json!(403)));
-    assert_eq!(answer.body["missing_scopes"], json!(["crm.objects.contacts.read"]));
-    assert_eq!((&answer.body["outcome"], &answer.body["retryable"]), (&json!("answered"), &json!(false)));
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod api;
 mod app;
 mod associations;
 mod consent;
+mod elsewhere;
 mod fault;
 mod grants;
 mod journal;

@@ -6,7 +6,7 @@ use super::app::App;
 use super::journal::Recorded;
 use super::kind::Kind;
 use super::portal::Portal;
-use super::{associations, legacy, objects, owners, problem};
+use super::{associations, elsewhere, legacy, objects, owners, problem};
 use crate::wire::Answer;
 
 /// What a path and a method ask for.
@@ -27,6 +27,8 @@ pub(super) enum Route {
     Engagement,
     CreateOrUpdate(String),
     AccountDetails,
+    /// One of the APIs of which only the scopes are modelled.
+    Elsewhere(&'static [&'static str]),
 }
 
 /// One call, allowed.
@@ -85,6 +87,7 @@ fn perform(portal: &mut Portal, call: &Call<'_>, route: &Route) -> Answer {
         Route::Engagement => legacy::engagement(portal, call),
         Route::CreateOrUpdate(email) => legacy::create_or_update(portal, call, email),
         Route::AccountDetails => Ok(owners::account_details(portal)),
+        Route::Elsewhere(_) => Ok(elsewhere::answer()),
     };
     outcome.unwrap_or_else(|refusal| refusal)
 }
@@ -93,16 +96,17 @@ impl Route {
     /// The scopes that it takes, all of them.
     fn scopes(&self) -> Vec<&'static str> {
         match self {
-            Self::List(kind) | Self::Read(kind, _) | Self::Search(kind) | Self::BatchRead(kind) => vec![kind.read],
+            Self::List(kind) | Self::Read(kind, _) | Self::Search(kind) | Self::BatchRead(kind) => kind.read.to_vec(),
             Self::Create(kind) | Self::Update(kind, _) | Self::Archive(kind, _) | Self::BatchCreate(kind) => {
-                vec![kind.write]
+                kind.write.to_vec()
             }
-            Self::Associate(from, _, to, _) if from.write == to.write => vec![from.write],
-            Self::Associate(from, _, to, _) => vec![from.write, to.write],
-            Self::Associations(from, _, _) => vec![from.read],
+            Self::Associate(from, _, to, _) if from.write == to.write => from.write.to_vec(),
+            Self::Associate(from, _, to, _) => [from.write, to.write].concat(),
+            Self::Associations(from, _, _) => from.read.to_vec(),
             Self::Owners | Self::Owner(_) => vec!["crm.objects.owners.read"],
             Self::Engagement | Self::CreateOrUpdate(_) => vec!["crm.objects.contacts.write"],
             Self::AccountDetails => vec!["oauth"],
+            Self::Elsewhere(scopes) => scopes.to_vec(),
         }
     }
 }
@@ -138,7 +142,7 @@ fn route(request: &Recorded) -> Result<Route, Answer> {
             only(method, "POST", Route::CreateOrUpdate((*email).to_owned()))
         }
         ["account-info", "v3", "details"] => only(method, "GET", Route::AccountDetails),
-        _ => Err(problem::no_route()),
+        segments => elsewhere::scopes(method, segments).map(Route::Elsewhere).ok_or_else(problem::no_route),
     }
 }
 

@@ -6,23 +6,25 @@ pub(super) struct Kind {
     pub(super) plural: &'static str,
     pub(super) singular: &'static str,
     pub(super) type_id: &'static str,
-    pub(super) read: &'static str,
-    pub(super) write: &'static str,
+    /// Scopes, all of them.
+    pub(super) read: &'static [&'static str],
+    pub(super) write: &'static [&'static str],
     /// Properties without which none is created.
     pub(super) required: &'static [&'static str],
     /// Properties that are shown unasked.
     pub(super) shown: &'static [&'static str],
 }
 
-const CONTACTS_READ: &str = "crm.objects.contacts.read";
-const CONTACTS_WRITE: &str = "crm.objects.contacts.write";
+// The scopes are those of HubSpot's OpenAPI documents, not those of the product's table, which is tested against them.
+const CONTACTS_READ: &[&str] = &["crm.objects.contacts.read"];
+const CONTACTS_WRITE: &[&str] = &["crm.objects.contacts.write"];
 
 const fn activity(plural: &'static str, singular: &'static str, type_id: &'static str) -> Kind {
     let (read, write) = (CONTACTS_READ, CONTACTS_WRITE);
     Kind { plural, singular, type_id, read, write, required: &["hs_timestamp"], shown: &[] }
 }
 
-static KINDS: [Kind; 8] = [
+static KINDS: [Kind; 11] = [
     Kind {
         plural: "contacts",
         singular: "contact",
@@ -36,8 +38,8 @@ static KINDS: [Kind; 8] = [
         plural: "companies",
         singular: "company",
         type_id: "0-2",
-        read: "crm.objects.companies.read",
-        write: "crm.objects.companies.write",
+        read: &["crm.objects.companies.read"],
+        write: &["crm.objects.companies.write"],
         required: &[],
         shown: &["name", "domain"],
     },
@@ -45,8 +47,8 @@ static KINDS: [Kind; 8] = [
         plural: "deals",
         singular: "deal",
         type_id: "0-3",
-        read: "crm.objects.deals.read",
-        write: "crm.objects.deals.write",
+        read: &["crm.objects.deals.read"],
+        write: &["crm.objects.deals.write"],
         required: &[],
         shown: &["amount", "closedate", "dealname", "dealstage", "pipeline"],
     },
@@ -54,8 +56,8 @@ static KINDS: [Kind; 8] = [
         plural: "tickets",
         singular: "ticket",
         type_id: "0-5",
-        read: "tickets",
-        write: "tickets",
+        read: &["tickets"],
+        write: &["tickets"],
         required: &["hs_pipeline_stage"],
         shown: &["subject", "content", "hs_pipeline", "hs_pipeline_stage", "hs_ticket_category", "hs_ticket_priority"],
     },
@@ -63,6 +65,21 @@ static KINDS: [Kind; 8] = [
     activity("notes", "note", "0-46"),
     activity("tasks", "task", "0-27"),
     activity("meetings", "meeting", "0-47"),
+    activity("communications", "communication", "0-18"),
+    Kind {
+        read: &["crm.objects.contacts.read", "sales-email-read"],
+        write: &["crm.objects.contacts.write", "sales-email-read"],
+        ..activity("emails", "email", "0-49")
+    },
+    Kind {
+        plural: "leads",
+        singular: "lead",
+        type_id: "0-136",
+        read: &["crm.objects.leads.read"],
+        write: &["crm.objects.leads.write"],
+        required: &["hs_lead_name"],
+        shown: &["hs_lead_name"],
+    },
 ];
 
 /// From, to, the association's type id, and that of its reverse.
