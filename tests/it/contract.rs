@@ -8,10 +8,10 @@ use local::stack::{Answer, Options, Stack};
 use local::wire;
 use serde_json::{Value, json};
 
-use crate::world::{ACCOUNT, ADMIN, reader, request};
+use crate::world::{ACCOUNT, ADMIN, World, request};
 
 async fn stack() -> Stack {
-    Stack::start(Options::default()).await.unwrap()
+    crate::world::stack(Options::default()).await
 }
 
 /// A problem document with all of its fields, and no other.
@@ -146,11 +146,7 @@ async fn a_route_that_does_not_exist_reaches_no_function() {
 
 #[tokio::test]
 async fn a_function_does_not_trust_the_gateway_with_its_routes_and_callers() {
-    let stack = stack().await;
-    let execute = automation_execute::Config::read(reader(&stack, "automation-execute")).unwrap();
-    let execute = automation_execute::App::new(execute, stack.aws_config(), Default::default()).unwrap();
-    let callback = oauth_callback::Config::read(reader(&stack, "oauth-callback")).unwrap();
-    let callback = oauth_callback::App::new(callback, stack.aws_config(), Default::default()).unwrap();
+    let world = World::start().await;
     let event = |method: &str, path: &str| json!({"rawPath": path, "requestContext": {"http": {"method": method}}});
     let cases = [
         (event("POST", "/v1/automation-requests"), 401, "unauthenticated"),
@@ -170,11 +166,9 @@ async fn a_function_does_not_trust_the_gateway_with_its_routes_and_callers() {
 
     for (event, status, code) in cases {
         let ours = event["rawPath"].as_str().is_some_and(|path| path.contains("automation-"));
-        let response = if ours || event["requestContext"]["http"].is_null() {
-            automation_execute::handle(&execute, event.clone(), i64::MAX / 2, "request").await
-        } else {
-            oauth_callback::handle(&callback, event.clone(), "request").await
-        };
+        let is_execute = ours || event["requestContext"]["http"].is_null();
+        let binary = if is_execute { "automation-execute" } else { "oauth-callback" };
+        let response = world.unseen(binary, event.clone()).await;
 
         let problem: Value = serde_json::from_str(&response.body).unwrap();
         assert_eq!((response.status_code, &problem["code"]), (status, &json!(code)), "{event}");

@@ -9,6 +9,7 @@ mod disconnect;
 mod execution;
 mod idempotency;
 mod newest;
+mod openapi;
 mod readme;
 mod refresh;
 mod schedule;

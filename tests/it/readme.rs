@@ -1,5 +1,7 @@
 //! The README shows what really appears.
 
+pub(crate) mod refusals;
+
 use std::process::Command;
 
 /// Leaves out what differs from run to run: ids, ports and the visible part of a token.

@@ -9,6 +9,8 @@ use shared::clock::Clock;
 use shared::config::Reader;
 use shared::gateway::Response;
 
+use crate::openapi::{self, Seen};
+
 /// The account of most tests.
 pub(crate) const ACCOUNT: &str = "acc_1";
 /// The admin of most tests.
@@ -59,7 +61,7 @@ impl World {
 
     /// A world that differs from the template's.
     pub(crate) async fn with(options: Options) -> Self {
-        let stack = Stack::start(options).await.unwrap_or_else(|error| panic!("{error}"));
+        let stack = stack(options).await;
         let clock = Clock::default();
         let aws = stack.aws_config().clone();
         let execute = automation_execute::Config::read(reader(&stack, "automation-execute")).unwrap();
@@ -100,27 +102,42 @@ impl World {
                 "authorizer": {"iam": {"userArn": self.stack.engine.user_arn}},
             },
         });
-        automation_execute::handle(&self.execute, event, deadline, "request").await.into()
+        execute_by(&self.execute, event, deadline).await.into()
     }
 
     /// Asks for the check as a member of the account, in this process.
     pub(crate) async fn check(&self, account: &str, body: &Value) -> Answer {
         let event = dashboard("POST", "/v1/automation-checks", "", &claims(account, "member"), &body.to_string());
-        let deadline = self.clock.now_millis() + 29_000;
-        automation_execute::handle(&self.execute, event, deadline, "request").await.into()
+        self.function("automation-execute", event).await
     }
 
     /// Calls a route of the dashboard as a person of some role, in this process.
     pub(crate) async fn dashboard(&self, account: &str, role: &str, method: &str, path: &str, body: &Value) -> Answer {
         let event = dashboard(method, path, "", &claims(account, role), &body.to_string());
-        oauth_callback::handle(&self.callback, event, "request").await.into()
+        self.function("oauth-callback", event).await
     }
 
     /// The callback of some query, with the cookies of some browser, in this process.
     pub(crate) async fn callback(&self, query: &str, cookies: &[&str]) -> Answer {
         let mut event = dashboard("GET", "/oauth/hubspot/callback", query, &json!(null), "");
         event["cookies"] = json!(cookies);
-        oauth_callback::handle(&self.callback, event, "request").await.into()
+        self.function("oauth-callback", event).await
+    }
+
+    /// Hands a function an event of API Gateway, in this process; the answer is held against the document.
+    pub(crate) async fn function(&self, binary: &str, event: Value) -> Answer {
+        let response = self.unseen(binary, event.clone()).await;
+        openapi::see(&seen(&event, &response));
+        response.into()
+    }
+
+    /// The same for an event that API Gateway cannot make, so that the document does not know the answer.
+    pub(crate) async fn unseen(&self, binary: &str, event: Value) -> Response {
+        if binary == "oauth-callback" {
+            return oauth_callback::handle(&self.callback, event, "request").await;
+        }
+        let deadline = self.clock.now_millis() + 29_000;
+        automation_execute::handle(&self.execute, event, deadline, "request").await
     }
 
     /// One scheduled run, in this process.
@@ -143,6 +160,39 @@ impl World {
         let account_id = shared::integration::AccountId::try_from(account.to_owned()).unwrap();
         store.get(&shared::integration::Key { account_id, sequence }).await.unwrap()
     }
+}
+
+/// A stack all of whose answers are held against the document. No test starts one by other means.
+pub(crate) async fn stack(options: Options) -> Stack {
+    let options = Options { witness: Some(openapi::witness), ..options };
+    Stack::start(options).await.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Hands an event to an `automation-execute` of a test's own, in this process.
+pub(crate) async fn execute_by(app: &automation_execute::App, event: Value, deadline: i64) -> Response {
+    let response = automation_execute::handle(app, event.clone(), deadline, "request").await;
+    openapi::see(&seen(&event, &response));
+    response
+}
+
+/// An event and its answer, as the document is asked about them.
+pub(crate) fn seen<'a>(event: &'a Value, response: &'a Response) -> Seen<'a> {
+    let headers = response.headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+    let cookies = response.cookies.iter().map(|line| ("set-cookie".to_owned(), line.clone()));
+    Seen {
+        method: event["requestContext"]["http"]["method"].as_str().unwrap_or_default(),
+        path: encoded(event["rawPath"].as_str().unwrap_or_default()),
+        request: event["body"].as_str().unwrap_or_default().as_bytes(),
+        status: response.status_code,
+        headers: headers.chain(cookies).collect(),
+        body: response.body.as_bytes(),
+    }
+}
+
+/// The path that a browser sent for one that API Gateway has decoded: a slash in an id was `%2F`.
+fn encoded(path: &str) -> String {
+    let id = path.strip_prefix("/v1/integrations/");
+    id.map_or_else(|| path.to_owned(), |id| format!("/v1/integrations/{}", id.replace('/', "%2F")))
 }
 
 /// An ordinary automation request.

@@ -130,7 +130,7 @@ async fn route(app: &App, event: &Event) -> Result<(Response, &'static str), Err
             Ok((page::result(outcome.ok_or(Error::NotFound)?)?, "result_shown"))
         }
         ("DELETE", path) => {
-            let id = path.strip_prefix("/v1/integrations/").ok_or(Error::NotFound)?;
+            let id = path.strip_prefix("/v1/integrations/").filter(|id| !id.is_empty()).ok_or(Error::NotFound)?;
             Ok((integrations::disconnect(app, event, id).await?, "disconnected"))
         }
         _ => Err(Error::NotFound),

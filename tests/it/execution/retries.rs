@@ -298,7 +298,7 @@ async fn nothing_can_have_reached_a_hubspot_that_takes_no_connection() {
     let app = automation_execute::App::new(config, world.stack.aws_config(), world.clock.clone()).unwrap();
 
     let event = world.stack.automation_event(create().to_string());
-    let response = automation_execute::handle(&app, event, world.clock.now_millis() + 29_000, "request").await;
+    let response = crate::world::execute_by(&app, event, world.clock.now_millis() + 29_000).await;
 
     let problem: Value = serde_json::from_str(&response.body).unwrap();
     assert_eq!((response.status_code, &problem["code"]), (502, &json!("hubspot_unreachable")));

@@ -111,7 +111,7 @@ async fn a_hubspot_that_completes_no_connection_costs_three_seconds_each_time_an
         let (app, until) = (&app, world.clock.now_millis() + 29_000);
         async move {
             let began = Instant::now();
-            let response = automation_execute::handle(app, event, until, "request").await;
+            let response = crate::world::execute_by(app, event, until).await;
             (response, i64::try_from(began.elapsed().as_millis()).unwrap())
         }
     }))

@@ -21,7 +21,7 @@ use crate::schedule::{Firing, Schedules};
 use crate::secrets_manager::SecretsManager;
 use crate::template::{ACCOUNT, Deployment, Template, Values};
 
-pub use calls::Answer;
+pub use calls::{Answer, Exchange, Witness};
 pub use connect::{Authorization, Connected};
 
 /// The stack's name, the first part of every name that the template leaves open.
@@ -53,6 +53,8 @@ pub struct Options {
     pub environment: BTreeMap<String, Option<String>>,
     /// Whether ops have put the app's credentials, as they do after the first deployment.
     pub app_secret: bool,
+    /// Who sees every call of the API and its answer.
+    pub witness: Option<Witness>,
 }
 
 impl Default for Options {
@@ -63,6 +65,7 @@ impl Default for Options {
             parameters: BTreeMap::new(),
             environment: BTreeMap::new(),
             app_secret: true,
+            witness: None,
         }
     }
 }
@@ -88,6 +91,7 @@ pub struct Stack {
     pub deployment: Deployment,
     issuer: Issuer,
     client: reqwest::Client,
+    witness: Option<Witness>,
     public_url: String,
     aws: SdkConfig,
     door: Arc<Door>,
@@ -147,6 +151,7 @@ impl Stack {
         let stack = Self {
             schedules: Schedules::new(deployment.schedules.clone(), lambda.clone()),
             client: loopback::client(),
+            witness: options.witness,
             _front_door: door.open(listener),
             door,
             hubspot,

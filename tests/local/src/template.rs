@@ -6,7 +6,7 @@
 mod names;
 mod reader;
 mod resolve;
-mod yaml;
+pub mod yaml;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

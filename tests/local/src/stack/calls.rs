@@ -48,6 +48,22 @@ impl Answer {
     }
 }
 
+/// A call of the API and its answer, for whoever watches them.
+#[derive(Clone, Copy, Debug)]
+pub struct Exchange<'a> {
+    /// The request's method.
+    pub method: &'a str,
+    /// The request's path as it was sent, without its query.
+    pub path: &'a str,
+    /// The request's body, byte for byte.
+    pub body: &'a [u8],
+    /// What came of it.
+    pub answer: &'a Answer,
+}
+
+/// Sees every exchange before the caller does; it may panic.
+pub type Witness = fn(&Exchange<'_>);
+
 impl Stack {
     /// A token of the dashboard for a person of an account, good for an hour.
     #[must_use]
@@ -79,14 +95,20 @@ impl Stack {
     /// # Panics
     /// The front door does not answer.
     pub async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
-        let method = Method::from_bytes(method.as_bytes()).expect("a method");
-        let mut request = self.client.request(method, format!("{}{path}", self.public_url())).body(body.into());
+        let body = body.into();
+        let verb = Method::from_bytes(method.as_bytes()).expect("a method");
+        let mut request = self.client.request(verb, format!("{}{path}", self.public_url())).body(body.clone());
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let response = request.send().await.expect("the front door answers");
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Answer { status, headers, body: response.bytes().await.expect("an answer is complete") }
+        let sent = response.url().path().to_owned();
+        let answer = Answer { status, headers, body: response.bytes().await.expect("an answer is complete") };
+        if let Some(witness) = self.witness {
+            witness(&Exchange { method, path: &sent, body: &body, answer: &answer });
+        }
+        answer
     }
 
     /// Calls the API with a token of the dashboard; the body is JSON.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 /// # Errors
 /// The text is no YAML, has another number of documents than one, or uses what a template cannot hold: an alias, a
 /// key that is no string, a tag that is no intrinsic function.
-pub(super) fn parse(text: &str) -> Result<Value, String> {
+pub fn parse(text: &str) -> Result<Value, String> {
     let documents = Yaml::load_from_str(text).map_err(|error| format!("the template is no YAML: {error}"))?;
     match documents.as_slice() {
         [document] => to_json(document),
