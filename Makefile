@@ -1,12 +1,12 @@
 # The few commands of the README. Each one does all of its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help demo run test build tools
+.PHONY: help demo run test hostile build tools
 
 # Where cargo puts what it builds.
 LOCAL = $${CARGO_TARGET_DIR:-target}/debug/local
 
 help: ## Lists these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
 
 demo: build ## Goes through the main path on this machine, checks every step, and ends
 	@$(LOCAL) demo
@@ -16,6 +16,9 @@ run: build ## Keeps the system running on this machine; Ctrl-C ends it
 
 test: build ## Builds everything and runs all tests
 	cargo test --locked --workspace
+
+hostile: build ## Attacks the guard at length, about ten minutes (HOSTILE_SECONDS for each fuzz target), with a summary
+	@tests/fuzz/hostile
 
 # The local stack spawns the functions' executables, which `cargo test` alone would not build.
 build: tools

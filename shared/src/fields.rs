@@ -26,7 +26,10 @@ impl<'a> Fields<'a> {
         let mut names = HashSet::with_capacity(pairs.0.len());
         for (name, _) in &pairs.0 {
             if !names.insert(name) {
-                return Err(Error::InvalidRequest(format!("{place}: field {} stands twice", quoted(name))));
+                return Err(Error::InvalidRequest(format!(
+                    "{place}: field {} stands twice; once is expected",
+                    quoted(name)
+                )));
             }
         }
         Ok(Self { place, fields: pairs.0 })
@@ -62,7 +65,7 @@ impl<'a> Fields<'a> {
         match self.fields.first() {
             None => Ok(()),
             Some((name, _)) => {
-                Err(Error::InvalidRequest(format!("{}: field {} is not known", self.place, quoted(name))))
+                Err(Error::InvalidRequest(format!("{}: field {} is not known; leave it out", self.place, quoted(name))))
             }
         }
     }
@@ -119,8 +122,8 @@ mod tests {
             other => panic!("{json} gave {other:?}"),
         };
 
-        assert_eq!(refused(r#"{"a":"s3cret","a":1}"#), "body: field `a` stands twice");
-        assert_eq!(refused(r#"{"typo":"s3cret"}"#), "body: field `typo` is not known");
+        assert_eq!(refused(r#"{"a":"s3cret","a":1}"#), "body: field `a` stands twice; once is expected");
+        assert_eq!(refused(r#"{"typo":"s3cret"}"#), "body: field `typo` is not known; leave it out");
         assert_eq!(refused(r#""s3cret""#), "body: one JSON object is expected");
         assert_eq!(refused(r#"{"a":1} x"#), "body: one JSON object is expected");
     }

@@ -4,15 +4,28 @@ mod answers;
 mod bodies;
 mod cooldowns;
 mod credentials;
+mod headers;
 mod losses;
 mod memory;
+mod redirects;
 mod refusals;
 mod replays;
 mod retries;
 mod scopes;
 mod timeouts;
 mod tokens;
+mod urls;
 mod wire;
+
+/// The inputs of the guard's own tests, which are tried over the wire as well.
+#[path = "../../functions/automation-execute/tests/guard"]
+#[allow(dead_code, reason = "some of it is for the guard's own tests only")]
+mod inputs {
+    pub(crate) mod endpoints;
+    pub(crate) mod foreign;
+    pub(crate) mod gadgets;
+    pub(crate) mod tally;
+}
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use local::hubspot::Recorded;

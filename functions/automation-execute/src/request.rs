@@ -53,7 +53,9 @@ impl AutomationRequest {
     /// `request_too_large`, `invalid_request`, and what the guard refuses with.
     pub fn parse(body: &str, origin: &Url) -> Result<Self, Error> {
         let mut fields = fields_of(body)?;
-        let account_id = fields.take_string("account_id")?.ok_or_else(|| invalid("account_id: it is missing"))?;
+        let account_id = fields
+            .take_string("account_id")?
+            .ok_or_else(|| invalid("account_id: it is missing; a string is expected"))?;
         let integration_id = fields.take_string("integration_id")?.map(IntegrationId::try_from).transpose()?;
         let automation_id = fields.take_string("automation_id")?;
         if automation_id.as_ref().is_some_and(|id| id.chars().count() > 128 || id.chars().any(char::is_control)) {
@@ -133,10 +135,15 @@ pub struct Call {
 
 impl Call {
     fn parse(request: Option<&RawValue>, origin: &Url) -> Result<Self, Error> {
-        let request = request.ok_or_else(|| invalid("request: it is missing"))?;
+        let request =
+            request.ok_or_else(|| invalid("request: it is missing; an object with method and endpoint is expected"))?;
         let mut fields = Fields::parse("request", request.get())?;
-        let method = fields.take_string("method")?.ok_or_else(|| invalid("request.method: it is missing"))?;
-        let endpoint = fields.take_string("endpoint")?.ok_or_else(|| invalid("request.endpoint: it is missing"))?;
+        let method = fields
+            .take_string("method")?
+            .ok_or_else(|| invalid("request.method: it is missing; GET, POST, PUT, PATCH or DELETE is expected"))?;
+        let endpoint = fields
+            .take_string("endpoint")?
+            .ok_or_else(|| invalid("request.endpoint: it is missing; a path or a URL of HubSpot's API is expected"))?;
         let query = fields.take("query").map(parse_query).transpose()?.unwrap_or_default();
         let (mut headers, mut ignored) = fields.take("headers").map(parse_headers).transpose()?.unwrap_or_default();
         let body = parse_body(&mut fields)?;
@@ -235,7 +242,7 @@ fn parse_headers(raw: &RawValue) -> Result<Headers, Error> {
             continue;
         };
         if headers.iter().any(|(earlier, _)| *earlier == name) {
-            return Err(Error::InvalidRequest(format!("request.headers: {name} is given twice")));
+            return Err(Error::InvalidRequest(format!("request.headers: {name} is given twice; once is expected")));
         }
         let value = scalar(value).filter(|value| value.bytes().all(|b| matches!(b, b' '..=b'~'))).ok_or_else(|| {
             Error::InvalidRequest(format!("request.headers.{name}: a string of printable ASCII is expected"))

@@ -58,10 +58,10 @@ impl Target {
         let endpoint = endpoint.trim();
         let endpoint = endpoint.split('#').next().unwrap_or_default();
         if endpoint.chars().any(char::is_control) {
-            return Err(invalid("control characters are not accepted"));
+            return Err(invalid("control characters are not accepted; leave them out"));
         }
         if endpoint.contains('\\') {
-            return Err(invalid("backslashes are not accepted"));
+            return Err(invalid("backslashes are not accepted; write `/`"));
         }
         let (rest, userinfo) = after_host(endpoint)?;
         let (path, own_query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
@@ -164,7 +164,7 @@ fn check_path(path: &str) -> Result<(), Error> {
     let mut inner = segments.split('/');
     inner.next_back(); // HubSpot's own client calls `/crm/v3/owners/`
     if inner.any(str::is_empty) {
-        return Err(invalid("an empty path segment (`//`) is not accepted"));
+        return Err(invalid("an empty path segment (`//`) is not accepted; write one `/`"));
     }
     if path.split('%').skip(1).any(|after| !starts_with_two_digits(after)) {
         return Err(invalid("a `%` in the path needs two hexadecimal digits; write %25 for the sign itself"));
@@ -182,27 +182,33 @@ fn check_path(path: &str) -> Result<(), Error> {
         }
         text = next;
     }
-    Err(invalid("the path is percent-encoded too many times"))
+    Err(invalid("the path is percent-encoded too many times; once is expected"))
 }
 
 /// Checks one reading of the path: as it is sent, or after some rounds of decoding.
 fn check_reading(path: &str) -> Result<(), Error> {
     let path: String = credentials::fold(path).collect();
     if path.chars().any(char::is_control) {
-        return Err(invalid("control characters in the path are not accepted, percent-encoded neither"));
+        return Err(invalid(
+            "control characters in the path are not accepted, percent-encoded neither; leave them out",
+        ));
     }
     if path.contains('\\') {
-        return Err(invalid("backslashes in the path are not accepted, percent-encoded neither"));
+        return Err(invalid("backslashes in the path are not accepted, percent-encoded neither; leave them out"));
     }
     // Servers strip path parameters, some before they resolve dots; and a decoded `?` or `#` may end a path.
     let names = path.split('/').map(|segment| segment.split([';', '?', '#']).next().unwrap_or_default().trim());
     let mut first = true;
     for name in names {
         if matches!(name, "." | "..") {
-            return Err(invalid("`.` and `..` as path segments are not accepted, in no encoding"));
+            return Err(invalid(
+                "`.` and `..` as path segments are not accepted, in no encoding; write the path without them",
+            ));
         }
         if (first && name == "oauth") || name == "external-install" {
-            return Err(not_allowed("OAuth and app installation are not for automations, whatever the method"));
+            return Err(not_allowed(
+                "OAuth and app installation are not for automations; every other path of HubSpot's API is accepted",
+            ));
         }
         first &= name.is_empty();
     }

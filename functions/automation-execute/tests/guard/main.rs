@@ -5,11 +5,20 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends at the first thing that is not as it should be")]
 
+mod details;
+mod endpoints;
+#[allow(dead_code, reason = "some of it is for the tests over the wire only")]
+mod foreign;
+mod gadgets;
+mod headers;
 mod hostile;
 mod legitimate;
 mod parsing;
+mod properties;
+mod random;
 mod refusals;
 mod spellings;
+mod tally;
 
 use automation_execute::request::{AutomationRequest, Call};
 use automation_execute::target::Target;
@@ -17,10 +26,11 @@ use reqwest::Url;
 use serde_json::{Value, json};
 use shared::error::Error;
 
-const ORIGIN: &str = "https://api.hubapi.com";
+use properties::{ORIGIN, origin};
 
-fn origin() -> Url {
-    Url::parse(ORIGIN).unwrap()
+/// How many times the random generators go round: once, unless `HOSTILE_ROUNDS` says another number.
+fn rounds() -> u32 {
+    std::env::var_os("HOSTILE_ROUNDS").map_or(1, |rounds| rounds.to_str().unwrap().parse().unwrap())
 }
 
 /// The target of an endpoint, with no further query.

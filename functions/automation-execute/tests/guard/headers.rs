@@ -1,0 +1,55 @@
+//! Headers: only those of the allow-list get into a call, whatever the others try.
+
+use super::properties::{ALLOWED_HEADERS, may_be_sent};
+use super::tally::Tally;
+use super::*;
+
+/// What a call makes of these headers: safe, and nothing but what was allowed to come through.
+fn judged(headers: &Value, allowed: &[(&str, &str)]) -> Result<(), String> {
+    let Ok(call) = call(&json!({"method": "PUT", "endpoint": "/crm", "headers": headers})) else { return Ok(()) };
+    may_be_sent(&call)?;
+    let sent: Vec<(&str, &str)> = call.headers().iter().map(|(name, value)| (*name, value.as_str())).collect();
+    if sent == allowed { Ok(()) } else { Err(format!("{sent:?} instead of {allowed:?}")) }
+}
+
+#[test]
+fn lines_of_smuggling_tools_make_no_header() {
+    let mut tally = Tally::new("header lines at the call");
+    for line in gadgets::lines() {
+        let (name, value) = line.split_once(':').unwrap_or((&line, "x"));
+        let printable = value.bytes().all(|b| (b' '..=b'~').contains(&b));
+        let known = ALLOWED_HEADERS.into_iter().find(|allowed| allowed.eq_ignore_ascii_case(name));
+        let allowed: Vec<(&str, &str)> = known.map(|known| (known, value)).into_iter().collect();
+
+        tally.input(&line, || judged(&json!([[name, value]]), &allowed));
+        tally.input(&line, || judged(&json!({ name: value }), &allowed));
+        tally.input(&line, || judged(&json!([[line, "x"], [&name[..0], line]]), &[]));
+        for known in ALLOWED_HEADERS {
+            tally.input(&line, || judged(&json!({ known: line }), &[(known, &line)]));
+        }
+        if known.is_some() && !printable {
+            assert!(call(&json!({"method": "GET", "endpoint": "/crm", "headers": {name: value}})).is_err(), "{line:?}");
+        }
+    }
+    tally.finish(9_000);
+}
+
+#[test]
+fn no_name_but_those_of_the_allow_list_makes_a_header() {
+    let mut tally = Tally::new("header names at the call");
+    for name in gadgets::names() {
+        let known = ALLOWED_HEADERS.into_iter().find(|allowed| allowed.eq_ignore_ascii_case(&name));
+        let allowed: Vec<(&str, &str)> = known.map(|known| (known, "s3cret")).into_iter().collect();
+        let (upper, lower) = (name.to_ascii_uppercase(), name.to_ascii_lowercase());
+
+        tally.input(&name, || judged(&json!({ &name: "s3cret" }), &allowed));
+        tally.input(&name, || judged(&json!({ upper: "s3cret" }), &allowed));
+        tally.input(&name, || judged(&json!({ lower: "s3cret" }), &allowed));
+        for disguised in
+            [format!(" {name}"), format!("{name} "), format!("{name}\r\n"), format!("{name}:"), format!("x\r\n{name}")]
+        {
+            tally.input(&disguised, || judged(&json!({ &disguised: "s3cret" }), &[]));
+        }
+    }
+    tally.finish(300);
+}
