@@ -17,7 +17,7 @@ run: build ## Keeps the system running on this machine; Ctrl-C ends it
 test: build ## Builds everything and runs all tests
 	cargo test --locked --workspace
 
-hostile: build ## Attacks the guard at length, about ten minutes (HOSTILE_SECONDS for each fuzz target), with a summary
+hostile: build ## Attacks the execution at length, about 25 minutes, with a summary (tests/fuzz/hostile has the settings)
 	@tests/fuzz/hostile
 
 # The local stack spawns the functions' executables, which `cargo test` alone would not build.

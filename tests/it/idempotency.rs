@@ -17,7 +17,7 @@ fn create(key: &str) -> Value {
     keyed(with(request, &json!({"body": {"properties": {"email": format!("{key}@example.com")}}})), key)
 }
 
-fn keyed(mut request: Value, key: &str) -> Value {
+pub(crate) fn keyed(mut request: Value, key: &str) -> Value {
     request["idempotency_key"] = json!(key);
     request
 }
@@ -33,7 +33,7 @@ fn sent(world: &World) -> usize {
 }
 
 /// Each row's attributes of a key that are stored.
-async fn row(world: &World, key: &str) -> Option<std::collections::HashMap<String, AttributeValue>> {
+pub(crate) async fn row(world: &World, key: &str) -> Option<std::collections::HashMap<String, AttributeValue>> {
     let found = world
         .stack
         .dynamodb()
@@ -45,12 +45,12 @@ async fn row(world: &World, key: &str) -> Option<std::collections::HashMap<Strin
     found.await.unwrap().item
 }
 
-async fn state(world: &World, key: &str) -> Option<String> {
+pub(crate) async fn state(world: &World, key: &str) -> Option<String> {
     Some(row(world, key).await?["state"].as_s().unwrap().clone())
 }
 
 /// Makes a key's owner look as if it was last heard of so many seconds earlier.
-async fn age(world: &World, key: &str, seconds: i64) {
+pub(crate) async fn age(world: &World, key: &str, seconds: i64) {
     let heard_at: i64 = row(world, key).await.unwrap()["heard_at"].as_n().unwrap().parse().unwrap();
     let update = world
         .stack

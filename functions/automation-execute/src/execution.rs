@@ -13,7 +13,7 @@ use crate::App;
 use crate::answer::{self, Answer};
 use crate::forward::{self, Attempts, Received};
 use crate::idempotency::{self, Claim, Claimed};
-use crate::note::{self, note};
+use crate::note::note;
 use crate::request::{AutomationRequest, Call, MAX_REQUEST_BYTES};
 use crate::retry;
 
@@ -75,12 +75,10 @@ impl<'a> Execution<'a> {
         let deadline = request.deadline_ms.map_or(latest, |ms| latest.min(self.began + i64::from(ms)));
 
         if let Some(key) = &request.idempotency_key {
-            let claiming = idempotency::claim(&app.executions, &request, key, &self.id, app.clock.now());
+            let reached = &mut self.attempts.reached;
+            let claiming = idempotency::claim(&app.executions, &request, key, &self.id, app.clock.now(), reached);
             match in_time(app, deadline, claiming).await? {
-                Claimed::Owned(claim) => {
-                    self.attempts.reached = claim.reached;
-                    self.claim = Some(claim);
-                }
+                Claimed::Owned(claim) => self.claim = Some(claim),
                 Claimed::Replay(kept) => {
                     (self.outcome, self.replayed) = (kept.outcome, true);
                     return Ok(idempotency::replay(kept));
@@ -94,7 +92,7 @@ impl<'a> Execution<'a> {
                 Err(error) => idempotency::kept_problem(error, self.outcome_of(error), &self.id),
             };
             let ending = idempotency::end(&app.executions, &claim, kept);
-            note(&request.account_id, "the end", app.clock.left(deadline).max(note::LEAST), ending).await;
+            note(&request.account_id, "the end", app.clock.left(deadline).max(idempotency::ROOM_TO_END), ending).await;
         }
         told.map(|told| told.response)
     }

@@ -4,6 +4,8 @@
 //! dies leaves a row behind that the next delivery takes over once nobody can be alive any more: in `accepted` nothing
 //! was sent, so it is sent; in `sending` it is sent again only if that is harmless, else its outcome is unknown, for good.
 
+use std::time::Duration;
+
 use shared::error::{Error, Outcome};
 use shared::gateway::Response;
 use shared::random::sha256_hex;
@@ -19,12 +21,14 @@ const DEAD_AFTER: i64 = 60;
 const LONGEST_LIFE: i64 = 30;
 /// Where an owner is alive, its answer is soon there, in seconds.
 const SOON: u64 = 2;
+/// Between two tries to end a claim.
+const PAUSE: Duration = Duration::from_millis(50);
+/// What ending a claim gets at least, when the deadline has passed: the function has a second to answer.
+pub(crate) const ROOM_TO_END: Duration = Duration::from_millis(600);
 
 /// A key that this execution owns.
 pub(crate) struct Claim {
     row: Row,
-    /// Whether an earlier owner, dead by now, may have reached HubSpot.
-    pub(crate) reached: bool,
 }
 
 /// How a delivery goes on.
@@ -69,6 +73,8 @@ fn judge(stored: &Row, digest: &str, now: i64, idempotent: bool) -> Found {
 
 /// Claims the key of a request for the execution `owner`, if the request has one.
 ///
+/// `reached` says, also where the claim fails, whether an earlier owner, dead by now, may have reached HubSpot.
+///
 /// # Errors
 /// `execution_in_progress`, `idempotency_conflict`; for a dead owner's write that may not be repeated
 /// `hubspot_unreachable`, which is kept as the key's answer.
@@ -78,6 +84,7 @@ pub(crate) async fn claim(
     key: &str,
     owner: &str,
     now: i64,
+    reached: &mut bool,
 ) -> Result<Claimed, Error> {
     let row = Row {
         account_id: request.account_id.clone(),
@@ -90,11 +97,13 @@ pub(crate) async fn claim(
         answer: None,
     };
     let mut stored = match executions.claim(&row, now).await? {
-        Put::Done => return Ok(Claimed::Owned(Claim { row, reached: false })),
+        Put::Done => return Ok(Claimed::Owned(Claim { row })),
         Put::Lost(None) => return Err(Error::ExecutionInProgress { retry_after: SOON }),
         Put::Lost(Some(stored)) => stored,
     };
-    let error = match judge(&stored, &row.digest, now, request.call.target().is_idempotent()) {
+    let found = judge(&stored, &row.digest, now, request.call.target().is_idempotent());
+    *reached = found != Found::Conflict && stored.state != State::Accepted;
+    let error = match found {
         Found::Conflict => return Err(Error::IdempotencyConflict),
         Found::Running { retry_after } => return Err(Error::ExecutionInProgress { retry_after }),
         Found::Answered => {
@@ -103,8 +112,7 @@ pub(crate) async fn claim(
         }
         Found::Resend => {
             // The state stays: the next one to take over has to know what this one knows.
-            let row = Row { state: stored.state, ..row };
-            let claim = Claim { row, reached: stored.state == State::Sending };
+            let claim = Claim { row: Row { state: stored.state, ..row } };
             return step(executions, &claim.row, &stored).await.map(|()| Claimed::Owned(claim));
         }
         Found::Unknown => Error::HubspotUnreachable { outcome: Outcome::Unknown, retryable: false },
@@ -125,16 +133,19 @@ pub(crate) async fn sending(executions: &Executions, claim: &mut Claim, now: i64
     Ok(())
 }
 
-/// Ends a claim: keeps what is to be told again, or else gives the key free.
-///
-/// A crash before it leaves a row whose owner is dead.
+/// Ends a claim: keeps what is to be told again, or else gives the key free. It is tried until the caller drops it:
+/// a row that stays behind looks like that of a dead owner, and makes a retryable end an unknown one.
 pub(crate) async fn end(executions: &Executions, claim: &Claim, kept: Option<Kept>) -> Result<(), Error> {
-    match kept {
-        None => executions.release(&claim.row).await,
-        Some(kept) => {
-            let row = Row { state: State::Answered, answer: Some(kept), ..claim.row.clone() };
-            step(executions, &row, &claim.row).await
+    let row = kept.map(|kept| Row { state: State::Answered, answer: Some(kept), ..claim.row.clone() });
+    loop {
+        let ended = match &row {
+            None => executions.release(&claim.row).await,
+            Some(row) => step(executions, row, &claim.row).await,
+        };
+        if !matches!(ended, Err(Error::TemporarilyUnavailable { .. })) {
+            return ended;
         }
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

@@ -169,7 +169,7 @@ fn a_problem_whose_parts_do_not_belong_together_is_refused() {
         &execution_problem("rate_limited"),
         &[
             ("no outcome", |d| drop(d.body.as_object_mut().unwrap().remove("outcome")), "\"outcome\" is a required"),
-            ("a limit that was sent", |d| d.body["outcome"] = json!("unknown"), "/outcome"),
+            ("an outcome of its own", |d| d.body["outcome"] = json!("answered"), "/outcome"),
             ("a code of another status", |d| d.body["code"] = json!("internal"), "/code"),
             ("a code that is not known", |d| d.body["code"] = json!("teapot"), "/code"),
             ("the type of another code", |d| d.body["type"] = json!("urn:hubspot-automations:internal"), "/type"),
@@ -183,6 +183,10 @@ fn a_problem_whose_parts_do_not_belong_together_is_refused() {
             ("no wait in the header", |d| d.set("retry-after", None), "Retry-After"),
             ("plain JSON", |d| d.set("content-type", Some("application/json")), "message"),
         ],
+    );
+    assert_refused(
+        &execution_problem("idempotency_conflict"),
+        &[("a conflict that was sent", |d| d.body["outcome"] = json!("unknown"), "/outcome")],
     );
     assert_refused(
         &execution_problem("invalid_execution"),

@@ -1,5 +1,6 @@
 //! DynamoDB: the embedded emulator behind a pass-through that counts calls, fails them and holds them on demand.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
@@ -52,21 +53,39 @@ struct Proxy {
     state: Mutex<Plan>,
     /// Counts the calls, for those who wait for some.
     seen: watch::Sender<usize>,
+    /// Counts the held calls that have gone on to their end.
+    landed: watch::Sender<usize>,
 }
+
+/// Whether a call goes wrong, by a seed, its operation, and how many calls of that operation came before it.
+pub type Weather = fn(u64, &str, usize) -> Option<Fault>;
 
 #[derive(Debug, Default)]
 struct Plan {
     calls: Vec<Call>,
     faults: Vec<(String, Fault)>,
+    weather: Option<(u64, Weather)>,
     holds: Vec<Hold>,
+    /// How many calls of each operation came so far.
+    counts: HashMap<String, usize>,
 }
 
 #[derive(Debug)]
 struct Hold {
     operation: String,
+    /// Only a call whose request has all of these texts.
+    naming: Vec<String>,
     /// How many calls of the operation pass before the first held one.
     pass: usize,
+    /// How many calls are held.
+    most: usize,
     barrier: Barrier,
+}
+
+impl Hold {
+    fn is_meant(&self, operation: &str, text: &str) -> bool {
+        self.operation == operation && self.naming.iter().all(|part| text.contains(part.as_str()))
+    }
 }
 
 impl DynamoDb {
@@ -82,8 +101,8 @@ impl DynamoDb {
         let task = Task(tokio::spawn(async move {
             let _ = dynoxide::server::serve_with_shutdown(listener, database, std::future::pending()).await;
         }));
-        let (seen, _) = watch::channel(0);
-        let proxy = Arc::new(Proxy { emulator, client: loopback::client(), state: Mutex::default(), seen });
+        let ((seen, _), (landed, _)) = (watch::channel(0), watch::channel(0));
+        let proxy = Arc::new(Proxy { emulator, client: loopback::client(), state: Mutex::default(), seen, landed });
         for table in tables {
             proxy.create(table).await?;
         }
@@ -124,9 +143,16 @@ impl DynamoDb {
         self.proxy.plan().faults.extend(faults);
     }
 
+    /// Lets calls go wrong as a function of the seed says, until [`heal`](Self::heal).
+    pub fn set_weather(&self, seed: u64, weather: Weather) {
+        self.proxy.plan().weather = Some((seed, weather));
+    }
+
     /// Forgets all faults that did not happen yet.
     pub fn heal(&self) {
-        self.proxy.plan().faults.clear();
+        let mut plan = self.proxy.plan();
+        plan.faults.clear();
+        plan.weather = None;
     }
 
     /// Holds every call of an operation from now on, until the gate is opened.
@@ -138,10 +164,32 @@ impl DynamoDb {
     /// Holds the calls of an operation from the `nth` next one on (1 is the next), until the gate is opened.
     #[must_use]
     pub fn hold_from(&self, operation: &str, nth: usize, at: At) -> Gate {
+        self.gate(operation, &[], nth.saturating_sub(1), usize::MAX, at)
+    }
+
+    /// Holds only the next call of an operation whose request has all of these texts. If its caller goes away
+    /// meanwhile, it is on its way all the same, and takes effect when the gate is opened.
+    #[must_use]
+    pub fn hold_one(&self, operation: &str, naming: &[&str], at: At) -> Gate {
+        self.gate(operation, naming, 0, 1, at)
+    }
+
+    fn gate(&self, operation: &str, naming: &[&str], pass: usize, most: usize, at: At) -> Gate {
         let (barrier, gate) = Barrier::new(at);
-        let pass = nth.saturating_sub(1);
-        self.proxy.plan().holds.push(Hold { operation: operation.to_owned(), pass, barrier });
+        let naming = naming.iter().map(|text| (*text).to_owned()).collect();
+        self.proxy.plan().holds.push(Hold { operation: operation.to_owned(), naming, pass, most, barrier });
         gate
+    }
+
+    /// Opens the gate at which one call stands, and waits until that has taken effect, whoever still waits for it.
+    ///
+    /// # Panics
+    /// It does not within a minute.
+    pub async fn land(&self, gate: Gate) {
+        let mut landed = self.proxy.landed.subscribe();
+        landed.borrow_and_update();
+        gate.open();
+        wire::patiently("the held call", async move { drop(landed.changed().await) }).await;
     }
 
     /// Waits until an operation was called `count` times since the start.
@@ -193,16 +241,25 @@ impl Proxy {
     fn record(&self, headers: &HeaderMap, body: &Bytes) -> (Option<Fault>, Option<Barrier>) {
         let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
         let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+        let text = String::from_utf8_lossy(body);
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
         let mut plan = self.plan();
+        let count = plan.counts.entry(operation.clone()).or_default();
+        let nth = *count;
+        *count += 1;
         let fault = plan.faults.iter().position(|(name, _)| *name == operation);
         let fault = fault.map(|index| plan.faults.remove(index).1);
+        let fault = fault.or_else(|| plan.weather.and_then(|(seed, weather)| weather(seed, &operation, nth)));
         plan.holds.retain(|hold| !hold.barrier.is_open());
         let mut barrier = None;
-        for hold in plan.holds.iter_mut().filter(|hold| hold.operation == operation) {
+        for hold in plan.holds.iter_mut().filter(|hold| hold.is_meant(&operation, &text)) {
             match hold.pass.checked_sub(1) {
                 Some(pass) => hold.pass = pass,
-                None => barrier = barrier.or_else(|| Some(hold.barrier.clone())),
+                None if hold.most > 0 && barrier.is_none() => {
+                    hold.most -= 1;
+                    barrier = Some(hold.barrier.clone());
+                }
+                None => {}
             }
         }
         plan.calls.push(Call { operation, tables: tables(&body), body });
@@ -239,18 +296,26 @@ async fn answer(State(proxy): State<Arc<Proxy>>, headers: HeaderMap, body: Bytes
         None => {}
     }
     let Some(barrier) = barrier else { return proxy.forward(headers, body).await };
-    match barrier.at {
-        At::Before => match barrier.stand().await {
-            Verdict::GoOn => proxy.forward(headers, body).await,
-            Verdict::Lose => lose_connection(),
-        },
-        At::After => {
-            let response = proxy.forward(headers, body).await;
-            match barrier.stand().await {
-                Verdict::GoOn => response,
-                Verdict::Lose => lose_connection(),
-            }
-        }
+    // The server drops this when the caller goes away; the call itself is on its way.
+    let held = tokio::spawn(async move {
+        let response = held(&proxy, headers, body, &barrier).await;
+        proxy.landed.send_modify(|count| *count += 1);
+        response
+    });
+    match held.await {
+        Ok(Some(response)) => response,
+        Ok(None) | Err(_) => lose_connection(),
+    }
+}
+
+/// A call that stands at a gate; none if its answer is lost.
+async fn held(proxy: &Proxy, headers: HeaderMap, body: Bytes, barrier: &Barrier) -> Option<Response> {
+    let response =
+        if barrier.at == At::After { Some(proxy.forward(headers.clone(), body.clone()).await) } else { None };
+    match (barrier.stand().await, response) {
+        (Verdict::Lose, _) => None,
+        (Verdict::GoOn, Some(response)) => Some(response),
+        (Verdict::GoOn, None) => Some(proxy.forward(headers, body).await),
     }
 }
 

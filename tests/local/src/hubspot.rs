@@ -34,7 +34,7 @@ use tokio::sync::watch;
 use crate::loopback::{self, Task};
 use crate::wire::{self, At, Barrier, Gate};
 use app::App;
-pub use fault::{Fault, Match};
+pub use fault::{Fault, Match, Weather};
 pub use grants::{Issued, Rotation, Sharing};
 pub use journal::Recorded;
 pub use portal::RateLimit;
@@ -108,8 +108,8 @@ struct Inner {
 struct State {
     app: App,
     journal: Vec<Recorded>,
-    /// The requests that took effect.
-    acted: Vec<Recorded>,
+    /// The requests that took effect, and the status that came of each.
+    acted: Vec<(Recorded, u16)>,
     plan: fault::Plan,
 }
 
@@ -185,7 +185,7 @@ impl HubSpot {
     /// How many of those that match took effect: the application has acted on them, whatever became of the answer.
     #[must_use]
     pub fn acted(&self, matching: &Match) -> usize {
-        self.shared.state().acted.iter().filter(|request| matching.fits(request)).count()
+        self.shared.state().acted.iter().filter(|(request, _)| matching.fits(request)).count()
     }
 
     /// Forgets the requests so far.
@@ -231,6 +231,19 @@ impl HubSpot {
     /// Lets every request that matches go wrong, until the scripts are cleared.
     pub fn script_always(&self, matching: Match, fault: Fault) {
         self.shared.state().plan.stand(matching, fault);
+    }
+
+    /// Lets requests that no script is for go wrong as a function of the seed says, until the scripts are cleared.
+    pub fn set_weather(&self, seed: u64, weather: Weather) {
+        self.shared.state().plan.set_weather(seed, weather);
+    }
+
+    /// The API's requests that took effect with success, in order, whatever was answered.
+    #[must_use]
+    pub fn effects(&self) -> Vec<Recorded> {
+        let state = self.shared.state();
+        let effects = state.acted.iter().filter(|(request, status)| !request.is_oauth() && *status < 300);
+        effects.map(|(request, _)| request.clone()).collect()
     }
 
     /// Forgets all scripts.

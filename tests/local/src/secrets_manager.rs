@@ -55,6 +55,9 @@ pub enum FaultKind {
     Stall(Duration),
 }
 
+/// Whether a call goes wrong, by a seed, its operation, and how many calls of any operation came before it.
+pub type Weather = fn(u64, &str, usize) -> Option<FaultKind>;
+
 /// Secrets Manager on loopback. Clones share it; it ends with the last of them.
 #[derive(Clone, Debug)]
 pub struct SecretsManager {
@@ -75,6 +78,7 @@ struct State {
     vault: Vault,
     calls: Vec<Call>,
     faults: Vec<(String, FaultKind)>,
+    weather: Option<(u64, Weather)>,
     barriers: Vec<Planned>,
 }
 
@@ -108,7 +112,13 @@ impl SecretsManager {
     pub async fn start_with(clock: Clock) -> Self {
         let listener = loopback::listen().await.expect("loopback has a free port");
         let url = format!("http://{}", listener.local_addr().expect("a listener has an address"));
-        let state = State { vault: Vault::new(clock), calls: Vec::new(), faults: Vec::new(), barriers: Vec::new() };
+        let state = State {
+            vault: Vault::new(clock),
+            calls: Vec::new(),
+            faults: Vec::new(),
+            weather: None,
+            barriers: Vec::new(),
+        };
         let shared = Arc::new(Inner { state: Mutex::new(state), seen: watch::Sender::new(0) });
         let served = shared.clone();
         let task = tokio::spawn(wire::accept(listener, move |socket, _| serve::connection(socket, served.clone())));
@@ -162,9 +172,16 @@ impl SecretsManager {
         self.shared.state().faults.extend(std::iter::repeat_n((operation.to_owned(), kind), times));
     }
 
+    /// Lets calls go wrong as a function of the seed says, until [`heal`](Self::heal).
+    pub fn set_weather(&self, seed: u64, weather: Weather) {
+        self.shared.state().weather = Some((seed, weather));
+    }
+
     /// Forgets all faults that did not happen yet.
     pub fn heal(&self) {
-        self.shared.state().faults.clear();
+        let mut state = self.shared.state();
+        state.faults.clear();
+        state.weather = None;
     }
 
     /// Holds every call of an operation from now on, until the gate is opened.

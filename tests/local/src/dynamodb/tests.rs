@@ -93,3 +93,33 @@ async fn a_lost_call_that_was_held_before_its_effect_has_none() {
     assert!(!is_there(&client, "second").await);
     dynamo.wait_for_calls("PutItem", 2).await;
 }
+
+#[tokio::test]
+async fn a_call_that_is_held_alone_arrives_although_its_caller_has_gone() {
+    let (dynamo, client) = started().await;
+    let gate = dynamo.hold_one("PutItem", &[r#""late""#], At::Before);
+
+    assert!(put(&client, "other").await, "a call that names something else passes");
+    tokio::select! {
+        _ = put(&client, "late") => panic!("it is held"),
+        () = gate.reached(1) => {}
+    }
+    assert!(!is_there(&client, "late").await);
+    dynamo.land(gate).await;
+
+    assert!(is_there(&client, "late").await);
+}
+
+#[tokio::test]
+async fn the_weather_decides_by_seed_operation_and_count_until_it_heals() {
+    let (dynamo, client) = started().await;
+    dynamo.set_weather(7, |seed, operation, nth| {
+        (seed == 7 && operation == "PutItem" && nth < 3).then_some(Fault::Refused)
+    });
+
+    assert!(!put(&client, "a").await, "the SDK gives up after three attempts");
+    assert!(put(&client, "a").await);
+    dynamo.set_weather(7, |_, _, _| Some(Fault::Refused));
+    dynamo.heal();
+    assert!(is_there(&client, "a").await);
+}

@@ -1,6 +1,6 @@
 //! Misbehaviour on demand.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use super::journal::Recorded;
@@ -170,10 +170,16 @@ impl Fault {
     }
 }
 
+/// What goes wrong with a request, by a seed, and how many requests of its method and target came before it.
+pub type Weather = fn(u64, &Recorded, usize) -> Fault;
+
 /// What is planned, in the order in which it was.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     rules: Vec<Rule>,
+    weather: Option<(u64, Weather)>,
+    /// How many requests of each method and target came so far under the weather.
+    counts: HashMap<(String, String), usize>,
     barriers: Vec<(Match, usize, Barrier)>,
 }
 
@@ -193,8 +199,13 @@ impl Plan {
         self.rules.push(Rule { matching, queue: VecDeque::new(), standing: Some(fault) });
     }
 
+    pub(super) fn set_weather(&mut self, seed: u64, weather: Weather) {
+        self.weather = Some((seed, weather));
+    }
+
     pub(super) fn clear(&mut self) {
         self.rules.clear();
+        self.weather = None;
     }
 
     /// How many planned faults of the queues did not happen yet.
@@ -218,7 +229,15 @@ impl Plan {
 
     pub(super) fn fault(&mut self, request: &Recorded) -> Fault {
         let rule = self.rules.iter_mut().find(|rule| rule.has_more() && rule.matching.fits(request));
-        rule.and_then(|rule| rule.queue.pop_front().or_else(|| rule.standing.clone())).unwrap_or(Fault::Pass)
+        let fault = rule.and_then(|rule| rule.queue.pop_front().or_else(|| rule.standing.clone()));
+        fault.or_else(|| self.by_weather(request)).unwrap_or(Fault::Pass)
+    }
+
+    fn by_weather(&mut self, request: &Recorded) -> Option<Fault> {
+        let (seed, weather) = self.weather?;
+        let count = self.counts.entry((request.method.clone(), request.target.clone())).or_default();
+        *count += 1;
+        Some(weather(seed, request, *count - 1))
     }
 
     pub(super) fn barriers(&mut self, request: &Recorded) -> Vec<Barrier> {

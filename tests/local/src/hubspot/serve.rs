@@ -106,8 +106,9 @@ impl Inner {
         }
         let answer = {
             let mut state = self.state();
-            state.acted.push(request.clone());
-            state.app.answer(request)
+            let answer = state.app.answer(request);
+            state.acted.push((request.clone(), answer.status));
+            answer
         };
         if let Fault::StallAnswer(time) = fault {
             tokio::time::sleep(*time).await;

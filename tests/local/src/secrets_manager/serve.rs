@@ -61,9 +61,11 @@ impl Inner {
             body: body.clone(),
         };
         let mut state = self.state();
+        let nth = state.calls.len();
         state.calls.push(call);
         let fault = state.faults.iter().position(|(name, _)| name == operation);
         let fault = fault.map(|index| state.faults.remove(index).1);
+        let fault = fault.or_else(|| state.weather.and_then(|(seed, weather)| weather(seed, operation, nth)));
         state.barriers.retain(|planned| !planned.barrier.is_open());
         let mut barriers = Vec::new();
         for planned in state.barriers.iter_mut().filter(|planned| planned.operation == operation) {

@@ -1,5 +1,7 @@
 //! How this process speaks to the stand-ins of AWS: the real SDK, only its endpoints differ.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_dynamodb::config::{Credentials, Region, SharedCredentialsProvider};
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
@@ -27,12 +29,17 @@ impl LoadServiceConfig for Endpoints {
 }
 
 /// A configuration by which each service's client finds its stand-in.
+///
+/// Each has a region of its own. The SDK keeps one budget of retries for all clients of a service and a region in a
+/// process: the faults of one test would use up what another one needs.
 pub(crate) fn config(dynamodb: String, secrets_manager: String) -> SdkConfig {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let region = format!("{REGION}-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
     let [(_, id), (_, secret), (_, session)] = CREDENTIALS;
     let credentials = Credentials::new(id, secret, Some(session.to_owned()), None, "local");
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(REGION))
+        .region(Region::new(region))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .service_config(Endpoints { dynamodb, secrets_manager })
         .http_client(aws_smithy_http_client::Builder::new().build_http())
