@@ -114,7 +114,7 @@ async fn cool_down(app: &App, integration: &Integration, received: &Received, ro
     let Some(seconds) = retry::pause_asked_for(received).filter(|_| received.status == 429) else { return };
     let seconds = i64::try_from(seconds).unwrap_or(retry::LONGEST_COOLDOWN).min(retry::LONGEST_COOLDOWN);
     // Up to the whole second that follows: the limit must not end early.
-    let until = (app.clock.now_millis() + seconds * 1000 + 999) / 1000;
+    let until = ((app.clock.now_millis() + seconds * 1000 + 999) / 1000).min(app.clock.now() + retry::LONGEST_COOLDOWN);
     if integration.cooldown_until.is_none_or(|noted| noted < until) {
         note(&integration.account_id, "a cool-down", room, app.store.cool_down(integration, until)).await;
     }
