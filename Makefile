@@ -1,6 +1,6 @@
 # The few commands of the README. Each one does all of its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help demo run test hostile build tools
+.PHONY: help demo run test hostile mutants build tools
 
 # Where cargo puts what it builds.
 LOCAL = $${CARGO_TARGET_DIR:-target}/debug/local
@@ -19,6 +19,9 @@ test: build ## Builds everything and runs all tests
 
 hostile: build ## Attacks the execution at length, about 25 minutes, with a summary (tests/fuzz/hostile has the settings)
 	@tests/fuzz/hostile
+
+mutants: tools ## Puts faults into the pure modules, about an hour, and says which ones no test notices
+	@tests/mutants
 
 # The local stack spawns the functions' executables, which `cargo test` alone would not build.
 build: tools

@@ -135,10 +135,37 @@ mod tests {
         let limited = answered(429, Some(2));
 
         assert_eq!(next(base, limited), Some(Duration::from_secs(2)));
+        let second = Standing { attempts: 2, ..base };
+        assert_eq!(
+            [next(base, Seen::Lost), next(second, Seen::Lost)],
+            [100, 200].map(|ms| Some(Duration::from_millis(ms)))
+        );
         assert_eq!(next(base, answered(429, Some(4))), None);
         assert_eq!(next(Standing { waited: Duration::from_secs(2), ..base }, limited), None);
         assert_eq!(next(Standing { left: Duration::from_secs(2), ..base }, limited), None);
         assert_eq!(next(Standing { attempts: MOST_ATTEMPTS, ..base }, Seen::NotStarted), None);
+    }
+
+    #[test]
+    fn a_pause_is_told_where_hubspot_asks_for_one_or_implies_it() {
+        let received = |status: u16, retry_after: Option<&str>| Received {
+            status,
+            headers: retry_after.map(|value| ("retry-after".to_owned(), value.to_owned())).into_iter().collect(),
+            body: Vec::new(),
+            omitted: false,
+        };
+
+        for (status, retry_after, seconds) in [
+            (423, None, Some(2)),
+            (423, Some("7"), Some(7)),
+            (477, Some("86400"), Some(86_400)),
+            (477, None, None),
+            (503, Some("0"), Some(1)),
+            (503, Some("soon"), None),
+            (200, Some("7"), None),
+        ] {
+            assert_eq!(pause_asked_for(&received(status, retry_after)), seconds, "{status} {retry_after:?}");
+        }
     }
 
     #[test]
