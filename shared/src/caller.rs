@@ -105,4 +105,28 @@ mod tests {
         assert_eq!(Member::of(&Event::default(), &claims).unwrap_err().code(), "unauthenticated");
         assert_eq!(require_engine(&Event::default(), None).unwrap_err().code(), "unauthenticated");
     }
+
+    #[test]
+    fn a_person_without_a_name_is_refused() {
+        let claims = Claims { account: "account_id".into(), role: "role".into(), admin: "admin".into() };
+        let event = |sub: &str| {
+            let claims = serde_json::json!({"account_id": "acc", "sub": sub});
+            serde_json::from_value(serde_json::json!({"requestContext": {"authorizer": {"jwt": {"claims": claims}}}}))
+        };
+
+        assert_eq!(Member::of(&event("u").unwrap(), &claims).unwrap().user_id, "u");
+        assert_eq!(Member::of(&event("").unwrap(), &claims).unwrap_err().code(), "unauthenticated");
+    }
+
+    #[test]
+    fn only_the_engines_own_role_is_let_in_where_one_is_set() {
+        let caller = serde_json::json!({"userArn": "arn:aws:sts::123456789012:assumed-role/engine/i-1"});
+        let event = serde_json::json!({"requestContext": {"authorizer": {"iam": caller}}});
+        let event: Event = serde_json::from_value(event).unwrap();
+
+        assert!(require_engine(&event, None).is_ok());
+        assert!(require_engine(&event, Some("arn:aws:iam::123456789012:role/engine")).is_ok());
+        let another = require_engine(&event, Some("arn:aws:iam::123456789012:role/another"));
+        assert_eq!(another.unwrap_err().code(), "forbidden");
+    }
 }

@@ -239,4 +239,49 @@ mod tests {
         assert_eq!(event.claim("n"), None);
         assert_eq!(event.claim("sub"), Some("u"));
     }
+
+    #[test]
+    fn an_event_is_read_as_it_came() {
+        let event = event(serde_json::json!({
+            "rawPath": "/v1/x", "rawQueryString": "a=%20",
+            "requestContext": {"http": {"method": "POST"}, "authorizer": {"iam": {"userArn": "arn"}}}
+        }));
+
+        assert_eq!((event.method(), event.path(), event.query()), ("POST", "/v1/x", "a=%20"));
+        assert_eq!((event.user_arn(), event.body(0).unwrap().as_str()), (Some("arn"), ""));
+    }
+
+    #[test]
+    fn bodies_that_are_no_text_are_refused_as_such() {
+        // The length is looked at before the text is decoded, roughly at first.
+        let of = |length: usize| {
+            event(serde_json::json!({"body": STANDARD.encode(vec![0xff; length]), "isBase64Encoded": true}))
+        };
+        assert_eq!(of(9).body(6).unwrap_err().code(), "invalid_request");
+        assert_eq!(of(10).body(6).unwrap_err().code(), "request_too_large");
+        for body in ["=".to_owned(), STANDARD.encode([0xff])] {
+            let event = event(serde_json::json!({"body": body, "isBase64Encoded": true}));
+            assert!(
+                matches!(event.body(100), Err(Error::InvalidRequest(detail)) if detail.starts_with("body")),
+                "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn answers_have_their_type_and_are_stored_by_nobody() {
+        let json = Response::json(201, &1);
+        let problem = Response::problem(&Error::unavailable(7, "a test"), "id");
+        let execution = Response::execution_problem(&Error::NotFound, Outcome::NotSent, "id");
+
+        assert_eq!(
+            (json.status_code, json.body.as_str(), json.headers["content-type"].as_str()),
+            (201, "1", "application/json")
+        );
+        assert_eq!(json.headers["cache-control"], "no-store");
+        assert_eq!((problem.status_code, problem.headers["retry-after"].as_str()), (503, "7"));
+        assert_eq!(problem.headers["content-type"], "application/problem+json");
+        assert!(problem.body.contains("\"id\"") && !problem.body.contains("\"outcome\""), "{}", problem.body);
+        assert!(execution.status_code == 404 && execution.body.contains("\"not_sent\""), "{}", execution.body);
+    }
 }

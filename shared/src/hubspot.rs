@@ -18,7 +18,7 @@ use crate::store::Store;
 use crate::tokens::AppCredentials;
 
 /// An answer larger than this is none of HubSpot's.
-const LARGEST_ANSWER: usize = 64 * 1024;
+const LARGEST_ANSWER: usize = 65_536;
 /// A token larger than this is none of HubSpot's.
 const LONGEST_TOKEN: usize = 4096;
 /// Tokens said to live longer than this are not believed.
@@ -339,6 +339,17 @@ mod tests {
     }
 
     #[test]
+    fn one_short_word_stands_in_the_log_and_nothing_else() {
+        let (longest, longer) = ("a".repeat(40), "a".repeat(41));
+        for (text, expected) in
+            [("BAD_HUB", "BAD_HUB"), (&longest, &*longest), (&longer, "-"), ("a b", "-"), ("a1", "-")]
+        {
+            assert_eq!(word(&Value::from(text)), expected, "{text}");
+        }
+        assert_eq!(word(&Value::from(1)), "-");
+    }
+
+    #[test]
     fn nothing_is_believed_of_an_answer_that_is_not_complete() {
         let good = r#"{"access_token":"a","refresh_token":"r","expires_in":1800,"token_type":"Bearer","hub_id":7,"scopes":["x","y"]}"#;
         let grant_of = |body: &str| grant(body.as_bytes());
@@ -374,5 +385,19 @@ mod tests {
         assert!(bare.refresh_token.is_some() && bare.scopes.is_none());
         assert!(odd.refresh_token.is_none() && odd.scopes.is_none() && odd.hub_id.is_none());
         assert_eq!(text.scopes.unwrap(), ["x", "y"]);
+    }
+
+    #[test]
+    fn what_lies_at_a_limit_is_believed_and_what_lies_beyond_it_is_not() {
+        let good = r#"{"access_token":"a","refresh_token":"r","expires_in":2592000,"scopes":["S"],"hub_id":"7"}"#;
+        let scopes = |scope: &str| grant(good.replace('S', scope).as_bytes()).ok().unwrap().scopes;
+
+        assert_eq!(grant(good.as_bytes()).ok().unwrap().expires_in, 2_592_000);
+        assert!(grant(good.replace("2592000", "2592001").as_bytes()).is_err());
+        assert_eq!(grant(good.as_bytes()).ok().unwrap().hub_id, Some(7));
+        assert_eq!(grant(good.as_bytes()).ok().unwrap().refresh_token.unwrap().expose_secret(), "r");
+        assert_eq!(scopes(&"s".repeat(200)).unwrap(), ["s".repeat(200)]);
+        assert_eq!(scopes(&"s".repeat(201)), None);
+        assert_eq!(scopes("s s"), None);
     }
 }

@@ -174,6 +174,7 @@ mod tests {
         let held = |until| Integration { lease_owner: Some("x".into()), lease_until: Some(until), ..record() };
 
         assert!(Lease::of(&record(), 100, &CONFIG).unwrap().unsettled_until.is_none());
+        assert_eq!(Lease::of(&record(), 100, &CONFIG).unwrap().until, 120);
         assert!(Lease::of(&held(101), 100, &CONFIG).is_none());
         assert!(Lease::of(&held(95), 100, &CONFIG).is_none());
         assert_eq!(Lease::of(&held(94), 100, &CONFIG).unwrap().unsettled_until, Some(400));
@@ -186,6 +187,8 @@ mod tests {
             assert!((5400..=7200).contains(&next_look(1800, 1800, true, 0, &CONFIG)));
             assert!((30..=45).contains(&next_look(60, 60, false, 0, &CONFIG)));
         }
+        // Spread, lest all integrations are looked at together.
+        assert!((0..200).any(|_| probe(0, &CONFIG) != 7_200));
     }
 
     #[test]
@@ -200,6 +203,7 @@ mod tests {
         for (failures, range) in [(0, 3..=5), (1, 5..=10), (5, 80..=160), (6, 150..=300), (60, 150..=300)] {
             assert!(range.contains(&until(failures, None)), "{failures}");
         }
+        assert!((0..200).any(|_| until(6, None) != 300));
         assert_eq!(until(0, Some(77)), 77);
         assert_eq!(until(0, Some(100_000)), 900);
         assert_eq!(until(0, Some(-1)), 1);

@@ -234,12 +234,14 @@ fn serialised_len(text: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::AutomationRequest;
 
     #[test]
     fn the_length_is_that_of_what_lambda_serialises() {
         for text in ["", "plain", "\"quoted\" \\ and \n\t\r\u{1}\u{8}\u{c}", "ünïcode"] {
             assert!(serialised_len(text.as_bytes()) + 2 >= serde_json::to_string(text).unwrap().len(), "{text:?}");
         }
+        assert_eq!(serialised_len(b"a\"\n\x01"), 11);
     }
 
     #[test]
@@ -294,5 +296,87 @@ mod tests {
         ] {
             assert_eq!(remedy(&of(listed), &granted, asked), expected, "{listed:?}");
         }
+    }
+
+    /// What the answer to a call of this method says, how long to wait before another, and what is kept of it.
+    fn told(method: &str, received: &Received) -> (Value, Option<String>, Option<Kept>) {
+        let origin = "https://api.hubapi.com".parse().unwrap();
+        let body =
+            format!(r#"{{"account_id":"a","request":{{"method":"{method}","endpoint":"/crm/v3/objects/contacts"}}}}"#);
+        let request = AutomationRequest::parse(&body, &origin).unwrap();
+        let integration = r#"{"account_id":"a","sequence":1,"integration_id":"i","created_at":0,"status":"active"}"#;
+        let answer = Answer {
+            execution_id: "e",
+            integration: &serde_json::from_str(integration).unwrap(),
+            asked: Asked { required: &[], optional: &[] },
+            call: &request.call,
+            attempts: 1,
+            duration_ms: 5,
+            retry_after: Some(7),
+            token: &SecretString::from("token"),
+            received,
+        };
+        let response = response(&answer);
+        let kept = kept(&answer, &response);
+        (serde_json::from_str(&response.body).unwrap(), response.headers.get("retry-after").cloned(), kept)
+    }
+
+    fn received(status: u16, body: impl Into<Vec<u8>>) -> Received {
+        Received { status, headers: Vec::new(), body: body.into(), omitted: false }
+    }
+
+    #[test]
+    fn only_an_answer_that_may_be_asked_for_again_says_when_and_is_not_kept() {
+        for (method, status, retryable, outcome) in [
+            ("POST", 200, false, "answered"),
+            ("POST", 423, true, "answered"),
+            ("POST", 429, true, "answered"),
+            ("POST", 477, true, "answered"),
+            ("POST", 499, false, "answered"),
+            ("POST", 500, false, "unknown"),
+            ("GET", 499, false, "answered"),
+            ("GET", 500, true, "answered"),
+        ] {
+            let (body, retry_after, kept) = told(method, &received(status, "text"));
+
+            assert_eq!(body["retryable"], retryable, "{method} {status}");
+            assert_eq!(body["outcome"], outcome, "{method} {status}");
+            assert_eq!(body["hubspot"]["body_text"], "text", "{method} {status}");
+            assert_eq!(retry_after, retryable.then(|| "7".to_owned()), "{method} {status}");
+            assert_eq!(kept.is_some(), !retryable, "{method} {status}");
+        }
+    }
+
+    #[test]
+    fn a_body_too_large_to_be_kept_or_told_is_left_out_of_the_answer() {
+        let (_, _, small) = told("POST", &received(200, "text"));
+        let (large, _, kept) = told("POST", &received(200, "a".repeat(LARGEST_KEPT)));
+        let (largest, _, _) = told("POST", &received(200, "\u{1}".repeat(LARGEST_ANSWER / 6)));
+
+        assert!(small.unwrap().body.contains(r#""body_text":"text""#));
+        assert_eq!(large["hubspot"]["body_text"].as_str().unwrap().len(), LARGEST_KEPT);
+        assert!(kept.unwrap().body.contains(r#""body_omitted":"too_large""#));
+        assert_eq!(largest["hubspot"]["body_omitted"], "too_large");
+    }
+
+    #[test]
+    fn a_text_is_taken_up_to_lambdas_limit_and_not_a_byte_beyond() {
+        let mut limited = Limited { text: Vec::new(), serialised: LARGEST_ANSWER - 3 };
+
+        assert_eq!(
+            io::Write::write(&mut limited, b"ab\n").map_err(|error| error.kind()),
+            Err(io::ErrorKind::FileTooLarge)
+        );
+        let mut limited = Limited { text: Vec::new(), serialised: LARGEST_ANSWER - 3 };
+        assert_eq!(io::Write::write(&mut limited, b"abc").unwrap(), 3);
+        assert_eq!(limited.text, b"abc");
+        assert!(io::Write::write(&mut limited, b"d").is_err());
+    }
+
+    #[test]
+    fn only_hubspots_own_word_says_that_the_token_has_expired() {
+        assert!(is_expired_authentication(&received(401, r#"{"category":"EXPIRED_AUTHENTICATION"}"#)));
+        assert!(!is_expired_authentication(&received(401, r#"{"category":"INVALID_AUTHENTICATION"}"#)));
+        assert!(!is_expired_authentication(&received(401, "")));
     }
 }

@@ -14,7 +14,7 @@ use shared::store::executions::{Executions, Kept, Put, Row, State};
 use crate::request::AutomationRequest;
 
 /// A row is kept so long, in seconds; after that its key is as good as new.
-const KEPT: i64 = 24 * 3_600;
+const KEPT: i64 = 86_400;
 /// An owner not heard of for so long is dead: no invocation lives half of it, clocks 5 s apart included. In seconds.
 const DEAD_AFTER: i64 = 60;
 /// No invocation lives longer, in seconds.
@@ -223,5 +223,25 @@ mod tests {
         assert!(!is_kept(&Error::NotConnected, Outcome::NotSent));
         assert!(is_kept(&Error::NotConnected, Outcome::Unknown));
         assert!(!is_kept(&Error::unavailable(1, "a test"), Outcome::Unknown));
+    }
+
+    #[test]
+    fn a_kept_answer_is_told_again_as_what_it_was() {
+        let kept = |status| Kept { status, outcome: Outcome::Unknown, body: "{}".to_owned() };
+        let problem = kept_problem(
+            &Error::HubspotUnreachable { outcome: Outcome::Unknown, retryable: false },
+            Outcome::Unknown,
+            "id",
+        );
+
+        for (kept, status, kind) in [
+            (kept(200), 200, "application/json"),
+            (kept(502), 502, "application/problem+json"),
+            (problem.unwrap(), 502, "application/problem+json"),
+        ] {
+            let response = replay(kept);
+            assert_eq!((response.status_code, response.headers["content-type"].as_str()), (status, kind));
+            assert!(response.body.starts_with('{'), "{}", response.body);
+        }
     }
 }
