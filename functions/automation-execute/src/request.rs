@@ -21,7 +21,7 @@ use crate::credentials;
 use crate::target::Target;
 
 /// Largest request body that is accepted, in bytes.
-pub const MAX_REQUEST_BYTES: usize = 1024 * 1024;
+pub const MAX_REQUEST_BYTES: usize = 1_048_576;
 
 /// The only headers of a customer that are sent.
 const HEADERS: [&str; 6] =

@@ -23,7 +23,7 @@ const HOSTS: [&str; 7] = [
 ];
 
 /// Longest URL, in bytes: the HTTP client takes less than 64 KiB, and HubSpot no more than this.
-const MAX_URL_BYTES: usize = 32 * 1024;
+const MAX_URL_BYTES: usize = 32_768;
 
 /// How often a path may be percent-encoded. Legitimate ones are once, by accident twice; what is still encoded after
 /// so many rounds is refused unread.
