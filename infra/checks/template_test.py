@@ -279,8 +279,21 @@ class Roles(unittest.TestCase):
         ]
         self.assertEqual(readable, [{"Ref": "AppSecret"}])
 
-    def test_executing_deletes_nothing(self):
-        self.assertFalse([action for action in actions_of("automation-execute") if "Delete" in action])
+    def test_executing_deletes_idempotency_keys_and_nothing_else(self):
+        executions = {"Fn::GetAtt": ["ExecutionsTable", "Arn"]}
+        deleting = [
+            (action, statement["Resource"])
+            for statement in statements(role_of("automation-execute"))
+            for action in listed(statement["Action"])
+            if "Delete" in action
+        ]
+        self.assertEqual(deleting, [("dynamodb:DeleteItem", executions)])
+        on_keys = [
+            set(listed(statement["Action"]))
+            for statement in statements(role_of("automation-execute"))
+            if statement["Resource"] == executions
+        ]
+        self.assertEqual(on_keys, [{"dynamodb:PutItem", "dynamodb:DeleteItem"}])
 
 
 class State(unittest.TestCase):

@@ -289,3 +289,30 @@ fn a_check_is_parsed_like_an_execution() {
         assert_eq!(Check::parse(body, &origin()).unwrap_err().code(), code, "{body}");
     }
 }
+
+#[test]
+fn requests_are_told_apart_by_what_would_be_sent_and_by_nothing_else() {
+    let digest = |text: &str| AutomationRequest::parse(text, &origin()).unwrap().digest();
+    let first = r#"{"account_id":"a","integration_id":"i","request":{"method":"POST","endpoint":"/crm?a=1",
+        "headers":{"Accept":"x","If-Match":"y"},"body":{"b":1}}}"#;
+
+    for same in [
+        first.replace("/crm?a=1", "https://api.hubapi.com/crm?a=1&hapikey=k"),
+        first.replace(r#""Accept":"x","If-Match":"y""#, r#""if-match":"y","Cookie":"z","accept":"x""#),
+        first.replace("POST", "post").replace(r#""account_id":"a""#, r#""account_id":"b","deadline_ms":2000"#),
+    ] {
+        assert_eq!(digest(&same), digest(first), "{same}");
+    }
+    for other in [
+        first.replace("POST", "PUT"),
+        first.replace("a=1", "a=2"),
+        first.replace(r#""x""#, r#""z""#),
+        first.replace("If-Match", "If-None-Match"),
+        first.replace(r#"{"b":1}"#, r#"{"b": 1}"#),
+        first.replace(r#","body":{"b":1}"#, ""),
+        first.replace(r#""integration_id":"i","#, ""),
+    ] {
+        assert_ne!(digest(&other), digest(first), "{other}");
+        assert_eq!(digest(&other).len(), 64);
+    }
+}
