@@ -316,3 +316,29 @@ fn requests_are_told_apart_by_what_would_be_sent_and_by_nothing_else() {
         assert_eq!(digest(&other).len(), 64);
     }
 }
+
+#[test]
+fn a_body_gets_its_content_type_only_where_none_is_given_whatever_else_is() {
+    for (headers, expected) in [
+        (json!({}), vec![("content-type", "application/json")]),
+        (json!({"Accept": "x"}), vec![("accept", "x"), ("content-type", "application/json")]),
+        (json!({"Content-Type": "text/plain"}), vec![("content-type", "text/plain")]),
+    ] {
+        let call = accepted(&with(json!({"headers": headers, "body_text": "a"})));
+
+        let sent: Vec<(&str, &str)> = call.headers().iter().map(|(name, value)| (*name, value.as_str())).collect();
+        assert_eq!(sent, expected, "{headers}");
+    }
+}
+
+#[test]
+fn a_request_of_exactly_one_mebibyte_is_accepted() {
+    let of = |filler: usize| {
+        let filler = "x".repeat(filler);
+        format!(r#"{{"account_id":"a","request":{{"method":"POST","endpoint":"/crm","body_text":"{filler}"}}}}"#)
+    };
+    let around = of(0).len();
+
+    assert!(AutomationRequest::parse(&of(1_048_576 - around), &origin()).is_ok());
+    assert_eq!(AutomationRequest::parse(&of(1_048_577 - around), &origin()).unwrap_err().code(), "request_too_large");
+}
