@@ -11,6 +11,30 @@ use shared::random::sha256_hex;
 use crate::execution::{to, with};
 use crate::world::{ACCOUNT, World};
 
+/// Where an owner stands when something happens to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Step {
+    Claimed,
+    NewestRead,
+    SendingAsked,
+    SendingNoted,
+    Sent,
+    Acted,
+    EndAsked,
+    EndNoted,
+}
+
+pub(crate) const STEPS: [Step; 8] = [
+    Step::Claimed,
+    Step::NewestRead,
+    Step::SendingAsked,
+    Step::SendingNoted,
+    Step::Sent,
+    Step::Acted,
+    Step::EndAsked,
+    Step::EndNoted,
+];
+
 /// A request that creates a contact, under a key.
 fn create(key: &str) -> Value {
     let request = to("POST", "/crm/v3/objects/contacts");

@@ -12,35 +12,11 @@ use shared::random::sha256_hex;
 
 use super::{dice, effects, note, say, seed, setting};
 use crate::execution::connected;
-use crate::idempotency::age;
+use crate::idempotency::{STEPS, Step, age};
 use crate::world::World;
 
 /// Deliveries of a trigger.
 const DELIVERIES: usize = 5;
-
-/// Where an owner stands when something happens to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Step {
-    Claimed,
-    NewestRead,
-    SendingAsked,
-    SendingNoted,
-    Sent,
-    Acted,
-    EndAsked,
-    EndNoted,
-}
-
-const STEPS: [Step; 8] = [
-    Step::Claimed,
-    Step::NewestRead,
-    Step::SendingAsked,
-    Step::SendingNoted,
-    Step::Sent,
-    Step::Acted,
-    Step::EndAsked,
-    Step::EndNoted,
-];
 
 /// What happens to it there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

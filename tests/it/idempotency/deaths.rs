@@ -5,33 +5,9 @@ use local::lambda::Invocation;
 use local::wire::{At, Gate};
 use serde_json::{Value, json};
 
-use super::{age, contacts, create, keyed, sent, state};
+use super::{STEPS, Step, age, contacts, create, keyed, sent, state};
 use crate::execution::{connected, to, with};
 use crate::world::World;
-
-/// Where a process is killed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    Claimed,
-    NewestRead,
-    SendingAsked,
-    SendingNoted,
-    Sent,
-    Acted,
-    EndAsked,
-    EndNoted,
-}
-
-const STEPS: [Step; 8] = [
-    Step::Claimed,
-    Step::NewestRead,
-    Step::SendingAsked,
-    Step::SendingNoted,
-    Step::Sent,
-    Step::Acted,
-    Step::EndAsked,
-    Step::EndNoted,
-];
 
 fn hold(world: &World, step: Step) -> Gate {
     let stack = &world.stack;
