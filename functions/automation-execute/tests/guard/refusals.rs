@@ -236,6 +236,9 @@ fn an_endpoint_or_url_beyond_32_kib_is_too_large() {
 
     assert_eq!(refusal(&long), "request_too_large");
     assert_eq!(Target::parse(&origin(), "GET", "/crm", &query).unwrap_err().code(), "request_too_large");
+    let most = 32_768 - ORIGIN.len();
+    assert!(target("GET", &format!("/{}", "a".repeat(most - 1))).is_ok());
+    assert_eq!(refusal(&format!("/{}", "a".repeat(most))), "request_too_large");
 }
 
 #[test]
