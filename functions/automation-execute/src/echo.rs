@@ -174,6 +174,15 @@ mod tests {
     }
 
     #[test]
+    fn an_encoded_character_ends_where_it_ends_whatever_digits_follow() {
+        let echoes = Echoes::of(&SecretString::from("Ca1b2/c3"));
+
+        for echoed in ["%43a1b2%2Fc3", "Ca1b2%2fc3", "%43a%31b2%2Fc%33"] {
+            assert_eq!(echoes.scrub(echoed.as_bytes()).as_ref(), SCRUBBED, "{echoed}");
+        }
+    }
+
+    #[test]
     fn a_token_within_any_base64_text_is_scrubbed() {
         for around in ["", "B", "Be", "Bea", "Authorization: Bearer ", "{\"token\":\""] {
             let text = format!("{around}{TOKEN}{around}");
