@@ -216,6 +216,7 @@ mod tests {
             "&#67",
             "CJ/s3-cre_T+x=",
             "cj/s3-cre_t+x==",
+            "&#+67;J/s3-cre_T+x==",
         ] {
             assert!(matches!(echoes.scrub(text.as_bytes()), Cow::Borrowed(_)), "{text}");
         }
