@@ -203,7 +203,7 @@ impl Access {
         if self.clock.left(need.deadline) <= jittered || need.purpose == Purpose::Schedule {
             return Err(Unusable::transient(2, "another refresh of this integration is under way"));
         }
-        tokio::time::sleep(jittered).await;
+        self.clock.sleep(jittered).await;
         Ok((pause * 2).min(WAIT.1))
     }
 

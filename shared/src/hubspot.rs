@@ -61,6 +61,11 @@ pub enum Refusal {
         /// What happened.
         cause: String,
     },
+    /// It passes too, but HubSpot may have acted on the request: where refresh tokens are good once only, ours is spent.
+    Lost {
+        /// What happened.
+        cause: String,
+    },
     /// Our mistake until proven otherwise; it says nothing about the integration.
     Misconfigured {
         /// Whether our app's credentials were refused, or there are none.
@@ -73,6 +78,10 @@ pub enum Refusal {
 impl Refusal {
     fn transient(cause: impl Into<String>) -> Self {
         Self::Transient { retry_after: None, cause: cause.into() }
+    }
+
+    fn lost(cause: impl Into<String>) -> Self {
+        Self::Lost { cause: cause.into() }
     }
 }
 
@@ -183,7 +192,10 @@ impl HubSpot {
             .header("content-type", "application/x-www-form-urlencoded")
             .timeout(until.saturating_duration_since(Instant::now()))
             .body(body);
-        let lost = |error: reqwest::Error| Refusal::transient(chain(&error.without_url()));
+        let lost = |error: reqwest::Error| {
+            let (unsent, cause) = (error.is_connect() || error.is_builder(), chain(&error.without_url()));
+            if unsent { Refusal::transient(cause) } else { Refusal::lost(cause) }
+        };
         let mut response = request.send().await.map_err(lost)?;
         let status = response.status().as_u16();
         let retry_after =
@@ -191,7 +203,7 @@ impl HubSpot {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(lost)? {
             if body.len() + chunk.len() > LARGEST_ANSWER {
-                return Err(Refusal::transient(format!("HTTP {status} with an answer that is too large")));
+                return Err(Refusal::lost(format!("HTTP {status} with an answer that is too large")));
             }
             body.extend_from_slice(&chunk);
         }
@@ -268,7 +280,7 @@ impl Answer {
 
 fn parse(body: &[u8]) -> Result<Answer, Refusal> {
     // serde's own words would quote tokens.
-    serde_json::from_slice(body).map_err(|_| Refusal::transient("an answer that is no JSON of tokens"))
+    serde_json::from_slice(body).map_err(|_| Refusal::lost("an answer that is no JSON of tokens"))
 }
 
 /// Believes an answer, or not: nothing is stored from one that is incomplete.
@@ -280,16 +292,16 @@ fn grant(body: &[u8]) -> Result<Grant, Refusal> {
     };
     let (scopes, hub_id) = (answer.scopes(), answer.hub_id());
     let access_token = answer.access_token.filter(sound);
-    let access_token = access_token.ok_or_else(|| Refusal::transient("an answer without an access token"))?;
+    let access_token = access_token.ok_or_else(|| Refusal::lost("an answer without an access token"))?;
     let refresh_token = answer.refresh_token.filter(|token| !token.expose_secret().is_empty());
     if refresh_token.as_ref().is_some_and(|token| !sound(token)) {
-        return Err(Refusal::transient("an answer with a refresh token that is none"));
+        return Err(Refusal::lost("an answer with a refresh token that is none"));
     }
     let expires_in = answer.expires_in.as_i64().filter(|seconds| (1..=LONGEST_LIFE).contains(seconds));
-    let expires_in = expires_in.ok_or_else(|| Refusal::transient("an answer with an unbelievable expires_in"))?;
+    let expires_in = expires_in.ok_or_else(|| Refusal::lost("an answer with an unbelievable expires_in"))?;
     let bearer = answer.token_type.as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("bearer"));
     if !bearer && !answer.token_type.is_null() {
-        return Err(Refusal::transient("an answer whose token_type is not bearer"));
+        return Err(Refusal::lost("an answer whose token_type is not bearer"));
     }
     Ok(Grant { access_token, refresh_token, expires_in, scopes, hub_id })
 }

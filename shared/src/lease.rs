@@ -87,6 +87,8 @@ pub enum End {
         until: i64,
         /// Refreshes that failed since the last success.
         failures: u32,
+        /// Set when HubSpot may have acted without our having its answer: what it refuses then is not believed at once.
+        unsettled_until: Option<i64>,
     },
     /// HubSpot no longer accepts the authorization.
     Revoked {
@@ -126,7 +128,18 @@ pub fn backoff(record: &Integration, retry_after: Option<i64>, now: i64) -> End 
         Status::Active => failures.saturating_add(1),
         Status::NeedsReauthorization => failures,
     };
-    End::Backoff { until: now + pause, failures }
+    End::Backoff { until: now + pause, failures, unsettled_until: None }
+}
+
+/// What follows a request whose answer was lost: the same pause, and the end of the authorization that comes of it, if
+/// one does, is known for what it is.
+pub fn lost(record: &Integration, now: i64) -> End {
+    match backoff(record, None, now) {
+        End::Backoff { until, failures, .. } => {
+            End::Backoff { until, failures, unsettled_until: Some(now + UNSETTLED) }
+        }
+        end @ (End::Released | End::Revoked { .. }) => end,
+    }
 }
 
 /// What follows HubSpot's word that it no longer accepts the authorization: tried again after an hour, then daily
@@ -195,7 +208,7 @@ mod tests {
     fn pauses_double_up_to_five_minutes_and_retry_after_is_obeyed_up_to_fifteen() {
         let until = |failures: u32, retry_after| {
             let end = backoff(&Integration { failures: Some(failures), ..record() }, retry_after, 0);
-            let End::Backoff { until, failures: counted } = end else { panic!("{end:?}") };
+            let End::Backoff { until, failures: counted, unsettled_until: None } = end else { panic!("{end:?}") };
             assert_eq!(counted, failures + 1);
             until
         };

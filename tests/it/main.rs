@@ -8,6 +8,7 @@ mod crashes;
 mod disconnect;
 mod engine;
 mod execution;
+mod histories;
 mod idempotency;
 mod newest;
 mod openapi;

@@ -222,7 +222,7 @@ fn claims(account: &str, role: &str) -> Value {
     json!({"account_id": account, "sub": ADMIN, "role": role})
 }
 
-fn dashboard(method: &str, path: &str, query: &str, claims: &Value, body: &str) -> Value {
+pub(crate) fn dashboard(method: &str, path: &str, query: &str, claims: &Value, body: &str) -> Value {
     let authorizer = if claims.is_null() { json!({}) } else { json!({"jwt": {"claims": claims}}) };
     json!({
         "rawPath": path,

@@ -105,7 +105,7 @@ pub(crate) async fn send(
             return end.map_err(|lost| lost.into_error(attempts.reached, target.is_idempotent()));
         };
         attempts.waited += pause;
-        tokio::join!(tokio::time::sleep(pause), cooling);
+        tokio::join!(app.clock.sleep(pause), cooling);
     }
 }
 

@@ -106,7 +106,7 @@ fn already_connected(newest: &Integration) -> Error {
 fn not_ready(refusal: Refusal) -> Error {
     match refusal {
         Refusal::Revoked => Error::internal("a client id that is revoked"),
-        Refusal::Transient { cause, .. } => Error::unavailable(5, cause),
+        Refusal::Transient { cause, .. } | Refusal::Lost { cause } => Error::unavailable(5, cause),
         Refusal::Misconfigured { cause, .. } => Error::unavailable(60, cause),
     }
 }

@@ -175,7 +175,7 @@ async fn believe(app: &App, authorization: &Authorization, grant: Grant, sent_at
 fn refused(authorization: &Authorization, refusal: &Refusal) -> Outcome {
     let (outcome, cause) = match refusal {
         Refusal::Revoked => (Outcome::Failed, "HubSpot refused the code"),
-        Refusal::Transient { cause, .. } => (Outcome::Failed, cause.as_str()),
+        Refusal::Transient { cause, .. } | Refusal::Lost { cause } => (Outcome::Failed, cause.as_str()),
         Refusal::Misconfigured { invalid_client: true, cause } => (Outcome::Misconfigured, cause.as_str()),
         Refusal::Misconfigured { cause, .. } => (Outcome::Failed, cause.as_str()),
     };

@@ -244,7 +244,7 @@ impl Access {
         if !passes || self.clock.left(need.function_deadline) < Duration::from_secs(1) {
             return false;
         }
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        self.clock.sleep(Duration::from_millis(200)).await;
         true
     }
 
@@ -276,11 +276,16 @@ impl Access {
     fn paused(&self, record: &Integration, refusal: Refusal) -> Attempt {
         let now = self.clock.now();
         let asked = if let Refusal::Transient { retry_after, .. } = &refusal { *retry_after } else { None };
-        let end = lease::backoff(record, asked, now);
+        let end = match refusal {
+            Refusal::Lost { .. } => lease::lost(record, now),
+            Refusal::Revoked | Refusal::Transient { .. } | Refusal::Misconfigured { .. } => {
+                lease::backoff(record, asked, now)
+            }
+        };
         let retry_after = if let End::Backoff { until, .. } = &end { until - now } else { 1 };
         let unusable = match refusal {
             Refusal::Revoked => Unusable::Revoked,
-            Refusal::Transient { cause, .. } => Unusable::Transient { retry_after, cause },
+            Refusal::Transient { cause, .. } | Refusal::Lost { cause } => Unusable::Transient { retry_after, cause },
             Refusal::Misconfigured { invalid_client, cause } => {
                 Unusable::Misconfigured { invalid_client, retry_after, cause }
             }

@@ -125,6 +125,12 @@ impl Store {
         if let Some(until) = lease.unsettled_until {
             write = write.set("unsettled_until", n(until));
         }
+        // Should the holder die, the schedule looks after it soon: an idle integration would be looked at, or used, only
+        // after hours, when a refresh token that was replaced meanwhile may be accepted no more.
+        let lapsed = lease.until + Lease::SKEW + 1;
+        if record.refresh_at.is_some_and(|at| at > lapsed) {
+            write = write.set("refresh_at", n(lapsed));
+        }
         write = match &record.lease_owner {
             None => write.if_absent("lease_owner"),
             Some(owner) => write.if_equal("lease_owner", s(owner)).if_less("lease_until", n(now - Lease::SKEW)),
@@ -186,8 +192,11 @@ impl Store {
         }
         match end {
             End::Released => {}
-            End::Backoff { until, failures } => {
+            End::Backoff { until, failures, unsettled_until } => {
                 write = write.set("refresh_not_before", n(*until)).set("failures", n(*failures));
+                if let Some(until) = unsettled_until {
+                    write = write.set("unsettled_until", n(*until));
+                }
                 if record.refresh_at.is_some() {
                     write = write.set("refresh_at", n(*until));
                 }

@@ -12,6 +12,7 @@ use dynoxide::Database;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use crate::interrupt::{Interruptions, Now};
 use crate::loopback::{self, Server, Task};
 use crate::template::Table;
 use crate::wire::{self, At, Barrier, Gate, Verdict};
@@ -62,6 +63,7 @@ pub type Weather = fn(u64, &str, usize) -> Option<Fault>;
 
 #[derive(Debug, Default)]
 struct Plan {
+    interruptions: Interruptions,
     calls: Vec<Call>,
     faults: Vec<(String, Fault)>,
     weather: Option<(u64, Weather)>,
@@ -115,6 +117,17 @@ impl DynamoDb {
     #[must_use]
     pub fn url(&self) -> String {
         self.server.url()
+    }
+
+    /// The endpoint behind it, at which calls are neither recorded nor go wrong: for tests that look at the truth.
+    #[must_use]
+    pub fn true_url(&self) -> String {
+        self.proxy.emulator.clone()
+    }
+
+    /// Takes its interruptions from here.
+    pub fn interrupted_by(&self, interruptions: &Interruptions) {
+        self.proxy.plan().interruptions = interruptions.clone();
     }
 
     /// Every call so far, in order of arrival.
@@ -239,8 +252,7 @@ impl Proxy {
 
     /// Records a call and says what is planned for it.
     fn record(&self, headers: &HeaderMap, body: &Bytes) -> (Option<Fault>, Option<Barrier>) {
-        let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
-        let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+        let operation = operation(headers).to_owned();
         let text = String::from_utf8_lossy(body);
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
         let mut plan = self.plan();
@@ -284,6 +296,48 @@ impl Proxy {
 }
 
 async fn answer(State(proxy): State<Arc<Proxy>>, headers: HeaderMap, body: Bytes) -> Response {
+    let interruptions = proxy.plan().interruptions.clone();
+    match interruptions.next(operation(&headers)) {
+        Now::Nothing => answer_as_planned(proxy, headers, body).await,
+        Now::Refuse => error(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),
+        Now::LoseAnswer => {
+            let _ = tokio::spawn(answer_as_planned(proxy, headers, body)).await;
+            lose_connection();
+        }
+        Now::Twice => {
+            let _ = answer_as_planned(proxy.clone(), headers.clone(), body.clone()).await;
+            answer_as_planned(proxy, headers, body).await
+        }
+        Now::Hold(barrier) => hold(barrier, answer_as_planned(proxy, headers, body)).await,
+        Now::Late(barrier) => {
+            tokio::spawn(async move {
+                if barrier.stand().await == Verdict::GoOn {
+                    answer_as_planned(proxy, headers, body).await;
+                }
+            });
+            lose_connection();
+        }
+    }
+}
+
+/// Holds a call before or after its effect, which it has even if its caller goes away.
+async fn hold(barrier: Barrier, effect: impl Future<Output = Response> + Send + 'static) -> Response {
+    if barrier.at == At::Before && barrier.stand().await == Verdict::Lose {
+        lose_connection();
+    }
+    let response = tokio::spawn(effect).await.unwrap_or_else(|_| StatusCode::BAD_GATEWAY.into_response());
+    if barrier.at == At::After && barrier.stand().await == Verdict::Lose {
+        lose_connection();
+    }
+    response
+}
+
+fn operation(headers: &HeaderMap) -> &str {
+    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+    target.rsplit('.').next().unwrap_or_default()
+}
+
+async fn answer_as_planned(proxy: Arc<Proxy>, headers: HeaderMap, body: Bytes) -> Response {
     let (fault, barrier) = proxy.record(&headers, &body);
     match fault {
         Some(Fault::Refused) => return error(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError"),

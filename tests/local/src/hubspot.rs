@@ -31,6 +31,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use shared::clock::Clock;
 use tokio::sync::watch;
 
+use crate::interrupt::Interruptions;
 use crate::loopback::{self, Task};
 use crate::wire::{self, At, Barrier, Gate};
 use app::App;
@@ -106,6 +107,7 @@ struct Inner {
 
 #[derive(Debug)]
 struct State {
+    interruptions: Interruptions,
     app: App,
     journal: Vec<Recorded>,
     /// The requests that took effect, and the status that came of each.
@@ -127,8 +129,13 @@ impl HubSpot {
     pub async fn start(options: Options) -> Self {
         let listener = loopback::listen().await.expect("loopback has a free port");
         let url = format!("http://{}", listener.local_addr().expect("a listener has an address"));
-        let state =
-            State { app: App::new(options), journal: Vec::new(), acted: Vec::new(), plan: fault::Plan::default() };
+        let state = State {
+            interruptions: Interruptions::default(),
+            app: App::new(options),
+            journal: Vec::new(),
+            acted: Vec::new(),
+            plan: fault::Plan::default(),
+        };
         let shared = Arc::new(Inner {
             state: Mutex::new(state),
             seen: watch::Sender::new(0),
@@ -138,6 +145,11 @@ impl HubSpot {
         let served = shared.clone();
         let accepting = wire::accept(listener, move |socket, number| serve::connection(socket, number, served.clone()));
         Self { url, shared, _server: Arc::new(Task(tokio::spawn(accepting))) }
+    }
+
+    /// Takes its interruptions from here.
+    pub fn interrupted_by(&self, interruptions: &Interruptions) {
+        self.shared.state().interruptions = interruptions.clone();
     }
 
     /// Its origin, of the API and of the consent page alike.

@@ -15,6 +15,7 @@ pub mod demo;
 pub mod dynamodb;
 pub mod front_door;
 pub mod hubspot;
+pub mod interrupt;
 pub mod lambda;
 pub mod loopback;
 pub mod run;

@@ -16,6 +16,7 @@ use serde_json::Value;
 use shared::clock::Clock;
 use tokio::sync::watch;
 
+use crate::interrupt::Interruptions;
 use crate::loopback::{self, Task};
 use crate::wire::{self, At, Barrier, Gate};
 use vault::Vault;
@@ -75,6 +76,7 @@ struct Inner {
 
 #[derive(Debug)]
 struct State {
+    interruptions: Interruptions,
     vault: Vault,
     calls: Vec<Call>,
     faults: Vec<(String, FaultKind)>,
@@ -113,6 +115,7 @@ impl SecretsManager {
         let listener = loopback::listen().await.expect("loopback has a free port");
         let url = format!("http://{}", listener.local_addr().expect("a listener has an address"));
         let state = State {
+            interruptions: Interruptions::default(),
             vault: Vault::new(clock),
             calls: Vec::new(),
             faults: Vec::new(),
@@ -129,6 +132,11 @@ impl SecretsManager {
     #[must_use]
     pub fn url(&self) -> String {
         self.url.clone()
+    }
+
+    /// Takes its interruptions from here.
+    pub fn interrupted_by(&self, interruptions: &Interruptions) {
+        self.shared.state().interruptions = interruptions.clone();
     }
 
     /// All secrets as they truly are, whatever a lag still hides, by name.

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use crate::dynamodb::DynamoDb;
 use crate::front_door::{AccessKey, Door, Issuer};
 use crate::hubspot::{self, HubSpot};
+use crate::interrupt::Interruptions;
 use crate::lambda::{InvokeError, Lambda, Spec};
 use crate::loopback::{self, Server};
 use crate::schedule::{Firing, Schedules};
@@ -79,6 +80,8 @@ pub struct Stack {
     pub secrets_manager: SecretsManager,
     /// The stand-in of DynamoDB.
     pub dynamo: DynamoDb,
+    /// What happens to the n-th call of the three.
+    pub interruptions: Interruptions,
     /// The functions.
     pub lambda: Arc<Lambda>,
     /// The schedules of the template.
@@ -109,8 +112,8 @@ impl Stack {
         // By its name: HubSpot takes plain http from `localhost` only, and browsers trust it with secure cookies.
         let public_url = format!("http://localhost:{port}");
         let redirect = format!("{public_url}/oauth/hubspot/callback");
+        let secrets_manager = SecretsManager::start_with(options.hubspot.clock.clone()).await;
         let hubspot = start_hubspot(options.hubspot, redirect).await;
-        let secrets_manager = SecretsManager::start().await;
         let mut deployment = deploy(&public_url, &hubspot, options.parameters)?;
         for function in &mut deployment.functions {
             for (name, value) in &options.environment {
@@ -122,6 +125,10 @@ impl Stack {
             stays_on_this_machine(&function.binary, &function.environment)?;
         }
         let dynamo = DynamoDb::start(&deployment.tables).await?;
+        let interruptions = Interruptions::default();
+        hubspot.interrupted_by(&interruptions);
+        secrets_manager.interrupted_by(&interruptions);
+        dynamo.interrupted_by(&interruptions);
         let aws = aws::config(dynamo.url(), secrets_manager.url());
         let specs = deployment.functions.iter().map(|function| {
             let mut environment = function.environment.clone();
@@ -157,6 +164,7 @@ impl Stack {
             hubspot,
             secrets_manager,
             dynamo,
+            interruptions,
             lambda,
             engine,
             stranger,
@@ -202,6 +210,12 @@ impl Stack {
     #[must_use]
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         aws_sdk_dynamodb::Client::new(&self.aws)
+    }
+
+    /// A configuration of AWS clients that see DynamoDB as it truly is: their calls neither count nor go wrong.
+    #[must_use]
+    pub fn true_aws_config(&self) -> SdkConfig {
+        aws::config(self.dynamo.true_url(), self.secrets_manager.url())
     }
 
     /// A Secrets Manager client. Its calls count in `secrets_manager` like everybody's.

@@ -137,6 +137,18 @@ impl Grants {
         }
     }
 
+    /// Whether [`spend`](Self::spend) would go on.
+    pub(super) fn accepts(&self, shown: &str, rotation: Rotation, now: i64) -> bool {
+        let Some(token) = self.refresh.get(shown).filter(|token| !self.grants[token.grant].revoked) else {
+            return false;
+        };
+        match (token.state, rotation) {
+            (Use::Live, _) => true,
+            (Use::Replaced(at), Rotation::Grace(grace)) => now < at + grace,
+            (Use::Replaced(_) | Use::Revoked, _) => false,
+        }
+    }
+
     pub(super) fn mint_access(
         &mut self,
         refresh: &str,

@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use super::Inner;
 use super::fault::Fault;
 use super::journal::Recorded;
+use crate::interrupt::Now;
 use crate::wire::{Answer, At, Barrier, Broken, Framing, Head, Verdict, Wire};
 
 /// What became of the connection.
@@ -44,7 +45,7 @@ impl Drop for Open {
 }
 
 impl Inner {
-    async fn serve(&self, wire: &mut Wire, number: u64) -> Then {
+    async fn serve(self: &Arc<Self>, wire: &mut Wire, number: u64) -> Then {
         let head = match wire.head().await {
             Ok(head) => head,
             Err(broken) => return self.broken(wire, broken, number).await,
@@ -71,6 +72,11 @@ impl Inner {
             (state.plan.fault(&request), state.plan.barriers(&request))
         };
         self.record(request.clone());
+        let fault = match self.interrupted(&request).await {
+            Some(Fault::Pass) => fault,
+            Some(fault) => fault,
+            None => return Then::Close,
+        };
         if stand(&barriers, At::Before).await == Verdict::Lose {
             return Then::Close;
         }
@@ -81,6 +87,36 @@ impl Inner {
             return Then::Close;
         }
         send(wire, &head, &answer, &fault).await
+    }
+
+    /// What a test planned for the n-th call of all stand-ins; nothing when the connection closes at once.
+    async fn interrupted(self: &Arc<Self>, request: &Recorded) -> Option<Fault> {
+        if request.path().starts_with("/oauth/authorize") {
+            return Some(Fault::Pass);
+        }
+        let interruptions = self.state().interruptions.clone();
+        match interruptions.next(if request.is_oauth() { "HubSpot's token endpoint" } else { "HubSpot's API" }) {
+            // Nothing repeats a request to HubSpot unasked.
+            Now::Nothing | Now::Twice => Some(Fault::Pass),
+            Now::Refuse => Some(Fault::status(503)),
+            Now::LoseAnswer => Some(Fault::CloseAfterEffect),
+            Now::Hold(barrier) if barrier.at == At::Before => {
+                (barrier.stand().await == Verdict::GoOn).then_some(Fault::Pass)
+            }
+            Now::Hold(barrier) => {
+                let answer = self.state().app.answer(request);
+                (barrier.stand().await == Verdict::GoOn).then_some(Fault::Answer(answer))
+            }
+            Now::Late(barrier) => {
+                let (shared, request) = (self.clone(), request.clone());
+                tokio::spawn(async move {
+                    if barrier.stand().await == Verdict::GoOn {
+                        shared.state().app.answer(&request);
+                    }
+                });
+                None
+            }
+        }
     }
 
     /// The effect and its answer; nothing when there is to be neither.

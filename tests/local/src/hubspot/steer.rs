@@ -116,6 +116,21 @@ impl HubSpot {
         }
     }
 
+    /// Which authorization of which portal an access token belongs to, and whether it still counts.
+    #[must_use]
+    pub fn token(&self, access_token: &str) -> Option<(u64, usize)> {
+        let state = self.shared.state();
+        let grant = state.app.grants.access.get(access_token)?.grant;
+        Some((state.app.grants.grants[grant].hub_id, grant))
+    }
+
+    /// Whether HubSpot would accept a refresh token now. Showing it is no use of it.
+    #[must_use]
+    pub fn accepts(&self, refresh_token: &str) -> bool {
+        let state = self.shared.state();
+        state.app.grants.accepts(refresh_token, state.app.rotation, state.app.now())
+    }
+
     /// How often a spent refresh token was shown under [`Rotation::Strict`], each time a lost grant.
     #[must_use]
     pub fn refresh_token_reuses(&self) -> usize {

@@ -7,13 +7,14 @@ use tokio::net::TcpStream;
 
 use super::operations::{self, Refusal};
 use super::{Call, FaultKind, Inner};
+use crate::interrupt::Now;
 use crate::wire::{Answer, At, Barrier, Head, Verdict, Wire};
 
 pub(super) async fn connection(socket: TcpStream, shared: Arc<Inner>) {
     let mut wire = Wire::new(socket);
     while let Ok(head) = wire.head().await {
         let Ok((body, _)) = wire.body(&head).await else { return };
-        let Some(answer) = shared.answer(&head, &body).await else { return };
+        let Some(answer) = shared.interrupted(&head, &body).await else { return };
         if wire.send(&answer.bytes(!head.keep_alive, true)).await.is_err() || !head.keep_alive {
             return;
         }
@@ -21,6 +22,42 @@ pub(super) async fn connection(socket: TcpStream, shared: Arc<Inner>) {
 }
 
 impl Inner {
+    /// The answer, or nothing when the connection is to be closed without one; or what a test planned for the n-th
+    /// call of all stand-ins.
+    async fn interrupted(self: &Arc<Self>, head: &Head, body: &[u8]) -> Option<Answer> {
+        let Ok((operation, value)) = parse(head, body) else { return self.answer(head, body).await };
+        let interruptions = self.state().interruptions.clone();
+        match interruptions.next(&operation) {
+            Now::Nothing => self.answer(head, body).await,
+            Now::Refuse => Some(internal()),
+            Now::LoseAnswer => {
+                self.answer(head, body).await;
+                None
+            }
+            Now::Twice => {
+                self.answer(head, body).await;
+                self.answer(head, body).await
+            }
+            Now::Hold(barrier) => {
+                if barrier.at == At::Before && barrier.stand().await == Verdict::Lose {
+                    return None;
+                }
+                let answer = self.answer(head, body).await;
+                let lost = barrier.at == At::After && barrier.stand().await == Verdict::Lose;
+                answer.filter(|_| !lost)
+            }
+            Now::Late(barrier) => {
+                let shared = self.clone();
+                tokio::spawn(async move {
+                    if barrier.stand().await == Verdict::GoOn {
+                        let _ = operations::perform(&mut shared.state().vault, &operation, &value);
+                    }
+                });
+                None
+            }
+        }
+    }
+
     /// The answer, or nothing when the connection is to be closed without one.
     async fn answer(&self, head: &Head, body: &[u8]) -> Option<Answer> {
         let (operation, body) = match parse(head, body) {
