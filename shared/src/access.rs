@@ -148,7 +148,7 @@ impl Access {
             let alive = self.is_alive(&record, &pointer, need);
             let look = if alive { self.read(&record, &pointer).await? } else { None };
             if let Some(tokens) = &look
-                && self.is_good(record.token_expires_at, tokens, need)
+                && self.is_good(&record, record.token_expires_at, tokens, need)
             {
                 return Ok(granted(pointer, tokens.clone()));
             }
@@ -240,9 +240,12 @@ impl Access {
             && need.rejected != Some(pointer.secret_version.as_str())
     }
 
-    /// Whether tokens are good beyond the margin.
-    fn is_good(&self, expires_at: i64, tokens: &Tokens, need: &Need<'_>) -> bool {
-        expires_at - self.clock.now() > need.purpose.margin(tokens.lifetime())
+    /// Whether tokens are good beyond the margin. An authorization of which it is not certain any more that HubSpot
+    /// accepts it is not good enough for the schedule: it finds out.
+    fn is_good(&self, record: &Integration, expires_at: i64, tokens: &Tokens, need: &Need<'_>) -> bool {
+        let now = self.clock.now();
+        let suspect = record.unsettled_until.is_some_and(|until| until <= now);
+        expires_at - now > need.purpose.margin(tokens.lifetime()) && !(suspect && need.purpose == Purpose::Schedule)
     }
 
     /// The secret or version that the record points at is not there: not yet, or gone for good?

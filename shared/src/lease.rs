@@ -74,6 +74,8 @@ pub struct Settled {
     pub hub_id: Option<u64>,
     /// When the schedule looks again.
     pub refresh_at: i64,
+    /// Set when another may have shown the same refresh token meanwhile: the schedule finds out what became of it.
+    pub suspect_at: Option<i64>,
 }
 
 /// The end of an attempt that brought no new tokens.
@@ -131,13 +133,11 @@ pub fn backoff(record: &Integration, retry_after: Option<i64>, now: i64) -> End 
     End::Backoff { until: now + pause, failures, unsettled_until: None }
 }
 
-/// What follows a request whose answer was lost: the same pause, and the end of the authorization that comes of it, if
-/// one does, is known for what it is.
+/// What follows a request whose answer was lost: the same pause. Nothing is settled that could come back, so a refusal
+/// after it is believed, and the end of the authorization that comes of it is known for what it is.
 pub fn lost(record: &Integration, now: i64) -> End {
     match backoff(record, None, now) {
-        End::Backoff { until, failures, .. } => {
-            End::Backoff { until, failures, unsettled_until: Some(now + UNSETTLED) }
-        }
+        End::Backoff { until, failures, .. } => End::Backoff { until, failures, unsettled_until: Some(now) },
         end @ (End::Released | End::Revoked { .. }) => end,
     }
 }
@@ -236,6 +236,16 @@ mod tests {
         assert!((3000..=3600).contains(&looks[0].unwrap()));
         assert!(looks[1..8].iter().all(|at| (82_800..=86_400).contains(&at.unwrap())));
         assert_eq!(looks[8..], [None, None]);
+    }
+
+    #[test]
+    fn after_a_lost_answer_a_refusal_is_believed_at_once_and_known_for_what_it_is() {
+        let record = Integration { failures: Some(1), ..record() };
+
+        let End::Backoff { until, failures, unsettled_until } = lost(&record, 100) else { panic!("no pause") };
+
+        assert!((105..=110).contains(&until), "{until}");
+        assert_eq!((failures, unsettled_until), (2, Some(100)));
     }
 
     #[test]

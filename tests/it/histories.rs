@@ -2,112 +2,171 @@
 //!
 //! A history is a handful of steps of one account, by three processes whose clocks differ, each step interrupted at
 //! some call: refused, its answer lost, repeated, delivered late, the process frozen or killed. Time is virtual. What
-//! goes wrong is told as a story, cut down to the steps that matter, and replayed by its seed:
+//! goes wrong is told as a story, cut down to the steps that matter, and a random one is played again by its seed:
 //! `make histories SEED=…`.
 
 mod fleet;
 mod play;
+mod rest;
+mod stories;
 mod story;
 mod truth;
 
 use std::collections::HashSet;
+use std::rc::Rc;
+use std::time::Instant;
 
 use local::hubspot::Rotation;
-use local::interrupt::Interruption;
-use local::wire::At;
 use tokio::task::LocalSet;
 
 use self::fleet::Fleet;
 use self::play::{Played, play};
-use self::story::{Act, Fate, Story, interruptions};
+use self::stories::{ACTS, ROTATIONS, deaths, mishaps, one_act, pairs, random};
+use self::story::{Act, Fate, Story};
 
 /// A number from the environment; what a longer search or a replay differs by.
-fn setting(name: &str) -> Option<u64> {
+pub(crate) fn setting(name: &str) -> Option<u64> {
     #[expect(clippy::disallowed_methods, reason = "the size of a search is the caller's")]
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// Plays a history; one that fails is played again without one step at a time, as long as it still fails.
-async fn shrunk(fleet: &std::rc::Rc<Fleet>, story: Story, played: Played, next: &mut u64) -> (Story, Played) {
-    let (mut best, mut told) = (story, played);
-    let mut at = best.steps.len();
-    while at > 1 {
-        at -= 1;
-        let mut shorter = best.clone();
-        shorter.steps.remove(at);
-        *next += 1;
-        let played = play(fleet, &shorter, fleet.customer(*next)).await;
-        if !played.wrong.is_empty() {
-            (best, told) = (shorter, played);
-        }
-    }
-    (best, told)
-}
-
-fn tell(story: &Story, played: &Played) -> String {
-    let (lines, wrong) = (played.lines.join("\n"), played.wrong.join("\n  "));
-    format!("\nhistory {} ({:?}):\n{lines}\nwrong:\n  {wrong}\n", story.seed, story.rotation)
+/// The habits of HubSpot that the exhaustive searches try: in the short form the one where whatever is lost shows.
+fn rotations() -> Vec<Rotation> {
+    if setting("HISTORIES").is_some() { ROTATIONS.to_vec() } else { vec![Rotation::Strict] }
 }
 
 /// A fleet serves this many histories; then a fresh one, whose tables are empty, is as fast as the first.
 const OF_ONE_FLEET: u64 = 10;
+/// So many failures are enough to read.
+const ENOUGH: usize = 5;
 
-async fn search(stories: impl ExactSizeIterator<Item = Story>) {
-    let (mut number, mut failures, mut interleavings) = (0, Vec::new(), HashSet::new());
-    let mut fleet = Fleet::start().await;
-    let total = stories.len();
-    for (at, story) in stories.enumerate() {
-        number += 1;
-        if number % OF_ONE_FLEET == 0 {
-            fleet = Fleet::start().await;
+struct Search {
+    fleet: Rc<Fleet>,
+    played: u64,
+    interleavings: HashSet<String>,
+    failures: Vec<String>,
+    what: &'static str,
+    began: Instant,
+}
+
+impl Search {
+    async fn new(what: &'static str) -> Self {
+        let (interleavings, failures) = (HashSet::new(), Vec::new());
+        Self { fleet: Fleet::start().await, played: 0, interleavings, failures, what, began: Instant::now() }
+    }
+
+    async fn play(&mut self, story: &Story) -> Played {
+        self.played += 1;
+        if self.played.is_multiple_of(OF_ONE_FLEET) {
+            self.fleet = Fleet::start().await;
         }
-        let played = play(&fleet, &story, fleet.customer(number)).await;
-        interleavings.insert(played.calls.join(" "));
-        if !played.wrong.is_empty() {
-            let (story, played) = shrunk(&fleet, story, played, &mut number).await;
-            failures.push(tell(&story, &played));
-            if failures.len() >= 5 {
-                break;
+        play(&self.fleet, story, self.fleet.customer(self.played)).await
+    }
+
+    /// How many calls an act makes when nothing happens to it.
+    async fn calls_of(&mut self, rotation: Rotation, act: (Act, u64)) -> usize {
+        self.play(&one_act(rotation, act, Fate::Ends)).await.calls[2].len()
+    }
+
+    /// Plays them all; one that fails is cut down and told.
+    async fn try_all(&mut self, stories: Vec<Story>) {
+        let total = stories.len();
+        for (at, story) in stories.into_iter().enumerate() {
+            let played = self.play(&story).await;
+            let interleaving = played.calls.concat().join(" ");
+            self.interleavings.insert(format!("{:?} {interleaving}", story.habits.rotation));
+            if !played.wrong.is_empty() && self.failures.len() < ENOUGH {
+                let (story, played) = self.shrunk(story, played).await;
+                self.failures.push(tell(&story, &played));
+            }
+            if at % 100 == 99 {
+                self.report(at + 1, total);
             }
         }
-        if at % 100 == 99 {
-            println!("history {} of {total}: {} distinct, {} failures", at + 1, interleavings.len(), failures.len());
-        }
     }
-    println!("{number} histories, {} distinct interleavings, {} failures", interleavings.len(), failures.len());
-    assert!(failures.is_empty(), "{}", failures.concat());
+
+    fn report(&self, done: usize, total: usize) {
+        let (what, distinct, failures) = (self.what, self.interleavings.len(), self.failures.len());
+        let seconds = self.began.elapsed().as_secs();
+        println!("{what}: {done} of {total}, {distinct} distinct, {failures} failures, {seconds} s");
+    }
+
+    /// The history without every step that it fails without, too.
+    async fn shrunk(&mut self, mut story: Story, mut played: Played) -> (Story, Played) {
+        let mut at = story.steps.len();
+        while at > 1 {
+            at -= 1;
+            let mut shorter = story.clone();
+            shorter.steps.remove(at);
+            let again = self.play(&shorter).await;
+            if !again.wrong.is_empty() {
+                (story, played) = (shorter, again);
+            }
+        }
+        (story, played)
+    }
+
+    fn end(&self) {
+        let (what, played, distinct) = (self.what, self.played, self.interleavings.len());
+        let (failures, seconds) = (self.failures.len(), self.began.elapsed().as_secs());
+        println!("{what}: {played} histories, {distinct} distinct interleavings, {failures} failures, {seconds} s");
+        assert!(self.failures.is_empty(), "{}", self.failures.concat());
+    }
+}
+
+fn tell(story: &Story, played: &Played) -> String {
+    let (lines, wrong) = (played.lines.join("\n"), played.wrong.join("\n  "));
+    format!("\nhistory {} ({:?}):\n{lines}\nwrong:\n  {wrong}\n", story.name, story.habits)
 }
 
 #[tokio::test]
 async fn no_random_history_loses_an_integration_or_lets_an_older_one_execute() {
-    let seeds: Vec<u64> = match setting("SEED") {
-        Some(seed) => vec![seed],
-        None => (0..setting("HISTORIES").unwrap_or(20)).collect(),
+    let seeds: Vec<u64> = match (setting("SEED"), setting("HISTORIES")) {
+        (Some(seed), _) => vec![seed],
+        (None, count) => (0..count.unwrap_or(150)).collect(),
     };
-    LocalSet::new().run_until(search(seeds.into_iter().map(Story::of))).await;
+    let search = async {
+        let mut search = Search::new("random histories").await;
+        search.try_all(seeds.into_iter().map(random).collect()).await;
+        search.end();
+    };
+    LocalSet::new().run_until(search).await;
 }
 
 #[tokio::test]
 async fn no_process_that_dies_at_any_call_loses_an_integration() {
-    let died = |nth| vec![Fate::Killed(nth, At::Before), Fate::Killed(nth, At::After)];
-    let mut stories = interruptions(died);
-    if setting("HISTORIES").is_none() {
-        // Where a refresh token is good once only, whatever is lost shows.
-        stories.retain(|story| story.rotation == Rotation::Strict);
-    }
-    LocalSet::new().run_until(search(stories.into_iter())).await;
+    LocalSet::new().run_until(at_every_call("deaths", deaths)).await;
 }
 
 #[tokio::test]
 async fn no_call_that_is_refused_lost_repeated_or_late_loses_an_integration() {
-    let went_wrong = |nth| {
-        let all = [Interruption::Refused(1), Interruption::Refused(3), Interruption::AnswerLost, Interruption::Twice];
-        let later = [Fate::Frozen(nth, At::Before, 2), Fate::Frozen(nth, At::After, 2), Fate::Delayed(nth, 2)];
-        all.into_iter().map(|what| Fate::Interrupted(nth, what)).chain(later).collect()
-    };
-    let mut stories = interruptions(went_wrong);
-    if setting("HISTORIES").is_none() {
-        stories.retain(|story| story.rotation == Rotation::Strict && story.steps[2].act == Act::Execute);
+    LocalSet::new().run_until(at_every_call("mishaps", mishaps)).await;
+}
+
+async fn at_every_call(what: &'static str, fates: fn(usize) -> Vec<Fate>) {
+    let mut search = Search::new(what).await;
+    for rotation in rotations() {
+        for act in ACTS {
+            let calls = search.calls_of(rotation, act).await;
+            let fates = (1..=calls).flat_map(fates);
+            search.try_all(fates.map(|fate| one_act(rotation, act, fate)).collect()).await;
+        }
     }
-    LocalSet::new().run_until(search(stories.into_iter())).await;
+    search.end();
+}
+
+#[tokio::test]
+async fn no_process_that_stands_still_while_another_acts_loses_an_integration() {
+    let short = setting("HISTORIES").is_none();
+    let search = async {
+        let mut search = Search::new("pairs").await;
+        for rotation in rotations() {
+            for act in ACTS.into_iter().filter(|(act, _)| !short || *act == Act::Execute) {
+                let calls = search.calls_of(rotation, (act.0, 1_795)).await;
+                search.try_all((1..=calls).flat_map(|nth| pairs(rotation, act, nth)).collect()).await;
+            }
+        }
+        search.end();
+    };
+    LocalSet::new().run_until(search).await;
 }

@@ -17,4 +17,5 @@ mod readme;
 mod refresh;
 mod schedule;
 mod secrecy;
+mod sweep;
 mod world;

@@ -107,6 +107,7 @@ fn settled(app: &App, new: &NewTokens, pointer: &Pointer) -> Settled {
         scopes: tokens.scopes.clone(),
         hub_id: Some(new.hub_id),
         refresh_at: lease::next_look(tokens.expires_at, tokens.lifetime(), false, app.clock.now(), refresh),
+        suspect_at: None,
     }
 }
 

@@ -3,6 +3,7 @@
 //! Invariant: working on a due record always moves its `refresh_at`, or a few bad ones would starve the rest.
 
 mod due;
+mod sweep;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -163,12 +164,17 @@ pub async fn handle(app: &App, event: Value, deadline: i64) -> Result<Report, Fa
     let refresh_takes = (app.config.refresh.token_timeout + 6) * 1000;
     let stop_at = deadline - STOP_BEFORE_DEADLINE.max(refresh_takes);
     let run = Run { app, deadline, stop_at, invalid_clients: AtomicU32::new(0) };
+    // Of several runs in a minute one sweeps.
+    let sweeps = shards.contains(&0);
     let due = run.find(shards).await?;
     let report = stream::iter(due)
         .map(|due| run.work(due))
         .buffer_unordered(app.config.concurrency)
         .fold(Report::default(), |report, done| async move { report.count(done) })
         .await;
+    if sweeps {
+        run.sweep().await;
+    }
     if run.invalid_clients.load(Ordering::Relaxed) >= INVALID_CLIENTS {
         tracing::error!(outcome = "invalid_client", "HubSpot refuses our app's credentials: check the app secret");
     }

@@ -23,6 +23,15 @@ pub(super) enum Attempt {
     Ended(End, Unusable),
 }
 
+/// HubSpot's answer to a refresh.
+struct Answered<'a> {
+    /// The version whose refresh token was shown.
+    spent: &'a Version,
+    grant: Grant,
+    /// When the request was sent.
+    sent_at: i64,
+}
+
 impl Access {
     /// One attempt under the lease, which it releases whatever its end.
     pub(super) async fn attempt(&self, leased: &Integration, lease: &Lease, need: &Need<'_>) -> Attempt {
@@ -66,7 +75,7 @@ impl Access {
         }
         if self.is_alive(leased, fence, need)
             && let Some(tokens) = self.read(leased, fence).await?
-            && self.is_good(leased.token_expires_at, &tokens, need)
+            && self.is_good(leased, leased.token_expires_at, &tokens, need)
         {
             return Ok(Attempt::Granted(granted(fence.clone(), tokens)));
         }
@@ -78,10 +87,10 @@ impl Access {
         let base = if current.pointer == *fence {
             current
         } else if current.tokens.replaces.contains(&fence.secret_version) {
-            if self.is_good(current.tokens.expires_at, &current.tokens, need)
+            if self.is_good(leased, current.tokens.expires_at, &current.tokens, need)
                 && need.rejected != Some(current.pointer.secret_version.as_str())
             {
-                return self.commit(leased, fence, current, need).await;
+                return self.commit(leased, lease, fence, current, need).await;
             }
             let settled = self.settled(leased, &current, need);
             if self.store.roll_forward(leased, fence, &settled).await? == Written::ConditionFailed {
@@ -99,13 +108,21 @@ impl Access {
                 None => return Err(self.not_found(leased)),
             }
         };
+        if let Err(refusal) = self.hubspot.prepare().await {
+            return Ok(self.paused(leased, refusal));
+        }
+        // Right before the call, with nothing awaited in between: who has stood still since it got the lease may show a
+        // refresh token that another has spent.
         if !self.time_for_a_refresh(need, lease.until) {
             return Ok(Attempt::Ended(End::Released, Unusable::transient(1, "no time left for a refresh")));
         }
 
         let sent_at = self.clock.now();
         match self.hubspot.refresh(&base.tokens.refresh_token).await {
-            Ok(grant) => self.store_and_commit(leased, fence, &base, grant, sent_at, need).await,
+            Ok(grant) => {
+                let answered = Answered { spent: &base, grant, sent_at };
+                self.store_and_commit(leased, lease, fence, need, answered).await
+            }
             Err(Refusal::Revoked) => self.refused(leased, lease, need, fence, base).await,
             Err(refusal) => Ok(self.paused(leased, refusal)),
         }
@@ -123,6 +140,11 @@ impl Access {
         let now = self.clock.now();
         let Some(record) = self.store.again(leased).await? else { return Err(Unusable::Gone) };
         if record.pointer.as_ref() != Some(fence) {
+            let same_secret = record.pointer.as_ref().is_some_and(|pointer| pointer.secret_id == fence.secret_id);
+            if same_secret && now > lease.until {
+                // We have shown, late, what another had spent, and a server that rotates strictly punishes that.
+                self.store.suspect(&record, now).await?;
+            }
             return Ok(Attempt::Again);
         }
         if record.unsettled_until.is_some_and(|until| now < until) {
@@ -139,7 +161,12 @@ impl Access {
             }
             let sent_at = self.clock.now();
             match self.hubspot.refresh(&candidate.tokens.refresh_token).await {
-                Ok(grant) => return self.store_and_commit(leased, fence, &candidate, grant, sent_at, need).await,
+                Ok(grant) => {
+                    {
+                        let answered = Answered { spent: &candidate, grant, sent_at };
+                        return self.store_and_commit(leased, lease, fence, need, answered).await;
+                    };
+                }
                 Err(Refusal::Revoked) => {}
                 Err(refusal) => return Ok(self.paused(&record, refusal)),
             }
@@ -174,11 +201,10 @@ impl Access {
     async fn store_and_commit(
         &self,
         leased: &Integration,
+        lease: &Lease,
         fence: &Pointer,
-        spent: &Version,
-        grant: Grant,
-        sent_at: i64,
         need: &Need<'_>,
+        Answered { spent, grant, sent_at }: Answered<'_>,
     ) -> Result<Attempt, Unusable> {
         if let (Some(known), Some(other)) = (leased.hub_id, grant.hub_id)
             && known != other
@@ -215,17 +241,24 @@ impl Access {
             }
         }
         let pointer = Pointer { secret_id: fence.secret_id.clone(), secret_version };
-        self.commit(leased, fence, Version { pointer, tokens }, need).await
+        self.commit(leased, lease, fence, Version { pointer, tokens }, need).await
     }
 
     async fn commit(
         &self,
         leased: &Integration,
+        lease: &Lease,
         fence: &Pointer,
         version: Version,
         need: &Need<'_>,
     ) -> Result<Attempt, Unusable> {
-        let settled = self.settled(leased, &version, need);
+        let mut settled = self.settled(leased, &version, need);
+        let now = self.clock.now();
+        if now > lease.until {
+            // Another may have shown the same refresh token meanwhile.
+            settled.suspect_at = Some(now);
+            settled.refresh_at = now + 1;
+        }
         loop {
             match self.store.commit(leased, fence, &settled).await {
                 Ok(Written::Yes) => break,
@@ -264,6 +297,7 @@ impl Access {
             scopes: version.tokens.scopes.clone(),
             hub_id: version.tokens.hub_id,
             refresh_at: self.next_look(record, &version.tokens, need),
+            suspect_at: None,
         }
     }
 

@@ -168,9 +168,13 @@ impl Store {
         if let (None, Some(hub_id)) = (record.hub_id, to.hub_id) {
             write = write.set("hub_id", n(hub_id));
         }
-        for name in ["superseded_at", "unsettled_until", "failures", "refresh_not_before", "status_reason"] {
+        for name in ["superseded_at", "failures", "refresh_not_before", "status_reason"] {
             write = write.remove(name);
         }
+        write = match to.suspect_at {
+            Some(at) => write.set("unsettled_until", n(at)),
+            None => write.remove("unsettled_until"),
+        };
         write = write.remove("lease_owner").remove("lease_until");
         self.written(write, "secret_version", &to.pointer.secret_version).await
     }
@@ -270,6 +274,12 @@ impl Store {
     pub async fn cool_down(&self, record: &Integration, until: i64) -> Result<(), Error> {
         let write = Write::of(record).if_less_or_absent("cooldown_until", n(until)).set("cooldown_until", n(until));
         self.update(write).await.map(drop)
+    }
+
+    /// Lets the schedule find out whether HubSpot still accepts an authorization.
+    pub async fn suspect(&self, record: &Integration, now: i64) -> Result<(), Error> {
+        let write = Write::of(record).set("unsettled_until", n(now)).set("refresh_at", n(now));
+        self.update(write.set("refresh_shard", n(shard(&record.account_id)))).await.map(drop)
     }
 
     /// Makes the schedule look at the record at some time, whatever it said before.

@@ -4,6 +4,7 @@
 //! and readers ask for exactly that version.
 
 use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
+use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType};
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
@@ -21,6 +22,18 @@ pub enum Label {
     Previous,
 }
 
+/// A secret of some integration, as a list shows it.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Its name.
+    pub secret_id: String,
+    /// When it was created.
+    pub created_at: i64,
+}
+
+/// How long a discarded secret can be restored, in days: the least that Secrets Manager takes.
+const DISCARDED_KEPT: i64 = 7;
+
 /// Tokens with the version that holds them.
 #[derive(Clone, Debug)]
 pub struct Version {
@@ -33,7 +46,7 @@ pub struct Version {
 impl Store {
     /// Puts the tokens of a new authorization into a new secret.
     pub async fn create_secret(&self, tokens: &Tokens) -> Result<Pointer, Error> {
-        let name = format!("{}/integrations/{}", self.config.secret_prefix, Uuid::now_v7());
+        let name = format!("{}/integrations/{}", self.config.secret_prefix, Uuid::new_v4());
         let created = self
             .secrets
             .create_secret()
@@ -86,6 +99,35 @@ impl Store {
     /// Deletes a secret for good. One that is gone already is success.
     pub async fn delete_secret(&self, secret_id: &str) -> Result<(), Error> {
         match self.secrets.delete_secret().secret_id(secret_id).force_delete_without_recovery(true).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if is_gone(error.code()) => Ok(()),
+            Err(error) => Err(unavailable("DeleteSecret", &error)),
+        }
+    }
+
+    /// The secrets of integrations whose random names begin with these hex digits: a hundred of them at most.
+    pub async fn listed_secrets(&self, begins: &str) -> Result<Vec<Listed>, Error> {
+        let name = format!("{}/integrations/{begins}", self.config.secret_prefix);
+        let filter = Filter::builder().key(FilterNameStringType::Name).values(name).build();
+        let page = self.secrets.list_secrets().filters(filter).max_results(100).send().await;
+        let page = page.map_err(|error| unavailable("ListSecrets", &error))?;
+        let listed = page
+            .secret_list
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|entry| Some(Listed { secret_id: entry.name?, created_at: entry.created_date?.secs() }));
+        Ok(listed.collect())
+    }
+
+    /// The tokens that a secret holds now; none if it is gone.
+    pub async fn current_tokens(&self, secret_id: &str) -> Result<Option<Tokens>, Error> {
+        Ok(self.labelled(secret_id, Label::Current).await?.map(|version| version.tokens))
+    }
+
+    /// Deletes a secret that nobody is known to use. Unlike [`delete_secret`](Self::delete_secret) it can be restored
+    /// for a week: if ours was the mistake, no customer has to reconnect.
+    pub async fn discard_secret(&self, secret_id: &str) -> Result<(), Error> {
+        match self.secrets.delete_secret().secret_id(secret_id).recovery_window_in_days(DISCARDED_KEPT).send().await {
             Ok(_) => Ok(()),
             Err(error) if is_gone(error.code()) => Ok(()),
             Err(error) => Err(unavailable("DeleteSecret", &error)),

@@ -5,18 +5,23 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
-use local::hubspot;
+use local::hubspot::{self, Fault, Match, Sharing};
 use local::stack::{Options, Stack};
+use local::wire::Answer;
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::gateway::Response;
 use shared::integration::{AccountId, Integration, shard};
 use shared::store::Store;
 
+use super::story::{Habits, Word};
 use crate::world::{ADMIN, dashboard, reader};
 
 /// How far the clocks of the processes are off, in milliseconds: 5 s apart at most, as the design assumes.
 const SKEWS: [i64; 3] = [0, 2_400, -2_400];
+
+/// What an imported integration was granted.
+const SCOPES: &[&str] = &["crm.objects.contacts.read"];
 
 /// The processes and what they share.
 pub(crate) struct Fleet {
@@ -31,6 +36,7 @@ pub(crate) struct Fleet {
 /// One process: it remembers what its functions remember, until it is killed.
 pub(crate) struct Process {
     clock: Clock,
+    store: Store,
     execute: automation_execute::App,
     callback: oauth_callback::App,
     refresh: token_refresh::App,
@@ -57,6 +63,29 @@ impl Fleet {
         Rc::new(Self { stack, clock, aws, truth })
     }
 
+    /// Lets HubSpot and AWS behave like this from now on.
+    pub(crate) fn behave(&self, habits: Habits) {
+        let stack = &self.stack;
+        stack.hubspot.set_rotation(habits.rotation);
+        stack.hubspot.set_sharing(if habits.shared { Sharing::Portal } else { Sharing::None });
+        stack.secrets_manager.set_lag(Duration::from_millis(habits.secrets_lag));
+        stack.dynamo.set_index_lag(habits.index_lag);
+    }
+
+    /// Lets HubSpot's token endpoint say this to the next refresh.
+    pub(crate) fn say(&self, word: Word) {
+        let error = |error: &str| {
+            Answer::json(400, &json!({"error": error, "status": "BAD", "message": "as a test asked for"}))
+        };
+        let fault = match word {
+            Word::TooMany(None) => Fault::status(429),
+            Word::TooMany(Some(seconds)) => Fault::status(429).header("retry-after", &seconds.to_string()),
+            Word::InvalidGrant => Fault::Answer(error("invalid_grant")),
+            Word::InvalidClient => Fault::Answer(error("invalid_client")),
+        };
+        self.stack.hubspot.script(Match::refresh(), [fault]);
+    }
+
     /// A new customer, who has not connected yet.
     pub(crate) fn customer(&self, number: u64) -> Customer {
         let hub_id = 1_000_000 + number;
@@ -72,6 +101,7 @@ impl Fleet {
         let callback = oauth_callback::Config::read(reader(stack, "oauth-callback")).unwrap();
         let refresh = token_refresh::Config::read(reader(stack, "token-refresh")).unwrap();
         Process {
+            store: Store::new(aws, reader(stack, "oauth-callback").state()),
             execute: automation_execute::App::new(execute, aws, clock.clone()).unwrap(),
             callback: oauth_callback::App::new(callback, aws, clock.clone()).unwrap(),
             refresh: token_refresh::App::new(refresh, aws, clock.clone()).unwrap(),
@@ -106,6 +136,28 @@ impl Process {
         event["cookies"] = json!([cookie]);
         let finished = oauth_callback::handle(&self.callback, event, "request").await;
         finished.headers.get("location").and_then(|to| to.rsplit('/').next()).unwrap_or("?").to_owned()
+    }
+
+    /// Writes an older instance of another system as an import does: the secret first, then the record, due at once.
+    pub(crate) async fn import(&self, fleet: &Fleet, customer: &Customer, number: usize) -> String {
+        let issued = fleet.stack.hubspot.authorize(customer.hub_id, SCOPES);
+        let now = self.clock.now();
+        let (account_id, integration_id) = (customer.account.clone(), format!("imported-{number}"));
+        let tokens = json!({"account_id": account_id, "integration_id": integration_id, "access_token": "none",
+            "refresh_token": issued.refresh_token, "token_type": "bearer", "obtained_at": 0, "expires_at": 0,
+            "scopes": SCOPES, "replaces": []});
+        let tokens = serde_json::from_value(tokens).unwrap();
+        let pointer = match self.store.create_secret(&tokens).await {
+            Ok(pointer) => pointer,
+            Err(error) => return error.to_string(),
+        };
+        let account = AccountId::try_from(account_id.clone()).unwrap();
+        let sequence = now - 10_000_000_000;
+        let record = json!({"account_id": account_id, "sequence": sequence, "integration_id": integration_id,
+            "created_at": now, "scopes": SCOPES, "status": "active", "secret_id": pointer.secret_id,
+            "secret_version": pointer.secret_version, "token_expires_at": 0, "refresh_shard": shard(&account),
+            "refresh_at": now, "schema": 1});
+        format!("{:?}", self.store.insert(&serde_json::from_value(record).unwrap()).await)
     }
 
     /// Disconnects one integration; the status.

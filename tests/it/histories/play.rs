@@ -1,13 +1,12 @@
 //! Plays one history, lets everything come to rest, and judges it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use local::hubspot::Rotation;
-use local::wire::Gate;
+use local::interrupt::{Interruption, TOKEN_ENDPOINT};
+use local::wire::{At, Gate};
 use serde_json::{Value, json};
-use shared::integration::Status;
 use tokio::task::{JoinHandle, spawn_local};
 
 use super::fleet::{Customer, Fleet, Process};
@@ -18,18 +17,33 @@ use super::truth::{Executed, Truth};
 pub(crate) struct Played {
     pub(crate) lines: Vec<String>,
     pub(crate) wrong: Vec<String>,
-    /// The calls of the acts, in order: tells interleavings apart.
-    pub(crate) calls: Vec<String>,
+    /// The calls of each step, in order: tells interleavings apart.
+    pub(crate) calls: Vec<Vec<String>>,
+}
+
+/// Whether something happened between HubSpot's answer and our first write, the one window in which a refresh token
+/// that is good once only can be lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Window {
+    Untouched,
+    /// HubSpot got a request long after its sender had lost the connection: nobody of us can know.
+    Late,
+    /// A process stood still there, and another has shown the same token meanwhile.
+    StoodStill,
+    /// The answer is lost.
+    Lost,
 }
 
 /// A history under way.
-struct Play {
-    fleet: Rc<Fleet>,
-    customer: Customer,
+pub(super) struct Play {
+    pub(super) fleet: Rc<Fleet>,
+    pub(super) customer: Customer,
     processes: RefCell<Vec<Rc<Process>>>,
-    truth: RefCell<Truth>,
+    pub(super) truth: RefCell<Truth>,
     lines: RefCell<Vec<String>>,
-    calls: RefCell<Vec<String>>,
+    calls: RefCell<Vec<Vec<String>>>,
+    /// What became of a call that may cost the authorization where a refresh token is good once only.
+    pub(super) window: Cell<Window>,
 }
 
 /// An act that has not ended when the next step comes.
@@ -42,8 +56,9 @@ struct Pending {
 
 /// Plays it with a customer of its own. Must run in a `LocalSet`.
 pub(crate) async fn play(fleet: &Rc<Fleet>, story: &Story, customer: Customer) -> Played {
-    fleet.stack.hubspot.set_rotation(story.rotation);
+    fleet.behave(story.habits);
     fleet.stack.interruptions.clear();
+    fleet.stack.hubspot.clear_scripts();
     fleet.stack.hubspot.forget_requests();
     let processes = (0..3).map(|number| Rc::new(fleet.process(number))).collect();
     let play = Rc::new(Play {
@@ -53,37 +68,57 @@ pub(crate) async fn play(fleet: &Rc<Fleet>, story: &Story, customer: Customer) -
         truth: RefCell::default(),
         lines: RefCell::default(),
         calls: RefCell::default(),
+        window: Cell::new(Window::Untouched),
     });
     let mut pending: Vec<Pending> = Vec::new();
     for (number, step) in story.steps.iter().enumerate() {
         play.say(format!("{:>2}. {step}", number + 1));
         play.clone().step(number, step, &mut pending).await;
-        let mut later = Vec::new();
-        for mut one in pending {
-            if one.steps == 0 {
-                one.end().await;
-            } else {
-                one.steps -= 1;
-                later.push(one);
-            }
-        }
-        pending = later;
+        pending = go_on(pending).await;
     }
     fleet.stack.interruptions.clear();
-    for one in pending {
-        one.end().await;
+    let tasks = pending.into_iter().map(|mut one| {
+        drop(one.gate.take());
+        one.task
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        ended(task.await);
     }
-    play.rest(story.rotation).await;
+    play.rest(story).await;
     let wrong = std::mem::take(&mut play.truth.borrow_mut().wrong);
     Played { lines: play.lines.take(), wrong, calls: play.calls.take() }
 }
 
-impl Pending {
-    async fn end(self) {
-        if let Some(gate) = self.gate {
-            gate.open();
+/// Lets go on what has stood still long enough, and waits for what nothing holds.
+async fn go_on(pending: Vec<Pending>) -> Vec<Pending> {
+    let (due, mut later): (Vec<_>, Vec<_>) = pending.into_iter().partition(|one| one.steps == 0);
+    later.iter_mut().for_each(|one| one.steps -= 1);
+    for mut one in due {
+        // Dropping a gate opens it.
+        drop(one.gate.take());
+        // A call of this one may be the one that another's gate holds.
+        if later.iter().any(|other| other.gate.as_ref().is_some_and(|gate| gate.standing() > 0)) {
+            later.push(one);
+        } else {
+            ended(one.task.await);
         }
-        ended(self.task.await);
+    }
+    later
+}
+
+/// What a fate did to the window, by the names of the step's calls.
+fn window(fate: Fate, calls: &[String]) -> Window {
+    let is = |nth: usize, name: &str| calls.get(nth - 1).is_some_and(|call| call == name);
+    let token = |nth| is(nth, TOKEN_ENDPOINT);
+    match fate {
+        Fate::Killed(nth, At::After) | Fate::Interrupted(nth, Interruption::AnswerLost) if token(nth) => Window::Lost,
+        // What was sent may still take effect.
+        Fate::Killed(nth, At::Before) if is(nth, "PutSecretValue") || token(nth) => Window::Lost,
+        Fate::Frozen(nth, ..) if is(nth, "PutSecretValue") || token(nth) => Window::StoodStill,
+        Fate::Delayed(nth, _) if token(nth) => Window::Late,
+        Fate::Ends | Fate::Beside | Fate::Interrupted(..) | Fate::Killed(..) | Fate::Frozen(..) | Fate::Delayed(..) => {
+            Window::Untouched
+        }
     }
 }
 
@@ -97,23 +132,29 @@ fn ended(task: Result<(), tokio::task::JoinError>) {
 }
 
 impl Play {
-    fn say(&self, line: String) {
+    pub(super) fn say(&self, line: String) {
         self.lines.borrow_mut().push(line);
     }
 
-    async fn look(&self) -> usize {
+    pub(super) async fn look(&self) -> usize {
         let records = self.fleet.records(&self.customer).await;
         self.truth.borrow_mut().look(&self.fleet, &self.customer, &records)
     }
 
-    fn pass(&self, seconds: u64) {
+    pub(super) fn pass(&self, seconds: u64) {
         self.fleet.clock.advance(Duration::from_secs(seconds));
     }
 
     async fn step(self: Rc<Self>, number: usize, step: &Step, pending: &mut Vec<Pending>) {
-        if let Act::Pass(seconds) = step.act {
-            return self.pass(seconds);
+        match step.act {
+            Act::Pass(seconds) => self.pass(seconds),
+            Act::Says(word) => self.fleet.say(word),
+            _ => return self.call(number, step, pending).await,
         }
+        self.calls.borrow_mut().push(Vec::new());
+    }
+
+    async fn call(self: Rc<Self>, number: usize, step: &Step, pending: &mut Vec<Pending>) {
         let interruptions = &self.fleet.stack.interruptions;
         let (gate, steps) = match step.fate {
             Fate::Ends => (None, None),
@@ -160,8 +201,10 @@ impl Play {
             _ => ended(task.await),
         }
         self.look().await;
-        self.calls.borrow_mut().extend(interruptions.calls());
+        let calls = interruptions.calls();
         interruptions.clear();
+        self.window.set(self.window.get().max(window(step.fate, &calls)));
+        self.calls.borrow_mut().push(calls);
     }
 
     async fn act(self: Rc<Self>, number: usize, step: Step, began: usize) {
@@ -184,12 +227,19 @@ impl Play {
                 self.execute(&process, format!("{}-{number}", self.customer.hub_id), wanted, began).await
             }
             Act::Schedule => process.schedule(&self.customer).await.to_string(),
-            Act::Pass(_) => return,
+            Act::Import => process.import(&self.fleet, &self.customer, number).await,
+            Act::Pass(_) | Act::Says(_) => return,
         };
         self.say(format!("      {:?}: {said}", step.act));
     }
 
-    async fn execute(&self, process: &Process, mark: String, wanted: Option<String>, began: usize) -> String {
+    pub(super) async fn execute(
+        &self,
+        process: &Process,
+        mark: String,
+        wanted: Option<String>,
+        began: usize,
+    ) -> String {
         let response = process.execute(&self.fleet, &self.customer, wanted.as_deref(), &mark).await;
         let answer: Value = serde_json::from_str(&response.body).unwrap_or_default();
         let said = answer["code"].as_str().map_or_else(|| answer["hubspot"]["status"].to_string(), str::to_owned);
@@ -197,61 +247,5 @@ impl Play {
         let seen = Executed { mark, wanted, began, ended, answer: Some(answer) };
         self.truth.borrow_mut().judge_execution(&self.fleet, &self.customer, &seen);
         said
-    }
-
-    /// Lets the schedule run as it does, minute by minute, and sees that every integration that can be used is.
-    async fn rest(&self, rotation: Rotation) {
-        self.say("    everything goes on; the schedule runs every minute".to_owned());
-        let process = self.fleet.process(0);
-        let lost: Vec<String> = self.lost(rotation).await;
-        for _ in 0..10 {
-            self.pass(60);
-            process.schedule(&self.customer).await;
-        }
-        self.look().await;
-        if let Some(newest) = self.fleet.records(&self.customer).await.first()
-            && lost.contains(&newest.integration_id.to_string())
-            && newest.token_expires_at < self.fleet.clock.now() - 600
-        {
-            self.truth.borrow_mut().judge_loss(newest);
-        }
-        for seconds in [60, 1_800, 7_300] {
-            self.pass(seconds);
-            process.schedule(&self.customer).await;
-            self.judge_newest(&process, seconds, &lost).await;
-        }
-    }
-
-    /// The integrations that HubSpot accepts no refresh token of any more, and whether that may be.
-    async fn lost(&self, rotation: Rotation) -> Vec<String> {
-        let mut lost = Vec::new();
-        for record in self.fleet.records(&self.customer).await {
-            if record.pointer.is_some() && !Truth::holds(&self.fleet, &record) {
-                lost.push(record.integration_id.to_string());
-                if rotation != Rotation::Strict {
-                    self.truth.borrow_mut().wrong.push(format!("{} is lost", record.integration_id));
-                }
-            }
-        }
-        lost
-    }
-
-    async fn judge_newest(&self, process: &Process, seconds: u64, lost: &[String]) {
-        let began = self.look().await;
-        let Some(newest) = self.fleet.records(&self.customer).await.into_iter().next() else { return };
-        let id = newest.integration_id.to_string();
-        let mark = format!("{}-rest-{seconds}", self.customer.hub_id);
-        let said = self.execute(process, mark, Some(id.clone()), began).await;
-        self.say(format!("      after {seconds} s: {said}"));
-        let wrong = if lost.contains(&id) {
-            said == "200" && newest.status != Status::Active
-        } else {
-            said != "200" || newest.status != Status::Active
-        };
-        if wrong {
-            let words =
-                format!("{id} is {:?} {:?}, an execution ends with {said}", newest.status, newest.status_reason);
-            self.truth.borrow_mut().wrong.push(words);
-        }
     }
 }

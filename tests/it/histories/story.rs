@@ -2,17 +2,35 @@
 
 use std::fmt;
 
-use fastrand::Rng;
 use local::hubspot::Rotation;
 use local::interrupt::Interruption;
 use local::wire::At;
 
-/// One history: replayed by its seed, or cut down to the steps that matter.
+/// One history.
 #[derive(Clone, Debug)]
 pub(crate) struct Story {
-    pub(crate) seed: u64,
-    pub(crate) rotation: Rotation,
+    /// Where it comes from, so that it can be played again.
+    pub(crate) name: String,
+    pub(crate) habits: Habits,
     pub(crate) steps: Vec<Step>,
+}
+
+/// How HubSpot and AWS behave all along.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Habits {
+    pub(crate) rotation: Rotation,
+    /// Whether all integrations of the portal get the same refresh token.
+    pub(crate) shared: bool,
+    /// How much later a write to Secrets Manager is seen, in milliseconds.
+    pub(crate) secrets_lag: u64,
+    /// How many queries the index of due integrations is behind.
+    pub(crate) index_lag: usize,
+}
+
+impl Habits {
+    pub(crate) const fn of(rotation: Rotation) -> Self {
+        Self { rotation, shared: false, secrets_lag: 0, index_lag: 0 }
+    }
 }
 
 /// One step: a process does something, or time passes.
@@ -29,15 +47,31 @@ pub(crate) enum Act {
     Connect,
     NewInstance,
     Reconnect,
+    /// An older instance comes from another system: with a refresh token, and a negative sequence.
+    Import,
     DisconnectNewest,
     DisconnectOlder,
     Execute,
     ExecuteOlder,
     Schedule,
+    /// HubSpot's token endpoint will say this to the next refresh.
+    Says(Word),
+    /// So many seconds.
     Pass(u64),
 }
 
-/// What becomes of it.
+/// An answer of the token endpoint that is not about this authorization.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// 429, with or without `Retry-After`.
+    TooMany(Option<u8>),
+    /// `invalid_grant`, though the grant is good.
+    InvalidGrant,
+    /// `invalid_client`, though the client is right.
+    InvalidClient,
+}
+
+/// What becomes of an act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     /// It ends before anything else happens.
@@ -48,93 +82,23 @@ pub(crate) enum Fate {
     Interrupted(usize, Interruption),
     /// Its process is killed at its n-th call.
     Killed(usize, At),
-    /// Its process stands still at its n-th call while the next steps happen.
+    /// Its process stands still at its n-th call while the next steps happen: a frozen sandbox, or a peer that takes
+    /// longer than the lease lasts.
     Frozen(usize, At, usize),
     /// Its n-th call arrives only after the next steps; its caller has lost the connection long before.
     Delayed(usize, usize),
 }
 
 impl Story {
-    /// The history of a seed.
-    pub(crate) fn of(seed: u64) -> Self {
-        let mut rng = Rng::with_seed(seed);
-        let rotation = [Rotation::Keep, Rotation::Grace(GRACE_MILLIS), Rotation::Strict][rng.usize(..3)];
-        let length = rng.usize(3..12);
-        let mut steps = vec![Step { process: 0, act: Act::Connect, fate: Fate::Ends }];
-        steps.extend((0..length).map(|_| step(&mut rng)));
-        Self { seed, rotation, steps }
+    /// Whether nothing goes wrong in it but that several things happen at once.
+    pub(crate) fn is_undisturbed(&self) -> bool {
+        let fine = |step: &Step| matches!(step.fate, Fate::Ends | Fate::Beside) && !matches!(step.act, Act::Says(_));
+        self.steps.iter().all(fine)
     }
-}
 
-/// One act whose process dies at one call, or whose call goes wrong, for every act, call, fate and habit of HubSpot.
-pub(crate) fn interruptions(fates: fn(usize) -> Vec<Fate>) -> Vec<Story> {
-    // An act, and how long after the connect it comes: an execution whose token has just expired, a look of the
-    // schedule that is due, and what an admin does at any time.
-    let acts = [
-        (Act::Execute, 1_795),
-        (Act::Schedule, 1_400),
-        (Act::Reconnect, 60),
-        (Act::NewInstance, 60),
-        (Act::DisconnectNewest, 60),
-    ];
-    let mut stories = Vec::new();
-    for rotation in [Rotation::Keep, Rotation::Grace(GRACE_MILLIS), Rotation::Strict] {
-        for (act, after) in acts {
-            for fate in (1..=MOST_CALLS).flat_map(fates) {
-                let step = |process, act, fate| Step { process, act, fate };
-                let steps = vec![
-                    step(0, Act::Connect, Fate::Ends),
-                    step(0, Act::Pass(after), Fate::Ends),
-                    step(0, act, fate),
-                    // A lease has lapsed by now.
-                    step(1, Act::Pass(31), Fate::Ends),
-                    step(1, Act::Execute, Fate::Ends),
-                ];
-                stories.push(Story { seed: 0, rotation, steps });
-            }
-        }
-    }
-    stories
-}
-
-/// No act makes more calls.
-const MOST_CALLS: usize = 12;
-
-/// How long a replaced refresh token is still accepted where HubSpot grants grace: longer than it takes until the
-/// schedule has looked after a process that died.
-pub(crate) const GRACE_MILLIS: i64 = 600_000;
-
-fn step(rng: &mut Rng) -> Step {
-    let act = match rng.usize(..100) {
-        0..4 => Act::Connect,
-        4..12 => Act::NewInstance,
-        12..22 => Act::Reconnect,
-        22..29 => Act::DisconnectNewest,
-        29..32 => Act::DisconnectOlder,
-        32..58 => Act::Execute,
-        58..62 => Act::ExecuteOlder,
-        62..76 => Act::Schedule,
-        _ => Act::Pass([1, 4, 27, 60, 400, 1_500, 1_790, 7_300][rng.usize(..8)]),
-    };
-    let fate = if let Act::Pass(_) = act { Fate::Ends } else { fate(rng) };
-    Step { process: rng.usize(..3), act, fate }
-}
-
-fn fate(rng: &mut Rng) -> Fate {
-    // The calls of the longest act, a reconnect; a refresh on use has eight.
-    let nth = rng.usize(1..11);
-    let at = if rng.bool() { At::Before } else { At::After };
-    match rng.usize(..100) {
-        0..40 => Fate::Ends,
-        40..52 => Fate::Beside,
-        52..66 => {
-            let all =
-                [Interruption::Refused(1), Interruption::Refused(3), Interruption::AnswerLost, Interruption::Twice];
-            Fate::Interrupted(nth, all[rng.usize(..4)])
-        }
-        66..80 => Fate::Killed(nth, at),
-        80..93 => Fate::Frozen(nth, at, rng.usize(1..5)),
-        _ => Fate::Delayed(nth, rng.usize(1..5)),
+    /// Whether HubSpot says in it that a good grant is bad.
+    pub(crate) fn may_be_marked(&self) -> bool {
+        self.steps.iter().any(|step| step.act == Act::Says(Word::InvalidGrant))
     }
 }
 
@@ -142,6 +106,9 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Act::Pass(seconds) = self.act {
             return write!(f, "{seconds} s pass");
+        }
+        if let Act::Says(word) = self.act {
+            return write!(f, "HubSpot will answer the next refresh with {word:?}");
         }
         write!(f, "process {}: {:?}", self.process, self.act)?;
         match self.fate {

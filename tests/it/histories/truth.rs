@@ -14,6 +14,8 @@ pub(crate) struct Truth {
     newest: Vec<Option<String>>,
     /// The integration that an authorization at HubSpot belongs to.
     integrations: HashMap<usize, String>,
+    /// The integration in whose secret an access token was seen: several may share an authorization.
+    tokens: HashMap<String, String>,
     /// When the tokens were obtained that a secret's pointed-at version held last.
     obtained: BTreeMap<String, i64>,
     /// Everything that was wrong.
@@ -32,6 +34,7 @@ impl Truth {
                     && let Some((hub_id, grant)) = fleet.stack.hubspot.token(access)
                 {
                     self.integrations.insert(grant, id.to_owned());
+                    self.tokens.insert(access.to_owned(), id.to_owned());
                     if hub_id != customer.hub_id {
                         self.wrong.push(format!("the tokens of another portal are stored for {id}"));
                     }
@@ -76,7 +79,7 @@ impl Truth {
             if hub_id != customer.hub_id {
                 self.wrong.push(format!("{} carried the token of another portal", seen.mark));
             }
-            match self.integrations.get(&grant) {
+            match self.tokens.get(&token).or_else(|| self.integrations.get(&grant)) {
                 Some(used) if newest.contains(&Some(used.clone())) => {}
                 used => self.wrong.push(format!("{} was executed by {used:?}, the newest was {newest:?}", seen.mark)),
             }
@@ -97,6 +100,16 @@ impl Truth {
             let tokens = version.value.json();
             tokens["refresh_token"].as_str().is_some_and(|token| fleet.stack.hubspot.accepts(token))
         })
+    }
+
+    /// HubSpot was never asked for a new token while the last one was good for long: within the quarter of an hour
+    /// after a refresh one was enough.
+    pub(crate) fn judge_refreshes(&mut self, fleet: &Fleet, customer: &Customer) {
+        for issued in fleet.stack.hubspot.issues(customer.hub_id) {
+            if issued.windows(2).any(|two| two[1] - two[0] < 900_000) {
+                self.wrong.push(format!("tokens of one authorization were refreshed at {issued:?} ms"));
+            }
+        }
     }
 
     /// A lost integration is marked, with the reason.

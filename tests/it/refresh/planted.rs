@@ -161,6 +161,7 @@ pub(crate) async fn reconnect(world: &World, record: &Integration) -> Pointer {
         scopes: tokens.scopes.clone(),
         hub_id: tokens.hub_id,
         refresh_at: tokens.expires_at - 300,
+        suspect_at: None,
     };
     assert_eq!(store(world).reconnect(record, &settled).await.unwrap(), Written::Yes);
     store(world).delete_secret(&pointer(record).secret_id).await.unwrap();

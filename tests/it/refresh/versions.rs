@@ -155,7 +155,7 @@ async fn a_spent_refresh_token_that_a_lag_still_shows_is_not_used() {
     world.stack.hubspot.set_rotation(Rotation::Strict);
     plant(&world, ACCOUNT, 1).await;
     world.pass(HOUR);
-    world.stack.secrets_manager.set_lag(HOUR);
+    world.stack.secrets_manager.set_lag(2 * HOUR);
     assert_eq!(world.execute(&request(ACCOUNT, None)).await.status, 200);
     world.pass(HOUR);
     let record = world.record(ACCOUNT, 1).await.unwrap();

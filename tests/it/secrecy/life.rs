@@ -196,6 +196,7 @@ impl Living {
             scopes: record.scopes.clone(),
             hub_id: record.hub_id,
             refresh_at: 0,
+            suspect_at: None,
         };
         assert_eq!(self.store().reconnect(&record, &settled).await.unwrap(), Written::Yes);
     }

@@ -1,6 +1,6 @@
 //! DynamoDB: the embedded emulator behind a pass-through that counts calls, fails them and holds them on demand.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
@@ -70,6 +70,10 @@ struct Plan {
     holds: Vec<Hold>,
     /// How many calls of each operation came so far.
     counts: HashMap<String, usize>,
+    /// How many answers an index is behind its table.
+    index_lag: usize,
+    /// The last answers of an index to a query of one shard, oldest first.
+    index_answers: HashMap<String, VecDeque<Bytes>>,
 }
 
 #[derive(Debug)]
@@ -128,6 +132,14 @@ impl DynamoDb {
     /// Takes its interruptions from here.
     pub fn interrupted_by(&self, interruptions: &Interruptions) {
         self.proxy.plan().interruptions = interruptions.clone();
+    }
+
+    /// From now on, a query of an index is told what the same query (of the same shard, at whatever time) would have
+    /// been told so many queries before; nothing while there were fewer.
+    pub fn set_index_lag(&self, queries: usize) {
+        let mut plan = self.proxy.plan();
+        plan.index_lag = queries;
+        plan.index_answers.clear();
     }
 
     /// Every call so far, in order of arrival.
@@ -280,18 +292,36 @@ impl Proxy {
         (fault, barrier)
     }
 
+    /// What an index that lags says instead of `answer`.
+    fn lagging(&self, request: &Bytes, answer: Bytes) -> Bytes {
+        let mut plan = self.plan();
+        let lag = plan.index_lag;
+        let request: Value = if lag > 0 { serde_json::from_slice(request).unwrap_or_default() } else { Value::Null };
+        if request["IndexName"].is_null() {
+            return answer;
+        }
+        let shard = request["ExpressionAttributeValues"][":shard"].to_string();
+        let answers = plan.index_answers.entry(shard).or_default();
+        answers.push_back(answer);
+        if answers.len() > lag {
+            return answers.pop_front().unwrap_or_default();
+        }
+        Bytes::from_static(br#"{"Items":[],"Count":0,"ScannedCount":0}"#)
+    }
+
     async fn forward(&self, mut headers: HeaderMap, body: Bytes) -> Response {
         for hop in ["host", "connection", "content-length"] {
             headers.remove(hop);
         }
-        let sent = self.client.post(&self.emulator).headers(headers).body(body).send().await;
+        let sent = self.client.post(&self.emulator).headers(headers).body(body.clone()).send().await;
         let Ok(response) = sent else { return StatusCode::BAD_GATEWAY.into_response() };
         let (status, mut headers) = (response.status(), response.headers().clone());
-        for hop in ["connection", "transfer-encoding", "content-length"] {
+        // The checksum is of what the table says, not of a lagging index.
+        for hop in ["connection", "transfer-encoding", "content-length", "x-amz-crc32"] {
             headers.remove(hop);
         }
-        let body = response.bytes().await.unwrap_or_default();
-        (status, headers, body).into_response()
+        let answer = self.lagging(&body, response.bytes().await.unwrap_or_default());
+        (status, headers, answer).into_response()
     }
 }
 

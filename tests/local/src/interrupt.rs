@@ -5,6 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::wire::{At, Barrier, Gate};
 
+/// The name of a call of HubSpot's token endpoint.
+pub const TOKEN_ENDPOINT: &str = "HubSpot's token endpoint";
+
 /// What happens to a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interruption {

@@ -68,6 +68,7 @@ pub(super) struct Grant {
 pub(super) struct AccessToken {
     pub(super) grant: usize,
     pub(super) scopes: Vec<String>,
+    pub(super) issued_at: i64,
     pub(super) expires_at: i64,
     pub(super) revoked: bool,
 }
@@ -160,7 +161,8 @@ impl Grants {
         // Their length varies, as HubSpot's does.
         let token = format!("CK{}", random(48 + (self.access.len() % 7) * 16));
         let expires_at = now + expires_in * 1000;
-        self.access.insert(token.clone(), AccessToken { grant, scopes: scopes.clone(), expires_at, revoked: false });
+        let access = AccessToken { grant, scopes: scopes.clone(), issued_at: now, expires_at, revoked: false };
+        self.access.insert(token.clone(), access);
         Some((token, scopes, hub_id))
     }
 

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use super::Inner;
 use super::fault::Fault;
 use super::journal::Recorded;
-use crate::interrupt::Now;
+use crate::interrupt::{Now, TOKEN_ENDPOINT};
 use crate::wire::{Answer, At, Barrier, Broken, Framing, Head, Verdict, Wire};
 
 /// What became of the connection.
@@ -95,7 +95,7 @@ impl Inner {
             return Some(Fault::Pass);
         }
         let interruptions = self.state().interruptions.clone();
-        match interruptions.next(if request.is_oauth() { "HubSpot's token endpoint" } else { "HubSpot's API" }) {
+        match interruptions.next(if request.is_oauth() { TOKEN_ENDPOINT } else { "HubSpot's API" }) {
             // Nothing repeats a request to HubSpot unasked.
             Now::Nothing | Now::Twice => Some(Fault::Pass),
             Now::Refuse => Some(Fault::status(503)),

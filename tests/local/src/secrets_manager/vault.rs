@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::clock::Clock;
-use tokio::time::Instant;
 
 /// How many versions a secret can have.
 const MOST_VERSIONS: usize = 100;
@@ -137,7 +136,8 @@ pub(super) struct Vault {
 /// A state of one secret; none when it does not exist.
 #[derive(Debug)]
 struct Snapshot {
-    visible_at: Instant,
+    /// In milliseconds since the epoch, by the vault's clock.
+    visible_at: i64,
     state: Option<Arc<Secret>>,
 }
 
@@ -153,7 +153,7 @@ impl Vault {
 
     /// The secret as readers see it now.
     pub(super) fn visible(&self, name: &str) -> Option<Arc<Secret>> {
-        let now = Instant::now();
+        let now = self.clock.now_millis();
         self.secrets.get(name)?.iter().rev().find(|snapshot| snapshot.visible_at <= now)?.state.clone()
     }
 
@@ -179,8 +179,8 @@ impl Vault {
     }
 
     pub(super) fn write(&mut self, name: &str, state: Option<Secret>) {
-        let now = Instant::now();
-        let visible_at = now.checked_add(self.lag).unwrap_or_else(|| now + Duration::from_secs(1 << 30));
+        let now = self.clock.now_millis();
+        let visible_at = now.saturating_add(i64::try_from(self.lag.as_millis()).unwrap_or(i64::MAX));
         let history = self.secrets.entry(name.to_owned()).or_default();
         history.push(Snapshot { visible_at, state: state.map(Arc::new) });
         let seen = history.iter().rposition(|snapshot| snapshot.visible_at <= now).unwrap_or_default();
@@ -190,7 +190,7 @@ impl Vault {
     pub(super) fn settle(&mut self) {
         for history in self.secrets.values_mut() {
             if let Some(last) = history.pop() {
-                *history = vec![Snapshot { visible_at: Instant::now(), ..last }];
+                *history = vec![Snapshot { visible_at: 0, ..last }];
             }
         }
     }
