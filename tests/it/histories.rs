@@ -85,6 +85,7 @@ impl Search {
         }
     }
 
+    #[expect(clippy::print_stdout, reason = "a long search says how far it is")]
     fn report(&self, done: usize, total: usize) {
         let (what, distinct, failures) = (self.what, self.interleavings.len(), self.failures.len());
         let seconds = self.began.elapsed().as_secs();
@@ -106,6 +107,7 @@ impl Search {
         (story, played)
     }
 
+    #[expect(clippy::print_stdout, reason = "the figures of a search")]
     fn end(&self) {
         let (what, played, distinct) = (self.what, self.played, self.interleavings.len());
         let (failures, seconds) = (self.failures.len(), self.began.elapsed().as_secs());

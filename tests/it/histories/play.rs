@@ -146,10 +146,12 @@ impl Play {
     }
 
     async fn step(self: Rc<Self>, number: usize, step: &Step, pending: &mut Vec<Pending>) {
-        match step.act {
-            Act::Pass(seconds) => self.pass(seconds),
-            Act::Says(word) => self.fleet.say(word),
-            _ => return self.call(number, step, pending).await,
+        if let Act::Pass(seconds) = step.act {
+            self.pass(seconds);
+        } else if let Act::Says(word) = step.act {
+            self.fleet.say(word);
+        } else {
+            return self.call(number, step, pending).await;
         }
         self.calls.borrow_mut().push(Vec::new());
     }
@@ -223,7 +225,7 @@ impl Play {
                 process.disconnect(&self.customer, &id).await.to_string()
             }
             Act::Execute | Act::ExecuteOlder => {
-                let wanted = if step.act == Act::Execute { id(0).filter(|_| number % 2 == 0) } else { id(1) };
+                let wanted = if step.act == Act::Execute { id(0).filter(|_| number.is_multiple_of(2)) } else { id(1) };
                 self.execute(&process, format!("{}-{number}", self.customer.hub_id), wanted, began).await
             }
             Act::Schedule => process.schedule(&self.customer).await.to_string(),
