@@ -22,7 +22,7 @@ use self::play::{Played, play};
 use self::story::{Act, Fate, Story, interruptions};
 
 /// A number from the environment; what a longer search or a replay differs by.
-fn setting(name: &str) -> Option<u64> {
+pub(crate) fn setting(name: &str) -> Option<u64> {
     #[expect(clippy::disallowed_methods, reason = "the size of a search is the caller's")]
     std::env::var(name).ok()?.parse().ok()
 }
