@@ -8,7 +8,7 @@ use futures_util::{StreamExt, stream};
 use local::hubspot::Match;
 use serde_json::{Value, json};
 
-use super::{counts, plant_all};
+use super::plant_all;
 use crate::histories::setting;
 use crate::refresh::planted::{SCOPES, item};
 use crate::world::World;
@@ -59,6 +59,7 @@ struct Cost {
     memory: u64,
 }
 
+#[expect(clippy::print_stdout, reason = "the figures of the long form")]
 async fn cost(all: usize, due: usize) -> Cost {
     let world = World::start().await;
     let began = Instant::now();
@@ -69,10 +70,11 @@ async fn cost(all: usize, due: usize) -> Cost {
     let (mut refreshed, mut runs, began) = (0, 0, Instant::now());
     while refreshed < due {
         let report = world.stack.run_schedule_once(None).await.unwrap();
-        let left = report["left"].as_u64().unwrap() as usize;
-        let done = report["refreshed"].as_u64().unwrap() as usize;
-        assert_eq!(report, counts(&[("due", due - refreshed), ("refreshed", done), ("left", left)]));
-        assert!(done > 0, "{report}");
+        let count = |name: &str| report[name].as_u64().unwrap() as usize;
+        // What the end of a run meets on its way is put off for seconds.
+        assert_eq!(count("due"), count("refreshed") + count("left") + count("transient"), "{report}");
+        assert!(count("transient") <= due / 100, "{report}");
+        let done = count("refreshed");
         (refreshed, runs) = (refreshed + done, runs + 1);
     }
 

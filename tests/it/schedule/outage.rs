@@ -177,6 +177,7 @@ async fn minutes(world: &World, count: usize) -> Vec<Minute> {
 }
 
 /// After the trouble: nobody is marked, the backlog is gone in time, and it was no stampede.
+#[expect(clippy::print_stdout, reason = "the figures of the long form")]
 async fn recovers(world: &World, size: &Size, steady: &[Minute], after: &[Minute]) {
     let rate = asked(steady).iter().sum::<usize>().div_ceil(steady.len());
     let cleared = after.iter().rposition(|minute| minute.count("left") > 0).map_or(0, |last| last + 2);
