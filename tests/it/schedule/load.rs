@@ -46,7 +46,7 @@ async fn ten_times_as_many_that_are_due_cost_ten_times_as_much() {
 fn alike(calls: &BTreeMap<String, usize>, others: &BTreeMap<String, usize>, times: usize) -> bool {
     let near = |(name, count): (&String, &usize)| {
         let expected = others.get(name).copied().unwrap_or_default() * times;
-        count.abs_diff(expected) <= 1 + expected / 200
+        count.abs_diff(expected) <= 1 + expected / 50
     };
     calls.len() == others.len() && calls.iter().all(near)
 }
