@@ -2,6 +2,7 @@
 //!
 //! All parameters, the app's credentials included, go in the form body (HubSpot's OAuth API, dated versions).
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,7 @@ pub struct HubSpot {
     timeout: Duration,
     store: Store,
     credentials: Arc<Mutex<Option<AppCredentials>>>,
+    failures: Arc<AtomicUsize>,
 }
 
 /// What a code or a refresh token buys.
@@ -96,7 +98,7 @@ impl HubSpot {
     pub fn new(http: Http, config: &config::HubSpot, store: Store) -> Self {
         let mut base = config.api_url.clone();
         base.set_path(&format!("/oauth/{}/token", config.oauth_version));
-        Self { http, base, timeout: config.token_timeout, store, credentials: Arc::default() }
+        Self { http, base, timeout: config.token_timeout, store, credentials: Arc::default(), failures: Arc::default() }
     }
 
     /// The client id of our app; an answer that there is none is not kept.
@@ -122,8 +124,30 @@ impl HubSpot {
 
     /// Buys new tokens for a refresh token.
     pub async fn refresh(&self, refresh_token: &SecretString) -> Result<Grant, Refusal> {
+        // What AWS does not give says nothing about HubSpot.
+        self.credentials().await?;
         let form = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose_secret())];
-        grant(&self.call("", &form).await?)
+        let answer = self.call("", &form).await.and_then(|body| grant(&body));
+        match &answer {
+            Ok(_) | Err(Refusal::Revoked | Refusal::Misconfigured { invalid_client: true, .. }) => {
+                self.forget_failures()
+            }
+            Err(Refusal::Transient { .. } | Refusal::Lost { .. } | Refusal::Misconfigured { .. }) => {
+                self.failures.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        answer
+    }
+
+    /// How many refreshes in a row have ended without tokens and without a clear word on
+    /// the authorization or on our app.
+    pub fn failures(&self) -> usize {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    /// Counts them from the start again.
+    pub fn forget_failures(&self) {
+        self.failures.store(0, Ordering::Relaxed);
     }
 
     /// Asks which portal and which scopes an access token is for.

@@ -1,5 +1,6 @@
 //! A refresh: one caller at a time, and everybody honours what it brought.
 
+mod crowd;
 mod judgements;
 pub(crate) mod planted;
 mod versions;
@@ -10,37 +11,12 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use local::hubspot::{Fault, Match, PORTAL, Rotation};
 use local::secrets_manager::FaultKind;
-use local::stack::Options;
 use local::wire::At;
 use serde_json::json;
 use shared::access::{Need, Unusable};
 
 use crate::world::{ACCOUNT, World, request};
-use planted::{HOUR, access, change, hold_lease, need, plant, pointer, reconnect, store};
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn three_hundred_executions_in_several_processes_that_meet_one_expired_token_ask_hubspot_once() {
-    let world = World::with(Options { concurrency: 6, ..Options::default() }).await;
-    let record = plant(&world, ACCOUNT, 1).await;
-    world.stack.hubspot.expire_access_tokens();
-    change(&world, &record, &[("token_expires_at", Some(world.clock.now() - 1))]).await;
-    let gate = world.stack.hubspot.hold(Match::refresh(), At::Before);
-    let reads = world.stack.dynamo.count("Query");
-    let body = request(ACCOUNT, None).to_string();
-
-    let all = join_all((0..300).map(|_| world.stack.post_automation(body.clone())));
-    let (answers, processes) = tokio::join!(all, async {
-        gate.reached(1).await;
-        world.stack.dynamo.wait_for_calls("Query", reads + 6).await;
-        let processes = world.stack.lambda.processes("automation-execute");
-        gate.open();
-        processes.iter().filter(|process| process.invocation.is_some()).count()
-    });
-
-    let failed = answers.iter().filter(|answer| answer.json()["hubspot"]["status"] != 200).map(|answer| answer.text());
-    assert_eq!(failed.collect::<Vec<_>>(), Vec::<String>::new());
-    assert_eq!((processes, world.stack.hubspot.count(&Match::refresh())), (6, 1));
-}
+use planted::{HOUR, access, hold_lease, need, plant, pointer, reconnect, store};
 
 #[tokio::test]
 async fn fifty_executions_in_one_process_that_meet_one_expired_token_ask_hubspot_once() {

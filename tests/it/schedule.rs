@@ -1,5 +1,8 @@
 //! The scheduled refresh: what is due and nothing else, the newest only, and no bad one starves the rest.
 
+mod load;
+mod outage;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

@@ -4,18 +4,18 @@ use std::sync::atomic::Ordering;
 
 use shared::access::{Need, Unusable};
 use shared::error::Error;
-use shared::integration::Integration;
+use shared::integration::{Integration, Status};
 use shared::lease::{self, Purpose};
 use shared::store::Written;
 use shared::store::integrations::Due;
 
-use crate::{Done, INVALID_CLIENTS, Run};
+use crate::{Done, Run};
 
 impl Run<'_> {
     /// Works on one due record, and sees to it that it is not due any more.
     pub(crate) async fn work(&self, due: Due) -> Done {
-        let credentials_refused = self.invalid_clients.load(Ordering::Relaxed) >= INVALID_CLIENTS;
-        if credentials_refused || self.app.clock.now_millis() >= self.stop_at {
+        let futile = self.credentials_are_refused() || self.hubspot_is_down();
+        if futile || self.app.clock.now_millis() >= self.stop_at {
             return Done::Left;
         }
         // The newest is read first, so an older instance is never refreshed, whatever a crash left behind.
@@ -45,11 +45,17 @@ impl Run<'_> {
             rejected: None,
         };
         let (account_id, integration_id) = (newest.account_id.clone(), newest.integration_id.clone());
+        let marked = newest.status == Status::NeedsReauthorization;
         let idle = newest.is_idle(now, self.app.config.refresh.idle_after);
         let probe = lease::probe(now, &self.app.config.refresh);
         let (done, cause, look_again_at) = match self.app.access.usable(newest, &need).await {
             Ok(granted) if granted.refreshed => {
-                tracing::info!(%account_id, %integration_id, outcome = "refreshed", "tokens refreshed");
+                if marked {
+                    tracing::warn!(%account_id, %integration_id, outcome = "recovered",
+                        "HubSpot accepts an authorization again that it had refused");
+                } else {
+                    tracing::info!(%account_id, %integration_id, outcome = "refreshed", "tokens refreshed");
+                }
                 return (Done::Refreshed, None);
             }
             Ok(granted) => {

@@ -1,8 +1,12 @@
 //! The scheduled refresh: finds the integrations that are due, refreshes each, and reports.
 //!
 //! Invariant: working on a due record always moves its `refresh_at`, or a few bad ones would starve the rest.
+//!
+//! Invariant: while HubSpot's token endpoint is down, a run asks it a few times and leaves the rest.
 
 mod due;
+mod find;
+mod pace;
 mod sweep;
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -20,14 +24,16 @@ use shared::error::Error;
 use shared::hubspot::HubSpot;
 use shared::integration::REFRESH_SHARDS;
 use shared::store::Store;
-use shared::store::integrations::Due;
+
+use crate::find::Found;
 
 /// What is left of the function's time when it starts nothing more, in milliseconds; more if a refresh needs more.
 const STOP_BEFORE_DEADLINE: i64 = 10_000;
-/// How many due integrations one run looks at; the rest waits for the next minute.
-const AT_MOST: usize = 8_000;
 /// So many refusals of our app's credentials end a run: it is our secret, not the customers' authorizations.
 const INVALID_CLIENTS: u32 = 5;
+/// So many refreshes in a row that HubSpot's token endpoint leaves without a clear answer end a run: it is down. Of
+/// those that wait longest so many are worked on first, before the rest is begun at full concurrency.
+const UNANSWERED: usize = 10;
 
 /// What the function is told by its environment.
 pub struct Config {
@@ -55,6 +61,7 @@ impl Config {
 /// Everything that outlives an invocation.
 pub struct App {
     store: Store,
+    hubspot: HubSpot,
     access: Access,
     clock: Clock,
     config: Config,
@@ -65,8 +72,8 @@ impl App {
     pub fn new(config: Config, aws: &SdkConfig, clock: Clock) -> Result<Self, Error> {
         let store = Store::new(aws, config.state.clone());
         let hubspot = HubSpot::new(Http::new(clock.clone())?, &config.hubspot, store.clone());
-        let access = Access::new(store.clone(), hubspot, clock.clone(), config.refresh);
-        Ok(Self { store, access, clock, config })
+        let access = Access::new(store.clone(), hubspot.clone(), clock.clone(), config.refresh);
+        Ok(Self { store, hubspot, access, clock, config })
     }
 }
 
@@ -89,7 +96,7 @@ pub struct Report {
     pub transient: u32,
     /// Contradicting themselves.
     pub corrupt: u32,
-    /// Not begun; the next run goes on.
+    /// Not begun; the next runs go on.
     pub left: u32,
 }
 
@@ -164,19 +171,20 @@ pub async fn handle(app: &App, event: Value, deadline: i64) -> Result<Report, Fa
     let refresh_takes = (app.config.refresh.token_timeout + 6) * 1000;
     let stop_at = deadline - STOP_BEFORE_DEADLINE.max(refresh_takes);
     let run = Run { app, deadline, stop_at, invalid_clients: AtomicU32::new(0) };
+    // An outage that an earlier run met may be over.
+    app.hubspot.forget_failures();
     // Of several runs in a minute one sweeps.
     let sweeps = shards.contains(&0);
-    let due = run.find(shards).await?;
-    let report = stream::iter(due)
-        .map(|due| run.work(due))
-        .buffer_unordered(app.config.concurrency)
-        .fold(Report::default(), |report, done| async move { report.count(done) })
-        .await;
+    let found = run.find(shards).await?;
+    let report = run.work_on(found).await;
     if sweeps {
         run.sweep().await;
     }
-    if run.invalid_clients.load(Ordering::Relaxed) >= INVALID_CLIENTS {
+    if run.credentials_are_refused() {
         tracing::error!(outcome = "invalid_client", "HubSpot refuses our app's credentials: check the app secret");
+    }
+    if run.hubspot_is_down() {
+        tracing::error!(outcome = "outage", left = report.left, "HubSpot's token endpoint is down: the run ends early");
     }
     tracing::info!(
         outcome = "done",
@@ -204,33 +212,27 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// The due integrations of some shards, those that wait longest first.
-    async fn find(&self, shards: Vec<u8>) -> Result<Vec<Due>, Failed> {
-        let each = AT_MOST / shards.len().max(1);
-        let found: Vec<_> =
-            stream::iter(shards).map(|shard| self.find_in(shard, each)).buffer_unordered(4).collect().await;
-        if !found.is_empty() && found.iter().all(Result::is_err) {
-            return Err(Failed::IndexUnavailable);
+    /// Works on what was found: on a few first, then on the rest.
+    async fn work_on(&self, Found { mut due, later }: Found) -> Report {
+        let rest = due.split_off(due.len().min(UNANSWERED));
+        let later = u32::try_from(later).unwrap_or(u32::MAX);
+        let mut report = Report { due: later, left: later, ..Report::default() };
+        for due in [due, rest] {
+            report = stream::iter(due)
+                .map(|due| self.work(due))
+                .buffer_unordered(self.app.config.concurrency)
+                .fold(report, |report, done| async move { report.count(done) })
+                .await;
         }
-        let mut due: Vec<Due> = found.into_iter().flatten().flatten().collect();
-        due.sort_by_key(|due| due.refresh_at);
-        Ok(due)
+        report
     }
 
-    async fn find_in(&self, shard: u8, at_most: usize) -> Result<Vec<Due>, Failed> {
-        let (mut due, mut after) = (Vec::new(), None);
-        loop {
-            let page = self.app.store.due(shard, self.app.clock.now(), after.take()).await.map_err(|error| {
-                tracing::error!(shard, cause = %error, "the index of due integrations could not be read");
-                Failed::IndexUnavailable
-            })?;
-            due.extend(page.due);
-            after = page.next;
-            if after.is_none() || due.len() >= at_most {
-                due.truncate(at_most);
-                return Ok(due);
-            }
-        }
+    fn credentials_are_refused(&self) -> bool {
+        self.invalid_clients.load(Ordering::Relaxed) >= INVALID_CLIENTS
+    }
+
+    fn hubspot_is_down(&self) -> bool {
+        self.app.hubspot.failures() >= UNANSWERED
     }
 }
 

@@ -212,6 +212,10 @@ fn nonsense() -> Vec<Fault> {
         Fault::Raw(b"nonsense\r\n\r\n".to_vec()),
         Fault::Stall(HOUR),
         Fault::StallAnswer(HOUR),
+        Fault::Answer(Answer::json(200, &json!({}))),
+        Fault::Answer(Answer::json(200, &json!([]))),
+        Fault::Answer(Answer::json(200, &Value::Null)),
+        but("expires_in", json!("1800")),
         but("expires_in", json!(0)),
         but("expires_in", json!(-1800)),
         but("expires_in", json!("soon")),
@@ -257,6 +261,48 @@ async fn what_passes_and_what_is_not_believed_stores_nothing_and_leaves_the_old_
         assert!(after.refresh_not_before > Some(world.clock.now()) && after.lease_owner.is_none(), "{case}: {after:?}");
         assert_eq!(versions(&world, before), 1, "{case}");
     }
+}
+
+#[tokio::test]
+async fn scopes_come_as_a_text_or_a_list_and_odd_ones_cost_no_tokens() {
+    let world = World::start().await;
+    let planted = plant(&world, ACCOUNT, 1).await;
+    for (scopes, expected) in [
+        (json!("oauth crm.objects.deals.read"), vec!["oauth".to_owned(), "crm.objects.deals.read".to_owned()]),
+        (json!(["oauth", "tickets"]), vec!["oauth".to_owned(), "tickets".to_owned()]),
+        (json!(7), vec!["oauth".to_owned(), "tickets".to_owned()]),
+        (json!(["a b"]), vec!["oauth".to_owned(), "tickets".to_owned()]),
+        (Value::Null, vec!["oauth".to_owned(), "tickets".to_owned()]),
+    ] {
+        let before = world.record(ACCOUNT, 1).await.unwrap();
+        expire(&world, &before).await;
+        let body = json!({"access_token": "new", "expires_in": 1800, "hub_id": PORTAL, "scopes": scopes});
+        world.stack.hubspot.script(Match::refresh(), [Fault::AnswerAfterEffect(Answer::json(200, &body))]);
+
+        let report = world.execute(&request(ACCOUNT, None)).await;
+
+        let after = world.record(ACCOUNT, 1).await.unwrap();
+        assert_eq!(after.scopes, expected, "{scopes}: {}", report.text);
+        assert!(after.pointer != before.pointer && after.token_expires_at > world.clock.now(), "{scopes}");
+    }
+    assert_eq!(versions(&world, &planted), 6);
+}
+
+#[tokio::test]
+async fn tokens_of_another_portal_are_never_adopted_and_reach_an_alarm() {
+    let world = World::start().await;
+    let before = plant_due(&world, ACCOUNT, 1, 300, -10).await;
+    let body = json!({"access_token": "new", "refresh_token": "new", "expires_in": 1800, "hub_id": PORTAL + 1});
+    world.stack.hubspot.script(Match::refresh(), [Fault::Answer(Answer::json(200, &body))]);
+
+    let report = world.stack.run_schedule_once(None).await.unwrap();
+
+    let line = world.stack.lambda.logs().wait_for(|line| line.text.contains("another portal")).await;
+    assert!(line.text.contains(r#""level":"ERROR""#) && line.text.contains(ACCOUNT), "{}", line.text);
+    assert_eq!((&report["due"], &report["misconfigured"]), (&json!(1), &json!(1)), "{report}");
+    let after = world.record(ACCOUNT, 1).await.unwrap();
+    assert_eq!((after.status, after.hub_id, &after.pointer), (Status::Active, Some(PORTAL), &before.pointer));
+    assert_eq!(versions(&world, &before), 1);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Integrations that are there from the start of a test, and what happens to them behind everybody's back.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -133,10 +134,14 @@ pub(crate) async fn another_has_refreshed(world: &World, record: &Integration) -
 
 /// Puts a whole record in the place of what stands there.
 pub(crate) async fn overwrite(world: &World, record: &Integration) {
-    let Value::Object(members) = json!(record) else { panic!("a record is an object") };
     let put = world.stack.dynamodb().put_item().table_name(world.stack.table("INTEGRATIONS_TABLE"));
-    let items = members.into_iter().map(|(name, value)| (name, attribute(value))).collect();
-    put.set_item(Some(items)).send().await.unwrap();
+    put.set_item(Some(item(record))).send().await.unwrap();
+}
+
+/// A record as DynamoDB has it.
+pub(crate) fn item(record: &Integration) -> HashMap<String, AttributeValue> {
+    let Value::Object(members) = json!(record) else { panic!("a record is an object") };
+    members.into_iter().map(|(name, value)| (name, attribute(value))).collect()
 }
 
 fn attribute(value: Value) -> AttributeValue {
