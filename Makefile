@@ -1,12 +1,12 @@
 # The few commands of the README. Each one does all of its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help demo run test hostile mutants build tools
+.PHONY: help demo run test histories hostile mutants build tools
 
 # Where cargo puts what it builds.
 LOCAL = $${CARGO_TARGET_DIR:-target}/debug/local
 
 help: ## Lists these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: build ## Goes through the main path on this machine, checks every step, and ends
 	@$(LOCAL) demo
@@ -16,6 +16,9 @@ run: build ## Keeps the system running on this machine; Ctrl-C ends it
 
 test: build ## Builds everything and runs all tests
 	cargo test --locked --workspace
+
+histories: build ## Searches for histories that lose an integration, at length (tests/histories has the settings; SEED=… replays one)
+	@tests/histories
 
 hostile: build ## Attacks the execution at length, about 25 minutes, with a summary (tests/fuzz/hostile has the settings)
 	@tests/fuzz/hostile

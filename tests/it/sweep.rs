@@ -20,6 +20,17 @@ fn name_at(world: &World, time: i64, rest: &str) -> String {
     format!("{prefix}/integrations/{:03x}{rest}", time.div_euclid(60).rem_euclid(4096))
 }
 
+/// The beginning of a minute so many seconds from now: tests that aim at it have most of the minute for it.
+fn minute(world: &World, seconds: i64) -> i64 {
+    (world.clock.now() + seconds).div_euclid(60) * 60 + 5
+}
+
+/// A scheduled run at that time.
+async fn run_at(world: &World, time: i64) {
+    world.pass(Duration::from_secs(u64::try_from(time - world.clock.now()).unwrap()));
+    world.refresh(json!({})).await;
+}
+
 /// A secret of the record's integration, as a connect writes it just before the record names it.
 async fn written(world: &World, record: &Integration, name: &str) -> Pointer {
     let issued = world.stack.hubspot.authorize(record.hub_id.unwrap(), SCOPES);
@@ -37,14 +48,13 @@ fn is_deleted(world: &World, name: &str) -> bool {
 async fn a_secret_that_no_record_names_is_deleted_when_it_is_a_day_old_and_its_turn_has_come() {
     let world = World::start().await;
     let record = plant(&world, ACCOUNT, 1).await;
-    let name = name_at(&world, world.clock.now() + DAY + 60, "-orphan");
+    let turn = minute(&world, DAY + 600);
+    let name = name_at(&world, turn, "-orphan");
     written(&world, &record, &name).await;
 
-    world.pass(Duration::from_secs(86_400));
-    world.refresh(json!({})).await;
+    run_at(&world, turn - 120).await;
     let before_its_turn = is_deleted(&world, &name);
-    world.pass(Duration::from_secs(60));
-    world.refresh(json!({})).await;
+    run_at(&world, turn).await;
 
     assert!(!before_its_turn);
     assert!(is_deleted(&world, &name));
@@ -58,19 +68,16 @@ async fn a_secret_that_no_record_names_is_deleted_when_it_is_a_day_old_and_its_t
 async fn every_secret_has_its_turn_within_three_days() {
     let world = World::start().await;
     let record = plant(&world, ACCOUNT, 1).await;
-    let names: Vec<String> = [0, 1, 2047, 4095]
-        .into_iter()
-        .map(|turn| name_at(&world, world.clock.now() + 2 * DAY + turn * 60, "-orphan"))
-        .collect();
+    let first = minute(&world, 2 * DAY);
+    let turns = [0, 10, 2047, 4095].map(|turn| first + turn * 60);
+    let names = turns.map(|turn| name_at(&world, turn, "-orphan"));
     for name in &names {
         written(&world, &record, name).await;
     }
 
-    world.pass(Duration::from_secs(2 * 86_400));
     let mut swept = Vec::new();
-    for minutes in [0, 1, 2046, 2048] {
-        world.pass(Duration::from_secs(minutes * 60));
-        world.refresh(json!({})).await;
+    for turn in turns {
+        run_at(&world, turn).await;
         swept.push(names.iter().filter(|name| is_deleted(&world, name)).count());
     }
 
@@ -82,14 +89,13 @@ async fn a_secret_younger_than_a_day_is_left_to_the_connect_that_is_writing_it()
     let world = World::start().await;
     let record = plant(&world, ACCOUNT, 1).await;
     world.pass(HOUR);
-    let name = name_at(&world, world.clock.now() + DAY - 60, "-young");
+    let turn = minute(&world, DAY - 300);
+    let name = name_at(&world, turn, "-young");
     written(&world, &record, &name).await;
 
-    world.pass(Duration::from_secs(86_400 - 60));
-    world.refresh(json!({})).await;
+    run_at(&world, turn).await;
     let young = is_deleted(&world, &name);
-    world.pass(Duration::from_secs(ROUND as u64));
-    world.refresh(json!({})).await;
+    run_at(&world, turn + ROUND).await;
 
     assert!(!young);
     assert!(is_deleted(&world, &name));
@@ -99,7 +105,7 @@ async fn a_secret_younger_than_a_day_is_left_to_the_connect_that_is_writing_it()
 async fn a_secret_that_any_record_of_the_account_names_is_kept() {
     let world = World::start().await;
     let (older, newest) = (plant(&world, ACCOUNT, 1).await, plant(&world, ACCOUNT, 2).await);
-    let turn = world.clock.now() + 2 * DAY;
+    let turn = minute(&world, 2 * DAY);
     let mut names = Vec::new();
     for (number, record) in [older, newest].iter().enumerate() {
         let pointer = written(&world, record, &name_at(&world, turn, &format!("-{number}"))).await;
@@ -111,8 +117,7 @@ async fn a_secret_that_any_record_of_the_account_names_is_kept() {
     let orphan = name_at(&world, turn, "-orphan");
     written(&world, &world.record(ACCOUNT, 1).await.unwrap(), &orphan).await;
 
-    world.pass(Duration::from_secs(2 * 86_400));
-    world.refresh(json!({})).await;
+    run_at(&world, turn).await;
 
     assert!(is_deleted(&world, &orphan));
     assert!(names.iter().all(|name| !is_deleted(&world, name)), "{names:?}");
