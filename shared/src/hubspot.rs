@@ -101,7 +101,8 @@ impl HubSpot {
 
     /// The client id of our app; an answer that there is none is not kept.
     pub async fn client_id(&self) -> Result<String, Refusal> {
-        Ok(self.credentials().await?.client_id)
+        let credentials = self.credentials().await.inspect_err(log_refused_app)?;
+        Ok(credentials.client_id)
     }
 
     /// Exchanges the code of a callback.
@@ -148,9 +149,14 @@ impl HubSpot {
         Ok(credentials)
     }
 
-    /// One call with our credentials. If they are refused, they are read once more, and then the previous secret is
-    /// tried: a rotation needs no deploy. All of it together takes the time-out of one call.
+    /// One call with our credentials.
     async fn call(&self, path: &str, form: &[(&str, &str)]) -> Result<Vec<u8>, Refusal> {
+        self.call_with_any(path, form).await.inspect_err(log_refused_app)
+    }
+
+    /// If our credentials are refused, they are read once more, and then the previous secret is tried: a rotation needs
+    /// no deploy. All of it together takes the time-out of one call.
+    async fn call_with_any(&self, path: &str, form: &[(&str, &str)]) -> Result<Vec<u8>, Refusal> {
         let until = Instant::now() + self.timeout;
         let used = self.credentials().await?;
         let refused = match self.send(path, form, &used.client_id, &used.client_secret, until).await {
@@ -208,6 +214,13 @@ impl HubSpot {
             body.extend_from_slice(&chunk);
         }
         if status == 200 { Ok(body) } else { Err(judge(status, &body, retry_after)) }
+    }
+}
+
+/// The one line about credentials of our app that do not work, wherever they were needed: somebody has to look.
+fn log_refused_app(refusal: &Refusal) {
+    if let Refusal::Misconfigured { invalid_client: true, cause } = refusal {
+        tracing::error!(app_credentials_refused = 1, cause, "the app's credentials at HubSpot do not work");
     }
 }
 
@@ -314,7 +327,7 @@ mod tests {
     fn only_a_clear_word_about_the_grant_revokes() {
         let kind = |status, body: &str| match judge(status, body.as_bytes(), None) {
             Refusal::Revoked => "revoked",
-            Refusal::Transient { .. } => "transient",
+            Refusal::Transient { .. } | Refusal::Lost { .. } => "transient",
             Refusal::Misconfigured { invalid_client: true, .. } => "our credentials",
             Refusal::Misconfigured { .. } => "misconfigured",
         };
@@ -382,7 +395,7 @@ mod tests {
             good.replace("Bearer", "mac"),
             good.replace("\"a\"", &format!("\"{}\"", "a".repeat(LONGEST_TOKEN + 1))),
         ] {
-            assert!(matches!(grant_of(&bad), Err(Refusal::Transient { .. })), "{bad}");
+            assert!(matches!(grant_of(&bad), Err(Refusal::Lost { .. })), "{bad}");
         }
     }
 

@@ -164,6 +164,8 @@ pub async fn handle(app: &App, event: Value, deadline: i64) -> Result<Report, Fa
     let stop_at = deadline - STOP_BEFORE_DEADLINE.max(refresh_takes);
     let run = Run { app, deadline, stop_at, invalid_clients: AtomicU32::new(0) };
     let due = run.find(shards).await?;
+    // Those that wait longest come first.
+    let refresh_lag_s = due.first().map_or(0, |longest| (began / 1000 - longest.refresh_at).max(0));
     let report = stream::iter(due)
         .map(|due| run.work(due))
         .buffer_unordered(app.config.concurrency)
@@ -183,6 +185,7 @@ pub async fn handle(app: &App, event: Value, deadline: i64) -> Result<Report, Fa
         transient = report.transient,
         corrupt = report.corrupt,
         left = report.left,
+        refresh_lag_s,
         duration_ms = app.clock.now_millis() - began,
         "scheduled refresh"
     );
