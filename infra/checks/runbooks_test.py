@@ -82,9 +82,16 @@ class Alarms(unittest.TestCase):
             else:
                 self.assertIn(name, used)
 
-    def test_names_are_those_of_the_stack(self):
+    def test_names_are_those_of_the_stack_and_all_of_them_are_made_together(self):
         for name, alarm in ALARMS.items():
             self.assertTrue(alarm["Properties"]["AlarmName"]["Fn::Sub"].startswith("${AWS::StackName}-"), name)
+            self.assertEqual(alarm["Condition"], "IsWatched", name)
+
+    def test_the_dashboard_shows_every_alarm_that_tells(self):
+        shown = re.findall(r":alarm:(\S+)\"", RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
+        told = {a["Properties"]["AlarmName"]["Fn::Sub"] for a in ALARMS.values() if "AlarmActions" in a["Properties"]}
+
+        self.assertEqual((set(shown), len(shown)), (told, len(told)))
 
     def test_every_queue_is_watched(self):
         watched = references(RESOURCES["DeadLettersExistMeasured"]["Properties"]["Metrics"])
