@@ -209,6 +209,7 @@ async fn a_refresh_that_waits_too_long_is_one_alarm() {
     for (waited, expected) in [(-302, vec!["refresh-lags"]), (-280, vec![])] {
         let (world, mut night) = quiet().await;
         plant_due(&world, "acc_late", 1, 1, waited).await;
+        plant_due(&world, "acc_punctual", 1, 200, -5).await;
         run(&world, &mut night).await;
 
         assert_eq!(morning(world, night).await, expected);
