@@ -103,7 +103,8 @@ impl HubSpot {
 
     /// The client id of our app; an answer that there is none is not kept.
     pub async fn client_id(&self) -> Result<String, Refusal> {
-        Ok(self.credentials().await?.client_id)
+        let credentials = self.credentials().await.inspect_err(log_refused_app)?;
+        Ok(credentials.client_id)
     }
 
     /// Exchanges the code of a callback.
@@ -177,9 +178,14 @@ impl HubSpot {
         Ok(credentials)
     }
 
-    /// One call with our credentials. If they are refused, they are read once more, and then the previous secret is
-    /// tried: a rotation needs no deploy. All of it together takes the time-out of one call.
+    /// One call with our credentials.
     async fn call(&self, path: &str, form: &[(&str, &str)]) -> Result<Vec<u8>, Refusal> {
+        self.call_with_any(path, form).await.inspect_err(log_refused_app)
+    }
+
+    /// If our credentials are refused, they are read once more, and then the previous secret is tried: a rotation needs
+    /// no deploy. All of it together takes the time-out of one call.
+    async fn call_with_any(&self, path: &str, form: &[(&str, &str)]) -> Result<Vec<u8>, Refusal> {
         let until = Instant::now() + self.timeout;
         let used = self.credentials().await?;
         let refused = match self.send(path, form, &used.client_id, &used.client_secret, until).await {
@@ -237,6 +243,13 @@ impl HubSpot {
             body.extend_from_slice(&chunk);
         }
         if status == 200 { Ok(body) } else { Err(judge(status, &body, retry_after)) }
+    }
+}
+
+/// The one line about credentials of our app that do not work, wherever they were needed: somebody has to look.
+fn log_refused_app(refusal: &Refusal) {
+    if let Refusal::Misconfigured { invalid_client: true, cause } = refusal {
+        tracing::error!(app_credentials_refused = 1, cause, "the app's credentials at HubSpot do not work");
     }
 }
 

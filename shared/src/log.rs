@@ -1,29 +1,61 @@
-//! Log lines: one flat JSON object each, with a timestamp, as CloudWatch Logs Insights reads them.
+//! Log lines: one JSON object each, with a timestamp, as CloudWatch Logs Insights reads them, and the metrics in them.
 //!
-//! The stock JSON subscriber nests the message and has no timestamp. Fields of enclosing spans are
-//! not printed: a line states what it is about itself.
+//! The stock JSON subscriber nests the message and has no timestamp. Fields of enclosing spans are not printed: a line
+//! states what it is about itself, but for the invocation, which is added to every line. `infra/log-line.schema.json`
+//! says which fields there are.
+
+mod metrics;
 
 use std::fmt;
 use std::io::Write;
+use std::sync::{Mutex, PoisonError};
 
-use serde_json::{Map, Value};
+use serde::Serializer;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
+use self::metrics::Found;
 use crate::clock::Clock;
+use crate::config::Reader;
+
+/// Room for an ordinary line, so that it is allocated once.
+const ORDINARY: usize = 1_024;
+
+/// The invocation that this process has, as it stands in a line; `None` before the first.
+///
+/// One for the process and no span: a process has one invocation at a time, and what the runtime says of a handler that
+/// has failed is said after its end.
+static INVOCATION: Mutex<Option<Vec<u8>>> = Mutex::new(None);
 
 /// Makes this process log as `service`.
 ///
-/// Only our own crates and warnings of others are printed, whatever the environment says: at TRACE the Lambda runtime
+/// Only our own crates and errors of the runtime are printed, whatever the environment says: at TRACE the Lambda runtime
 /// prints raw events, an OAuth code included.
 pub fn init(service: &'static str, clock: Clock) {
-    tracing_subscriber::registry().with(Lines { service, clock }).init();
+    // The name of the stack: two stacks in one AWS account must not share their metrics.
+    let stack = Reader::environment().text("SECRET_PREFIX", "unknown");
+    tracing_subscriber::registry().with(Lines { service, stack, clock }).init();
+}
+
+/// Names an invocation that begins: every line says so from now on. The first of a process is its cold start.
+pub fn invocation(request_id: &str, xray_trace_id: Option<&str>) {
+    let mut current = INVOCATION.lock().unwrap_or_else(PoisonError::into_inner);
+    let cold_start = current.is_none();
+    let mut line = Line { text: Vec::with_capacity(160), metrics: Found::default() };
+    line.text("function_request_id", request_id);
+    // `Root=1-…;Parent=…;Sampled=0`: X-Ray knows a trace by its root.
+    if let Some(root) = xray_trace_id.and_then(|id| id.split(';').find_map(|part| part.strip_prefix("Root="))) {
+        line.text("xray_trace_id", root);
+    }
+    line.raw("cold_start", cold_start);
+    *current = Some(line.text);
 }
 
 struct Lines {
     service: &'static str,
+    stack: String,
     clock: Clock,
 }
 
@@ -45,45 +77,77 @@ impl<S: Subscriber> Layer<S> for Lines {
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut line = Fields(Map::new());
-        line.0.insert("timestamp".to_owned(), Value::from(timestamp(self.clock.now_millis())));
-        line.0.insert("level".to_owned(), Value::from(event.metadata().level().as_str()));
-        line.0.insert("service".to_owned(), Value::from(self.service));
+        let now = self.clock.now_millis();
+        let mut line = Line { text: Vec::with_capacity(ORDINARY), metrics: Found::default() };
+        let _ = write!(line.text, "{{\"timestamp\":\"{}\"", timestamp(now));
+        line.text("level", event.metadata().level().as_str());
+        line.text("service", self.service);
+        if let Some(invocation) = &*INVOCATION.lock().unwrap_or_else(PoisonError::into_inner) {
+            line.text.extend_from_slice(invocation);
+        }
         event.record(&mut line);
-        let mut text = Value::Object(line.0).to_string();
-        text.push('\n');
+        if !line.metrics.is_empty() {
+            line.text("stack", &self.stack);
+            line.metrics.write(&mut line.text, now);
+        }
+        line.text.extend_from_slice(b"}\n");
         // One write per line, so that lines do not interleave.
-        let _ = std::io::stdout().write_all(text.as_bytes());
+        let _ = std::io::stdout().write_all(&line.text);
     }
 }
 
-struct Fields(Map<String, Value>);
+/// A line under way: everything but its closing brace.
+struct Line {
+    text: Vec<u8>,
+    metrics: Found,
+}
 
-impl Visit for Fields {
+impl Line {
+    /// A name of ours needs no escaping: tracing's fields are Rust identifiers.
+    fn raw(&mut self, name: &str, value: impl fmt::Display) {
+        let _ = write!(self.text, ",\"{name}\":{value}");
+    }
+
+    fn text(&mut self, name: &str, value: impl fmt::Display) {
+        let _ = write!(self.text, ",\"{name}\":");
+        // Writing to memory cannot fail.
+        let _ = serde_json::Serializer::new(&mut self.text).collect_str(&value);
+    }
+}
+
+impl Visit for Line {
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.0.insert(field.name().to_owned(), Value::from(value));
+        self.metrics.see(field.name());
+        self.raw(field.name(), value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.0.insert(field.name().to_owned(), Value::from(value));
+        self.metrics.see(field.name());
+        self.raw(field.name(), value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.0.insert(field.name().to_owned(), Value::from(value));
+        self.raw(field.name(), value);
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.0.insert(field.name().to_owned(), Value::from(value));
+        self.text(field.name(), value);
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.0.insert(field.name().to_owned(), Value::from(format!("{value:?}")));
+        self.text(field.name(), format_args!("{value:?}"));
     }
 }
 
 /// RFC 3339 in UTC with milliseconds.
-fn timestamp(millis: i64) -> String {
-    jiff::Timestamp::from_millisecond(millis).map(|time| format!("{time:.3}")).unwrap_or_default()
+fn timestamp(millis: i64) -> impl fmt::Display {
+    struct Timestamp(Option<jiff::Timestamp>);
+    impl fmt::Display for Timestamp {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            self.0.map_or(Ok(()), |time| write!(f, "{time:.3}"))
+        }
+    }
+    Timestamp(jiff::Timestamp::from_millisecond(millis).ok())
 }
 
 #[cfg(test)]
@@ -98,7 +162,20 @@ mod tests {
             (1_735_689_599_999, "2024-12-31T23:59:59.999Z"),
             (1_795_555_230_000, "2026-11-24T21:20:30.000Z"),
         ] {
-            assert_eq!(timestamp(millis), text);
+            assert_eq!(timestamp(millis).to_string(), text);
         }
+    }
+
+    #[test]
+    fn a_text_is_escaped_whatever_it_is() {
+        let hostile = "a\"b\\c\nd\u{1}é\u{2028}</script>";
+        let mut line = Line { text: b"{\"x\":1".to_vec(), metrics: Found::default() };
+
+        line.text("cause", hostile);
+        line.text.push(b'}');
+
+        let read: serde_json::Value = serde_json::from_slice(&line.text).unwrap();
+        assert_eq!(read["cause"], hostile);
+        assert!(!line.text.contains(&b'\n'));
     }
 }

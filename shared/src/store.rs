@@ -58,5 +58,19 @@ fn unavailable<E: ProvideErrorMetadata, R>(operation: &str, error: &SdkError<E, 
     // A complaint about a parameter may quote it.
     let quotes = matches!(code, "ValidationException" | "InvalidParameterException");
     let message = error.message().filter(|_| !quotes).unwrap_or("no message");
+    if is_throttling(code) {
+        tracing::warn!(aws_throttled = 1, operation, cause = code, "AWS throttles us");
+    }
     Error::unavailable(2, format!("{operation}: {code}: {message}"))
+}
+
+/// Whether AWS refuses because it is asked too often. The SDK has tried again by then.
+fn is_throttling(code: &str) -> bool {
+    let codes = [
+        "ThrottlingException",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "LimitExceededException",
+    ];
+    codes.contains(&code)
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
 
 use crate::integration::{AccountId, Integration, IntegrationId};
 
@@ -57,18 +58,45 @@ impl fmt::Debug for Tokens {
 }
 
 /// The credentials of our app at HubSpot.
-#[derive(Clone, Deserialize)]
+#[derive(Clone)]
 pub struct AppCredentials {
     /// The app's client id.
     pub client_id: String,
     /// The app's client secret.
     pub client_secret: SecretString,
     /// The one before, during a rotation.
-    #[serde(default)]
     pub previous_client_secret: Option<SecretString>,
 }
 
 impl AppCredentials {
+    /// Reads the secret that ops have put; what is wrong with it is said by the names of its fields, never by a value.
+    pub fn parse(text: &SecretString) -> Result<Self, String> {
+        let Ok(Value::Object(mut fields)) = serde_json::from_str(text.expose_secret()) else {
+            return Err("a JSON object with client_id and client_secret is expected".to_owned());
+        };
+        let mut wrong = Vec::new();
+        let mut field = |name: &'static str| match fields.remove(name) {
+            None | Some(Value::Null) => None,
+            Some(Value::String(text)) if is_clean(&text) => Some(SecretString::from(text)),
+            Some(_) => {
+                wrong.push(format!("{name} must be a text, neither empty nor with blanks around it"));
+                Some(SecretString::default())
+            }
+        };
+        let (id, secret, previous) = (field("client_id"), field("client_secret"), field("previous_client_secret"));
+        for (name, value) in [("client_id", &id), ("client_secret", &secret)] {
+            if value.is_none() {
+                wrong.push(format!("{name} is missing"));
+            }
+        }
+        match (id, secret) {
+            (Some(id), Some(client_secret)) if wrong.is_empty() => {
+                Ok(Self { client_id: id.expose_secret().to_owned(), client_secret, previous_client_secret: previous })
+            }
+            _ => Err(wrong.join("; ")),
+        }
+    }
+
     /// Whether both hold the same client id and secret.
     pub fn same_as(&self, other: &Self) -> bool {
         use subtle::ConstantTimeEq;
@@ -81,6 +109,11 @@ impl fmt::Debug for AppCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AppCredentials([REDACTED])")
     }
+}
+
+/// Whether a text can be a credential: a line end that came along with it would be refused by HubSpot without a word.
+fn is_clean(text: &str) -> bool {
+    !text.is_empty() && text.trim() == text && !text.contains(char::is_control)
 }
 
 /// The only way of a token into JSON: towards Secrets Manager.
@@ -99,12 +132,44 @@ mod tests {
                 "token_type":"bearer","obtained_at":0,"expires_at":1800}"#,
         )
         .unwrap();
-        let app: AppCredentials = serde_json::from_str(
-            r#"{"client_id":"s3cret","client_secret":"s3cret","previous_client_secret":"s3cret"}"#,
-        )
-        .unwrap();
+        let app = r#"{"client_id":"s3cret","client_secret":"s3cret","previous_client_secret":"s3cret"}"#;
+        let app = AppCredentials::parse(&app.into()).unwrap();
 
         assert_eq!(format!("{tokens:?} {app:?}"), "Tokens([REDACTED]) AppCredentials([REDACTED])");
         assert_eq!(tokens.lifetime(), 1800);
+    }
+
+    #[test]
+    fn a_wrong_app_secret_is_told_by_the_names_of_its_fields_and_never_by_a_value() {
+        let expected = "a JSON object with client_id and client_secret is expected";
+        let unclean = |name: &str| format!("{name} must be a text, neither empty nor with blanks around it");
+        for (text, wrong) in [
+            ("", expected.to_owned()),
+            ("s3cret", expected.to_owned()),
+            (r#"["s3cret"]"#, expected.to_owned()),
+            (r#"{"client_id":"i","clientSecret":"s3cret"}"#, "client_secret is missing".to_owned()),
+            (r#"{"client_secret":"s3cret","client_id":null}"#, "client_id is missing".to_owned()),
+            ("{}", "client_id is missing; client_secret is missing".to_owned()),
+            (r#"{"client_id":7,"client_secret":"s3cret"}"#, unclean("client_id")),
+            (r#"{"client_id":"i","client_secret":""}"#, unclean("client_secret")),
+            (r#"{"client_id":"i","client_secret":"s3cret\n"}"#, unclean("client_secret")),
+            (r#"{"client_id":"i","client_secret":"s3\u0000cret"}"#, unclean("client_secret")),
+            (
+                r#"{"client_id":"i","client_secret":"s","previous_client_secret":["s3cret"]}"#,
+                unclean("previous_client_secret"),
+            ),
+        ] {
+            assert_eq!(AppCredentials::parse(&text.into()).unwrap_err(), wrong, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_app_secret_may_have_any_printable_characters_and_further_fields() {
+        let text = r#"{"client_id":"i","client_secret":"a b/+=\"<","previous_client_secret":null,"note":[1]}"#;
+
+        let read = AppCredentials::parse(&text.into()).unwrap();
+
+        assert_eq!((read.client_id.as_str(), read.client_secret.expose_secret()), ("i", "a b/+=\"<"));
+        assert!(read.previous_client_secret.is_none());
     }
 }

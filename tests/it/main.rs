@@ -10,6 +10,7 @@ mod engine;
 mod execution;
 mod histories;
 mod idempotency;
+mod lines;
 mod newest;
 mod openapi;
 mod outcomes;

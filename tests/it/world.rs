@@ -9,6 +9,7 @@ use shared::clock::Clock;
 use shared::config::Reader;
 use shared::gateway::Response;
 
+use crate::lines;
 use crate::openapi::{self, Seen};
 
 /// The account of most tests.
@@ -141,10 +142,10 @@ impl World {
     /// The same for an event that API Gateway cannot make, so that the document does not know the answer.
     pub(crate) async fn unseen(&self, binary: &str, event: Value) -> Response {
         if binary == "oauth-callback" {
-            return oauth_callback::handle(&self.callback, event, "request").await;
+            return oauth_callback::handle(&self.callback, event).await;
         }
         let deadline = self.clock.now_millis() + 29_000;
-        automation_execute::handle(&self.execute, event, deadline, "request").await
+        automation_execute::handle(&self.execute, event, deadline).await
     }
 
     /// One scheduled run, in this process.
@@ -169,15 +170,15 @@ impl World {
     }
 }
 
-/// A stack all of whose answers are held against the document. No test starts one by other means.
+/// A stack all of whose answers are held against the document, and all of whose log lines against their schema. No test starts one by other means.
 pub(crate) async fn stack(options: Options) -> Stack {
-    let options = Options { witness: Some(openapi::witness), ..options };
+    let options = Options { witness: Some(openapi::witness), last_look: Some(lines::look), ..options };
     Stack::start(options).await.unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Hands an event to an `automation-execute` of a test's own, in this process.
 pub(crate) async fn execute_by(app: &automation_execute::App, event: Value, deadline: i64) -> Response {
-    let response = automation_execute::handle(app, event.clone(), deadline, "request").await;
+    let response = automation_execute::handle(app, event.clone(), deadline).await;
     openapi::see(&seen(&event, &response));
     response
 }

@@ -38,6 +38,10 @@ pub(crate) struct Execution<'a> {
     hubspot_status: Option<u16>,
     outcome: Outcome,
     replayed: bool,
+    /// Whether it had to refresh the tokens itself.
+    refreshed: bool,
+    /// How many credentials of the customer's were dropped.
+    ignored: usize,
 }
 
 /// An answer of HubSpot's, told; and as it is told again, if it has to be.
@@ -61,6 +65,8 @@ impl<'a> Execution<'a> {
             hubspot_status: None,
             outcome: Outcome::NotSent,
             replayed: false,
+            refreshed: false,
+            ignored: 0,
         }
     }
 
@@ -71,6 +77,7 @@ impl<'a> Execution<'a> {
         let request = AutomationRequest::parse(&event.body(MAX_REQUEST_BYTES)?, &app.config.hubspot.api_url)?;
         self.account_id = Some(request.account_id.clone());
         self.automation_id.clone_from(&request.automation_id);
+        self.ignored = request.call.ignored().len();
         let latest = self.function_deadline - ROOM_TO_ANSWER;
         let deadline = request.deadline_ms.map_or(latest, |ms| latest.min(self.began + i64::from(ms)));
 
@@ -111,6 +118,7 @@ impl<'a> Execution<'a> {
         let need =
             Need { purpose: Purpose::Execution, deadline, function_deadline: self.function_deadline, rejected: None };
         let granted = app.access.usable(integration.clone(), &need).await.map_err(Error::from)?;
+        self.refreshed = granted.refreshed;
         if let Some(claim) = &mut self.claim {
             in_time(app, deadline, idempotency::sending(&app.executions, claim, app.clock.now())).await?;
         }
@@ -185,28 +193,35 @@ impl<'a> Execution<'a> {
     }
 
     /// The one line about this execution: an error only where somebody has to look.
-    pub(crate) fn log(&self, function_request_id: &str, answered: &Result<Response, Error>) {
+    pub(crate) fn log(&self, answered: &Result<Response, Error>) {
         let (outcome, code, status, cause) = match answered {
             Ok(response) => (self.outcome, None, response.status_code, None),
             Err(error) => (self.outcome_of(error), Some(error.code()), error.status(), Some(error.to_string())),
         };
         // A refused request's own words are the customer's business.
         let cause = cause.filter(|_| status >= 500);
+        let duration_ms = self.app.clock.now_millis() - self.began;
+        // What never got to HubSpot says nothing about HubSpot's speed, nor about ours.
+        let hubspot_ms = (self.attempts.made > 0).then_some(self.attempts.millis);
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
-                    function_request_id,
                     execution_id = self.id,
                     account_id = self.account_id.as_ref().map(AccountId::as_str),
                     integration_id = self.integration_id.as_ref().map(IntegrationId::as_str),
                     automation_id = self.automation_id,
+                    executions = 1,
+                    result = result(status, self.hubspot_status),
                     outcome = outcome.as_str(),
                     code,
                     status,
                     hubspot_status = self.hubspot_status,
-                    duration_ms = self.app.clock.now_millis() - self.began,
-                    hubspot_ms = self.attempts.millis,
+                    duration_ms,
+                    hubspot_ms,
+                    overhead_ms = hubspot_ms.map(|millis| duration_ms - millis),
                     attempts = self.attempts.made,
+                    ignored_credentials = (self.ignored > 0).then_some(self.ignored),
+                    tokens_refreshed = self.refreshed.then_some(true),
                     replayed = self.replayed.then_some(true),
                     cause,
                     "automation request"
@@ -214,6 +229,16 @@ impl<'a> Execution<'a> {
             };
         }
         if matches!(answered, Err(Error::Internal(_))) { line!(error) } else { line!(info) }
+    }
+}
+
+/// What an execution counts as: `failed` is what customers notice and cannot mend themselves.
+fn result(status: u16, hubspot_status: Option<u16>) -> &'static str {
+    match (status, hubspot_status) {
+        (500.., _) | (_, Some(500..)) => "failed",
+        (429, _) | (_, Some(429)) => "throttled",
+        (400.., _) => "refused",
+        _ => "answered",
     }
 }
 
@@ -236,5 +261,31 @@ pub(crate) async fn newest(
     match wanted {
         Some(wanted) if *wanted != newest.integration_id => Err(app.store.why_not_newest(account_id, wanted).await),
         _ => Ok(newest),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_hubspot_or_we_fail_at_counts_as_failed_and_what_customers_can_mend_does_not() {
+        for (status, hubspot_status, expected) in [
+            (200, Some(200), "answered"),
+            (200, Some(404), "answered"),
+            (200, Some(499), "answered"),
+            (200, None, "answered"),
+            (200, Some(429), "throttled"),
+            (429, None, "throttled"),
+            (200, Some(500), "failed"),
+            (200, Some(524), "failed"),
+            (500, None, "failed"),
+            (503, None, "failed"),
+            (503, Some(429), "failed"),
+            (400, None, "refused"),
+            (422, None, "refused"),
+        ] {
+            assert_eq!(result(status, hubspot_status), expected, "{status} {hubspot_status:?}");
+        }
     }
 }

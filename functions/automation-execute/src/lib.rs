@@ -86,9 +86,8 @@ impl App {
     }
 }
 
-/// Answers one request. `deadline` is that of the function, in milliseconds since the epoch; `request_id` is Lambda's,
-/// for the log.
-pub async fn handle(app: &App, event: Value, deadline: i64, request_id: &str) -> Response {
+/// Answers one request. `deadline` is that of the function, in milliseconds since the epoch.
+pub async fn handle(app: &App, event: Value, deadline: i64) -> Response {
     let began = app.clock.now_millis();
     let id = uuid::Uuid::now_v7().to_string();
     let event = serde_json::from_value::<Event>(event)
@@ -98,7 +97,7 @@ pub async fn handle(app: &App, event: Value, deadline: i64, request_id: &str) ->
             let mut execution = Execution::new(app, id, began, deadline);
             // Boxed, since futures nested this deep exceed the compiler's limit.
             let answered = Box::pin(execution.run(&event)).await;
-            execution.log(request_id, &answered);
+            execution.log(&answered);
             answered.unwrap_or_else(|error| execution.problem(&error))
         }
         event => {
@@ -110,7 +109,7 @@ pub async fn handle(app: &App, event: Value, deadline: i64, request_id: &str) ->
             let outcome = answered.as_ref().map_or_else(Error::code, |_| "checked");
             let duration_ms = app.clock.now_millis() - began;
             let cause = answered.as_ref().err().filter(|error| error.status() >= 500).map(ToString::to_string);
-            tracing::info!(function_request_id = request_id, execution_id = id, outcome, duration_ms, cause, "request");
+            tracing::info!(execution_id = id, outcome, duration_ms, cause, "request");
             answered.unwrap_or_else(|error| Response::problem(&error, &id))
         }
     }

@@ -15,8 +15,9 @@ async fn main() -> Result<(), Error> {
     let app = App::new(config, &aws, clock)?;
     let app = &app;
     run(service_fn(move |event: LambdaEvent<Value>| async move {
+        shared::log::invocation(&event.context.request_id, event.context.xray_trace_id.as_deref());
         let deadline = event.context.deadline as i64;
-        Ok::<_, Error>(handle(app, event.payload, deadline, &event.context.request_id).await)
+        Ok::<_, Error>(handle(app, event.payload, deadline).await)
     }))
     .await
 }

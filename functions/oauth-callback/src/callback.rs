@@ -102,7 +102,7 @@ pub(crate) async fn finish(app: &App, event: &Event) -> (Response, Outcome) {
     };
     let outcome = complete(app, &authorization, callback).await.unwrap_or_else(|outcome| outcome);
     tracing::info!(account_id = %authorization.account_id, integration_id = %authorization.integration_id,
-        outcome = outcome.as_str(), "authorization ended");
+        outcome = outcome.as_str(), authorizations_ended = 1, "authorization ended");
     let mut response = redirect(app, outcome);
     response.cookies.push(authorization::cookie(&state_hash, "", 0));
     (response, outcome)

@@ -20,6 +20,9 @@ use url::Url;
 
 pub use callback::Outcome;
 
+/// The log's word for an authorization that begins.
+const BEGUN: &str = "authorization_started";
+
 /// What the function is told by its environment.
 pub struct Config {
     state: config::State,
@@ -78,8 +81,8 @@ impl App {
     }
 }
 
-/// Answers one request. `request_id` is Lambda's, for the log.
-pub async fn handle(app: &App, event: Value, request_id: &str) -> Response {
+/// Answers one request.
+pub async fn handle(app: &App, event: Value) -> Response {
     let began = app.clock.now_millis();
     // It names this request in a problem document and in the log.
     let id = uuid::Uuid::now_v7().to_string();
@@ -93,25 +96,11 @@ pub async fn handle(app: &App, event: Value, request_id: &str) -> Response {
     };
     let (status, duration_ms) = (response.status_code, app.clock.now_millis() - began);
     let cause = cause.filter(|_| status >= 500);
+    let authorizations_begun = (outcome == BEGUN).then_some(1);
     if status >= 500 {
-        tracing::error!(
-            function_request_id = request_id,
-            execution_id = id,
-            outcome,
-            status,
-            duration_ms,
-            cause,
-            "request failed"
-        );
+        tracing::error!(execution_id = id, outcome, status, duration_ms, cause, "request failed");
     } else {
-        tracing::info!(
-            function_request_id = request_id,
-            execution_id = id,
-            outcome,
-            status,
-            duration_ms,
-            "request answered"
-        );
+        tracing::info!(execution_id = id, outcome, status, duration_ms, authorizations_begun, "request answered");
     }
     response
 }
@@ -119,7 +108,7 @@ pub async fn handle(app: &App, event: Value, request_id: &str) -> Response {
 /// The routes. Each answers with a word for the log.
 async fn route(app: &App, event: &Event) -> Result<(Response, &'static str), Error> {
     match (event.method(), event.path()) {
-        ("POST", "/v1/authorizations") => Ok((authorization::start(app, event).await?, "authorization_started")),
+        ("POST", "/v1/authorizations") => Ok((authorization::start(app, event).await?, BEGUN)),
         ("GET", "/oauth/hubspot/callback") => {
             let (response, outcome) = callback::finish(app, event).await;
             Ok((response, outcome.as_str()))

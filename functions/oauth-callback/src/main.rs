@@ -15,7 +15,8 @@ async fn main() -> Result<(), Error> {
     let app = App::new(config, &aws, clock)?;
     let app = &app;
     run(service_fn(move |event: LambdaEvent<Value>| async move {
-        Ok::<_, Error>(handle(app, event.payload, &event.context.request_id).await)
+        shared::log::invocation(&event.context.request_id, event.context.xray_trace_id.as_deref());
+        Ok::<_, Error>(handle(app, event.payload).await)
     }))
     .await
 }

@@ -176,6 +176,8 @@ pub async fn handle(app: &App, event: Value, deadline: i64) -> Result<Report, Fa
     // Of several runs in a minute one sweeps.
     let sweeps = shards.contains(&0);
     let found = run.find(shards).await?;
+    // Those that wait longest come first.
+    let refresh_lag_s = found.due.first().map_or(0, |longest| (began / 1000 - longest.refresh_at).max(0));
     let report = run.work_on(found).await;
     if sweeps {
         run.sweep().await;
@@ -197,6 +199,7 @@ pub async fn handle(app: &App, event: Value, deadline: i64) -> Result<Report, Fa
         transient = report.transient,
         corrupt = report.corrupt,
         left = report.left,
+        refresh_lag_s,
         duration_ms = app.clock.now_millis() - began,
         "scheduled refresh"
     );

@@ -15,6 +15,7 @@ async fn main() -> Result<(), Error> {
     let app = App::new(config, &aws, clock)?;
     let app = &app;
     run(service_fn(move |event: LambdaEvent<Value>| async move {
+        shared::log::invocation(&event.context.request_id, event.context.xray_trace_id.as_deref());
         handle(app, event.payload, event.context.deadline as i64).await
     }))
     .await

@@ -49,11 +49,17 @@ impl Access {
             Attempt::Granted(_) | Attempt::Again => Some(End::Released),
             Attempt::Ended(end, _) => Some(end.clone()),
         };
-        if let Some(end) = end
-            && let Err(error) = self.store.end_lease(leased, &lease.owner, fence.as_ref(), &end).await
-        {
-            tracing::warn!(account_id = %leased.account_id, integration_id = %leased.integration_id, cause = %error,
-                "a lease could not be released; it lapses by itself");
+        if let Some(end) = end {
+            let (account_id, integration_id) = (&leased.account_id, &leased.integration_id);
+            match (self.store.end_lease(leased, &lease.owner, fence.as_ref(), &end).await, end) {
+                (Ok(()), End::Revoked { reason: Some(reason), .. }) => {
+                    tracing::warn!(%account_id, %integration_id, outcome = "needs_reauthorization", reason,
+                        reauthorizations_needed = 1, "HubSpot no longer accepts the authorization");
+                }
+                (Ok(()), _) => {}
+                (Err(error), _) => tracing::warn!(%account_id, %integration_id, cause = %error,
+                    "a lease could not be released; it lapses by itself"),
+            }
         }
         attempt
     }

@@ -139,11 +139,9 @@ impl Store {
         let name = format!("{}/app", self.config.secret_prefix);
         match self.secrets.get_secret_value().secret_id(&name).send().await {
             Ok(answer) => {
-                let text = answer.secret_string.map(SecretString::from);
-                let parsed = text.and_then(|text| serde_json::from_str(text.expose_secret()).ok());
-                parsed.map(Some).ok_or_else(|| {
-                    Error::internal(format!("secret {name}: JSON with client_id and client_secret is expected"))
-                })
+                let text = SecretString::from(answer.secret_string.unwrap_or_default());
+                let parsed = AppCredentials::parse(&text);
+                parsed.map(Some).map_err(|wrong| Error::internal(format!("secret {name}: {wrong}")))
             }
             Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(None),
             Err(error) => Err(unavailable("GetSecretValue (app)", &error)),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use local::dynamodb::Fault as DynamoFault;
 use local::hubspot::{Fault, Match};
 use local::lambda::LogLine;
@@ -14,6 +15,7 @@ use shared::lease::Settled;
 use shared::store::{Store, Written};
 use url::{Url, form_urlencoded};
 
+use crate::execution::tamper;
 use crate::world::{ACCOUNT, World, reader};
 
 /// The app's, with every character that some encoding changes.
@@ -43,9 +45,9 @@ const PLANTED: [&str; 15] = [
 ];
 
 /// What was said, and what must not have been.
-pub(super) struct Life {
+pub(crate) struct Life {
     /// Everything that the processes printed.
-    pub(super) lines: Vec<LogLine>,
+    pub(crate) lines: Vec<LogLine>,
     /// Everything that the API answered, heads included.
     pub(super) answers: Vec<(String, String)>,
     /// What stands in neither.
@@ -212,6 +214,11 @@ impl Living {
             let answer = self.dashboard("member", ACCOUNT, "POST", "/v1/automation-checks", &check).await;
             assert_eq!(answer.status, 200, "{}", answer.text());
         }
+        for _ in 0..2 {
+            let [request, ..] = old_requests();
+            let once = json!({"account_id": ACCOUNT, "idempotency_key": "a key", "request": request});
+            assert_eq!(self.execute(&once).await.status, 200);
+        }
         self.point(ACCOUNT, None, 0).await;
         let report = self.world.stack.run_schedule_once(None).await.unwrap();
         assert_eq!(report["refreshed"], 1, "{report}");
@@ -249,11 +256,14 @@ impl Living {
             Fault::Reset,
             Fault::Cut(60),
             Fault::Raw(format!("HTTP/1.1 {}\r\n\r\n", UNLOGGED[3]).into_bytes()),
+            // Last, since the portal is left alone for a second then.
+            Fault::Answer(Wire::json(429, &words).header("retry-after", "1")),
         ] {
             self.world.stack.hubspot.script_always(Match::api(), fault);
             let [get, post, _] = old_requests();
-            self.execute(&json!({"account_id": ACCOUNT, "request": get})).await;
-            self.execute(&json!({"account_id": ACCOUNT, "request": post})).await;
+            for request in [get, post] {
+                self.execute(&json!({"account_id": ACCOUNT, "automation_id": "wf_secrecy", "request": request})).await;
+            }
             self.world.stack.hubspot.clear_scripts();
         }
         self.collect();
@@ -403,6 +413,8 @@ impl Living {
         self.world.stack.lambda.kill_all("automation-execute").await;
         self.world.stack.dynamo.fail_next("Query", DynamoFault::Refused, 3);
         assert_eq!(self.execute(&order).await.status, 503);
+        self.world.stack.dynamo.fail_next("Query", DynamoFault::Throttled, 3);
+        assert_eq!(self.execute(&order).await.status, 503);
         for kind in [FaultKind::AccessDenied, FaultKind::KeyDenied] {
             self.world.stack.secrets_manager.fail_next("GetSecretValue", kind, 3);
             assert_ne!(self.execute(&order).await.status, 200);
@@ -437,6 +449,9 @@ impl Living {
                 self.world.stack.run_schedule_once(None).await.unwrap();
             }
         }
+        self.point(account, None, 0).await;
+        tamper(&self.world, account, 1, "status", Some(AttributeValue::S("bogus".to_owned()))).await;
+        self.world.stack.run_schedule_once(None).await.unwrap();
         for function in ["oauth-callback", "token-refresh", "automation-execute"] {
             self.world.stack.lambda.kill_all(function).await;
         }

@@ -56,6 +56,8 @@ pub struct Options {
     pub app_secret: bool,
     /// Who sees every call of the API and its answer.
     pub witness: Option<Witness>,
+    /// Who sees the stack once more when it ends, with all that its processes have printed.
+    pub last_look: Option<fn(&Stack)>,
 }
 
 impl Default for Options {
@@ -67,6 +69,7 @@ impl Default for Options {
             environment: BTreeMap::new(),
             app_secret: true,
             witness: None,
+            last_look: None,
         }
     }
 }
@@ -95,6 +98,7 @@ pub struct Stack {
     issuer: Issuer,
     client: reqwest::Client,
     witness: Option<Witness>,
+    last_look: Option<fn(&Self)>,
     public_url: String,
     aws: SdkConfig,
     door: Arc<Door>,
@@ -159,6 +163,7 @@ impl Stack {
             schedules: Schedules::new(deployment.schedules.clone(), lambda.clone()),
             client: loopback::client(),
             witness: options.witness,
+            last_look: options.last_look,
             _front_door: door.open(listener),
             door,
             hubspot,
@@ -273,6 +278,14 @@ impl Stack {
     #[must_use]
     pub fn fire_schedules(&self, faster: u32) -> Firing {
         self.schedules.fire(faster)
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        if let Some(look) = self.last_look.filter(|_| !std::thread::panicking()) {
+            look(self);
+        }
     }
 }
 

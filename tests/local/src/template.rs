@@ -163,6 +163,14 @@ impl Template {
         self.root["Parameters"].as_object().into_iter().flat_map(Map::keys).cloned().collect()
     }
 
+    /// The properties of the resources of a type that are made with these values, by logical name.
+    ///
+    /// # Errors
+    /// As with [`Self::deploy`].
+    pub fn properties_of(&self, kind: &str, values: &Values) -> Result<BTreeMap<String, Value>, String> {
+        Reader::new(&self.root, values)?.properties_of(kind)
+    }
+
     /// What this template makes with these values.
     ///
     /// # Errors

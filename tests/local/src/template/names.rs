@@ -23,7 +23,9 @@ impl<'a> Resolver<'a> {
     /// The physical name: the one that the template gives, else the stack's name and the logical one.
     fn name(&self, logical: &str) -> Result<String, String> {
         let resource = self.resource(logical)?;
-        for key in ["TableName", "FunctionName", "RoleName", "QueueName", "TopicName", "LogGroupName", "Name"] {
+        let keys =
+            ["TableName", "FunctionName", "RoleName", "QueueName", "TopicName", "LogGroupName", "AlarmName", "Name"];
+        for key in keys {
             if let Some(name) = resource["Properties"].get(key)
                 && let Some(name) = self.text(name)?
             {

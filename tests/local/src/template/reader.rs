@@ -42,6 +42,14 @@ impl<'a> Reader<'a> {
         Ok(found)
     }
 
+    pub(super) fn properties_of(&self, kind: &str) -> Result<BTreeMap<String, Value>, String> {
+        let resolved = |(logical, resource): (&str, &Value)| {
+            let properties = self.resolver.resolve(&resource["Properties"])?.unwrap_or_default();
+            Ok((logical.to_owned(), properties))
+        };
+        self.of_type(kind)?.into_iter().map(resolved).collect()
+    }
+
     fn each<T>(&self, kind: &str, read: fn(&Self, &str, &Value) -> Result<T, String>) -> Result<Vec<T>, String> {
         let named = |(logical, resource): (&str, &Value)| {
             read(self, logical, resource).map_err(|error| format!("{logical}: {error}"))

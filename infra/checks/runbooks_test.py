@@ -1,0 +1,120 @@
+"""Alarms and runbooks: what the template must say about the first, and that the commands of the second exist."""
+
+import re
+import shlex
+import unittest
+
+import botocore.session
+from botocore import xform_name
+
+from template_test import RESOURCES, ROOT, TEMPLATE, listed, of_type, references
+
+TEXT = (ROOT / "infra" / "template.yaml").read_text(encoding="utf-8")
+RUNBOOKS = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "infra" / "runbooks").glob("*.md")}
+METRIC_ALARMS = of_type("AWS::CloudWatch::Alarm")
+ALARMS = {**METRIC_ALARMS, **of_type("AWS::CloudWatch::CompositeAlarm")}
+
+# What the AWS CLI adds to the services' own operations, with the options used here.
+ADDED = {("logs", "tail"): {"since", "filter-pattern"}}
+# Options of every command.
+GLOBAL = {"query", "output", "max-items", "cli-binary-format", "region"}
+
+
+def commands() -> list:
+    """The calls of the AWS CLI in the runbooks' shell blocks: runbook, service, operation, options."""
+    found = []
+    for name, text in RUNBOOKS.items():
+        for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL):
+            # Commands within commands stand alone, and leave a word behind.
+            block = block.replace("\\\n", " ")
+            inner = re.findall(r'"\$\((.*?)\)"', block)
+            for line in re.sub(r'"\$\(.*?\)"', "VALUE", block).splitlines() + inner:
+                words = shlex.split(line)
+                if words and words[0] == "aws":
+                    options = {word.removeprefix("--") for word in words[3:] if word.startswith("--")}
+                    found.append((name, words[1], words[2], options))
+                elif words and words[0] != "date":
+                    found.append((name, words[0], "", set()))
+    return found
+
+
+class Commands(unittest.TestCase):
+    def test_every_command_and_option_of_a_runbook_exists(self):
+        session = botocore.session.get_session()
+        self.assertGreater(len(commands()), 20)
+        for name, service, operation, options in commands():
+            where = f"{name}: aws {service} {operation}"
+            if (service, operation) in ADDED:
+                self.assertLessEqual(options, ADDED[service, operation] | GLOBAL, where)
+                continue
+            self.assertIn(service, session.get_available_services(), where)
+            model = session.get_service_model(service)
+            operations = {xform_name(it, "-"): it for it in model.operation_names}
+            self.assertIn(operation, operations, where)
+            shape = model.operation_model(operations[operation]).input_shape
+            known = {xform_name(member, "-") for member in shape.members} if shape else set()
+            self.assertLessEqual(options, known | GLOBAL, where)
+
+    def test_every_output_and_parameter_that_a_runbook_names_is_there(self):
+        for name, text in RUNBOOKS.items():
+            for output in re.findall(r"output `(\w+)`|OutputKey=='(\w+)'", text):
+                self.assertIn("".join(output), TEMPLATE["Outputs"], name)
+            for parameter in re.findall(r"parameters? `(\w+)`", text):
+                self.assertIn(parameter, TEMPLATE["Parameters"], name)
+
+    def test_every_runbook_has_a_command(self):
+        self.assertEqual({name for name, *_ in commands()}, set(RUNBOOKS))
+
+
+class Alarms(unittest.TestCase):
+    def test_each_one_says_what_no_data_means_and_has_a_threshold_with_its_reason(self):
+        for name, alarm in METRIC_ALARMS.items():
+            self.assertIn(alarm["Properties"]["TreatMissingData"], ("breaching", "notBreaching"), name)
+            block = re.search(rf"(?m)^  {name}:\n(?:    .*\n|\n)+", TEXT)[0]
+            self.assertRegex(block, r"(?m)^      # \S", name)
+
+    def test_whoever_tells_tells_the_topic_and_whoever_does_not_is_part_of_another(self):
+        used = references([alarm["Properties"].get("AlarmRule", "") for alarm in ALARMS.values()])
+        used |= references([alarm["Properties"].get("ActionsSuppressor", "") for alarm in ALARMS.values()])
+        for name, alarm in ALARMS.items():
+            if "AlarmActions" in alarm["Properties"]:
+                self.assertEqual(alarm["Properties"]["AlarmActions"], [{"Ref": "AlarmTopic"}], name)
+            else:
+                self.assertIn(name, used)
+
+    def test_names_are_those_of_the_stack_and_all_of_them_are_made_together(self):
+        for name, alarm in ALARMS.items():
+            self.assertTrue(alarm["Properties"]["AlarmName"]["Fn::Sub"].startswith("${AWS::StackName}-"), name)
+            self.assertEqual(alarm["Condition"], "IsWatched", name)
+
+    def test_the_dashboard_shows_every_alarm_that_tells(self):
+        shown = re.findall(r":alarm:(\S+)\"", RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
+        told = {a["Properties"]["AlarmName"]["Fn::Sub"] for a in ALARMS.values() if "AlarmActions" in a["Properties"]}
+
+        self.assertEqual((set(shown), len(shown)), (told, len(told)))
+
+    def test_every_queue_is_watched(self):
+        watched = references(RESOURCES["DeadLettersExistMeasured"]["Properties"]["Metrics"])
+
+        self.assertEqual(watched, set(of_type("AWS::SQS::Queue")))
+
+    def test_every_function_is_watched_for_throttling(self):
+        watched = references(RESOURCES["ThrottledByAws"]["Properties"]["Metrics"])
+
+        self.assertLessEqual(set(of_type("AWS::Serverless::Function")), watched)
+
+    def test_the_topic_is_encrypted_and_cloudwatch_may_use_it_and_the_key(self):
+        self.assertEqual(RESOURCES["AlarmTopic"]["Properties"]["KmsMasterKeyId"], {"Ref": "Key"})
+        policy = RESOURCES["AlarmTopicPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+        key = RESOURCES["Key"]["Properties"]["KeyPolicy"]["Statement"]
+        allowed = {
+            action
+            for statement in policy + key
+            if statement["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+            for action in listed(statement["Action"])
+        }
+        self.assertEqual(allowed, {"sns:Publish", "kms:Decrypt", "kms:GenerateDataKey"})
+
+
+if __name__ == "__main__":
+    unittest.main()
