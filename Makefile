@@ -1,12 +1,12 @@
 # The few commands of the README. Each one does all of its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help demo run test hostile mutants build tools
+.PHONY: help demo run test rehearse hostile mutants build tools
 
 # Where cargo puts what it builds.
 LOCAL = $${CARGO_TARGET_DIR:-target}/debug/local
 
 help: ## Lists these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 demo: build ## Goes through the main path on this machine, checks every step, and ends
 	@$(LOCAL) demo
@@ -16,6 +16,9 @@ run: build ## Keeps the system running on this machine; Ctrl-C ends it
 
 test: build ## Builds everything and runs all tests
 	cargo test --locked --workspace
+
+rehearse: build ## Deploys with the real SAM CLI into an emulator of AWS on this machine, uses what it deployed and removes it
+	@infra/rehearse/run
 
 hostile: build ## Attacks the execution at length, about 25 minutes, with a summary (tests/fuzz/hostile has the settings)
 	@tests/fuzz/hostile

@@ -12,6 +12,7 @@
 )]
 
 pub mod demo;
+pub mod double;
 pub mod dynamodb;
 pub mod front_door;
 pub mod hubspot;
