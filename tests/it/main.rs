@@ -11,6 +11,7 @@ mod execution;
 mod histories;
 mod idempotency;
 mod newest;
+mod notifications;
 mod openapi;
 mod outcomes;
 mod readme;

@@ -40,7 +40,15 @@ async fn wear_out(world: &World) {
     let leased = store.take_lease(&record, &lease("one"), now).await.unwrap().unwrap();
     store.end_lease(&leased, "one", Some(&pointer), &revoked).await.unwrap();
     let leased = store.take_lease(&newest(world).await, &lease("two"), now).await.unwrap().unwrap();
-    store.end_lease(&leased, "two", Some(&pointer), &End::Backoff { until: now + 300, failures: 4, unsettled_until: None }).await.unwrap();
+    store
+        .end_lease(
+            &leased,
+            "two",
+            Some(&pointer),
+            &End::Backoff { until: now + 300, failures: 4, unsettled_until: None },
+        )
+        .await
+        .unwrap();
     store.cool_down(&record, now + 900).await.unwrap();
     store.supersede(&record, now, now + 7200).await.unwrap();
     store.take_lease(&newest(world).await, &lease("three"), now).await.unwrap().unwrap();

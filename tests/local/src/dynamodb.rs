@@ -235,11 +235,19 @@ impl Proxy {
         Ok(())
     }
 
-    async fn command(&self, operation: &str, body: &Value) -> Result<(), String> {
+    async fn command(&self, operation: &str, body: &Value) -> Result<Value, String> {
+        self.ask("DynamoDB_20120810", operation, body).await
+    }
+
+    async fn stream_command(&self, operation: &str, body: &Value) -> Result<Value, String> {
+        self.ask("DynamoDBStreams_20120810", operation, body).await
+    }
+
+    async fn ask(&self, service: &str, operation: &str, body: &Value) -> Result<Value, String> {
         let request = self
             .client
             .post(&self.emulator)
-            .header("x-amz-target", format!("DynamoDB_20120810.{operation}"))
+            .header("x-amz-target", format!("{service}.{operation}"))
             .header("content-type", "application/x-amz-json-1.0")
             .header("authorization", "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0")
             .header("x-amz-date", "20260101T000000Z")
@@ -247,7 +255,10 @@ impl Proxy {
         let response = request.send().await.map_err(|error| format!("{operation}: {error}"))?;
         let status = response.status();
         let text = response.text().await.unwrap_or_default();
-        if status.is_success() { Ok(()) } else { Err(format!("{operation}: {status} {text}: {body}")) }
+        if !status.is_success() {
+            return Err(format!("{operation}: {status} {text}: {body}"));
+        }
+        Ok(serde_json::from_str(&text).unwrap_or_default())
     }
 
     /// Records a call and says what is planned for it.
@@ -394,5 +405,6 @@ fn tables(body: &Value) -> Vec<String> {
     own.into_iter().chain(steps).chain(batch).collect()
 }
 
+mod stream;
 #[cfg(test)]
 mod tests;

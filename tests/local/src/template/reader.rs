@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::resolve::{Resolver, references};
-use super::{Authorization, Cors, Deployment, Function, Route, Schedule, Table, Values};
+use super::{Authorization, Cors, Deployment, Function, Pipe, Route, Schedule, Table, Values};
 
 /// A template under reading, with what it is deployed with.
 pub(super) struct Reader<'a> {
@@ -27,6 +27,7 @@ impl<'a> Reader<'a> {
             cors: self.cors()?,
             tables: self.each("AWS::DynamoDB::Table", Self::table)?,
             schedules: self.schedules()?,
+            pipes: self.each("AWS::Pipes::Pipe", Self::pipe)?,
             secrets: secrets.filter_map(|(_, it)| self.property(it, "Name").transpose()).collect::<Result<_, _>>()?,
         })
     }
@@ -156,9 +157,29 @@ impl<'a> Reader<'a> {
                 create[key] = value.clone();
             }
         }
+        if let Some(view) = properties["StreamSpecification"].get("StreamViewType") {
+            create["StreamSpecification"] = json!({ "StreamEnabled": true, "StreamViewType": view });
+        }
         let expiry = &properties["TimeToLiveSpecification"];
         let expires_by = expiry["AttributeName"].as_str().filter(|_| expiry["Enabled"] == true).map(str::to_owned);
         Ok(Table { name, create, expires_by })
+    }
+
+    fn pipe(&self, _: &str, resource: &Value) -> Result<Pipe, String> {
+        let properties = &resource["Properties"];
+        self.target(&properties["Source"], &["AWS::DynamoDB::Table"])?;
+        let target = &properties["TargetParameters"];
+        let text = |value: &Value| self.resolver.text(value)?.ok_or("a text is missing".to_owned());
+        let filters = properties["SourceParameters"]["FilterCriteria"]["Filters"].as_array().into_iter().flatten();
+        let patterns = filters.map(|filter| {
+            serde_json::from_str(&text(&filter["Pattern"])?).map_err(|error| format!("a pattern is JSON: {error}"))
+        });
+        Ok(Pipe {
+            patterns: patterns.collect::<Result<_, String>>()?,
+            source: text(&target["EventBridgeEventBusParameters"]["Source"])?,
+            detail_type: text(&target["EventBridgeEventBusParameters"]["DetailType"])?,
+            input_template: text(&target["InputTemplate"])?,
+        })
     }
 
     /// `AWS::Scheduler::Schedule`, and the `ScheduleV2` events of SAM.
