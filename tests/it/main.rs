@@ -9,6 +9,7 @@ mod disconnect;
 mod engine;
 mod execution;
 mod histories;
+mod iam;
 mod idempotency;
 mod newest;
 mod notifications;

@@ -12,6 +12,7 @@ use dynoxide::Database;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use crate::iam::{self, Policies};
 use crate::interrupt::{Interruptions, Now};
 use crate::loopback::{self, Server, Task};
 use crate::template::Table;
@@ -64,6 +65,7 @@ pub type Weather = fn(u64, &str, usize) -> Option<Fault>;
 #[derive(Debug, Default)]
 struct Plan {
     interruptions: Interruptions,
+    policies: Policies,
     calls: Vec<Call>,
     faults: Vec<(String, Fault)>,
     weather: Option<(u64, Weather)>,
@@ -128,6 +130,11 @@ impl DynamoDb {
     /// Takes its interruptions from here.
     pub fn interrupted_by(&self, interruptions: &Interruptions) {
         self.proxy.plan().interruptions = interruptions.clone();
+    }
+
+    /// Refuses what these policies do not allow.
+    pub fn guarded_by(&self, policies: &Policies) {
+        self.proxy.plan().policies = policies.clone();
     }
 
     /// Every call so far, in order of arrival.
@@ -261,6 +268,13 @@ impl Proxy {
         Ok(serde_json::from_str(&text).unwrap_or_default())
     }
 
+    fn allows(&self, headers: &HeaderMap, body: &Bytes) -> bool {
+        let authorization = headers.get("authorization").and_then(|header| header.to_str().ok()).unwrap_or_default();
+        let body = serde_json::from_slice(body).unwrap_or_default();
+        let policies = self.plan().policies.clone();
+        policies.check(iam::key_of(authorization), &iam::needed_by_dynamodb(operation(headers), &body)).is_ok()
+    }
+
     /// Records a call and says what is planned for it.
     fn record(&self, headers: &HeaderMap, body: &Bytes) -> (Option<Fault>, Option<Barrier>) {
         let operation = operation(headers).to_owned();
@@ -292,6 +306,9 @@ impl Proxy {
     }
 
     async fn forward(&self, mut headers: HeaderMap, body: Bytes) -> Response {
+        if !self.allows(&headers, &body) {
+            return error(StatusCode::BAD_REQUEST, "AccessDeniedException");
+        }
         for hop in ["host", "connection", "content-length"] {
             headers.remove(hop);
         }

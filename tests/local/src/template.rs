@@ -70,6 +70,17 @@ pub struct Function {
     pub memory: u64,
     /// The environment, the globals' merged in.
     pub environment: BTreeMap<String, String>,
+    /// What its role allows, if the template gives it one.
+    pub statements: Option<Vec<Statement>>,
+}
+
+/// A statement of a role, which allows: each of the actions on each of the resources.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    /// The actions.
+    pub actions: Vec<String>,
+    /// ARNs, with `*` in them where the template leaves something open.
+    pub resources: Vec<String>,
 }
 
 /// A route of the API.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::resolve::{Resolver, references};
-use super::{Authorization, Cors, Deployment, Function, Pipe, Route, Schedule, Table, Values};
+use super::{Authorization, Cors, Deployment, Function, Pipe, Route, Schedule, Statement, Table, Values};
 
 /// A template under reading, with what it is deployed with.
 pub(super) struct Reader<'a> {
@@ -102,7 +102,26 @@ impl<'a> Reader<'a> {
             timeout: Duration::from_secs(number("Timeout", 3)?),
             memory: number("MemorySize", 128)?,
             environment,
+            statements: self.statements(&resource["Properties"]["Role"])?,
         })
+    }
+
+    fn statements(&self, role: &Value) -> Result<Option<Vec<Statement>>, String> {
+        if role.is_null() {
+            return Ok(None);
+        }
+        let (_, role) = self.target(role, &["AWS::IAM::Role"])?;
+        let policies = self.resolver.resolve(&role["Properties"]["Policies"])?.unwrap_or_default();
+        let all = policies.as_array().into_iter().flatten();
+        let all = all.flat_map(|policy| policy["PolicyDocument"]["Statement"].as_array().into_iter().flatten());
+        let statements = all.map(|statement| match statement["Effect"].as_str() {
+            Some("Allow") => Ok(Statement {
+                actions: one_or_more(&statement["Action"]),
+                resources: one_or_more(&statement["Resource"]),
+            }),
+            _ => Err(format!("the local stack understands statements that allow, found {statement}")),
+        });
+        statements.collect::<Result<_, _>>().map(Some)
     }
 
     fn route(&self, _: &str, resource: &Value) -> Result<Route, String> {
@@ -216,6 +235,10 @@ impl<'a> Reader<'a> {
 fn binary_of(function: &Value) -> Result<String, String> {
     let binary = function["Metadata"]["BuildProperties"]["Binary"].as_str();
     binary.map(str::to_owned).ok_or("Metadata.BuildProperties.Binary is missing".to_owned())
+}
+
+fn one_or_more(value: &Value) -> Vec<String> {
+    value.as_str().map_or_else(|| texts(value), |one| vec![one.to_owned()])
 }
 
 fn texts(value: &Value) -> Vec<String> {
