@@ -25,13 +25,17 @@ fn matches(pattern: &Value, event: Option<&Value>) -> bool {
         }
         Value::Array(alternatives) => alternatives.iter().any(|alternative| match alternative {
             Value::String(_) => event == Some(alternative),
-            Value::Object(operator) if operator.len() == 1 => match &operator["exists"] {
-                Value::Bool(expected) => event.is_some() == *expected,
-                other => panic!("exists is true or false, not {other}"),
-            },
-            other => panic!("{other} is no alternative that is known here"),
+            Value::Object(operator) if operator.len() == 1 && operator.contains_key("exists") => {
+                let expected = operator["exists"].as_bool();
+                event.is_some() == expected.unwrap_or_else(|| panic!("exists is true or false: {alternative}"))
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                panic!("{alternative} is no alternative that is known here")
+            }
         }),
-        other => panic!("a pattern has objects and lists, not {other}"),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            panic!("a pattern has objects and lists, not {pattern}")
+        }
     }
 }
 
