@@ -150,17 +150,20 @@ class Deployment:
         return listed.json()["integrations"]
 
     def runtime_secrets(self) -> list:
-        """The secrets that were made at run time, as the README's "Remove" finds them."""
+        """The secrets that were made at run time, as `infra/DEPLOY.md` finds them."""
         pages = self.client("secretsmanager").get_paginator("list_secrets").paginate()
         prefix = f"{self.outputs['SecretPrefix']}/integrations/"
         return [secret["Name"] for page in pages for secret in page["SecretList"] if secret["Name"].startswith(prefix)]
 
     def remove(self) -> None:
-        """What the README's "Remove" says, then `sam delete`."""
+        """What `infra/DEPLOY.md` says under "Removing", but for the data that is kept."""
+        sam(
+            self.endpoint, "delete", "--config-file", str(ROOT / "samconfig.toml"), "--stack-name", self.name,
+            "--no-prompts", "--region", REGION,
+        )  # fmt: skip
         secrets = self.client("secretsmanager")
         for name in self.runtime_secrets():
-            secrets.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
-        sam(self.endpoint, "delete", "--stack-name", self.name, "--no-prompts", "--region", REGION)
+            secrets.delete_secret(SecretId=name, RecoveryWindowInDays=7)
 
 
 def client_credentials() -> dict:

@@ -72,13 +72,24 @@ def before_the_app_secret(stack: Deployment) -> None:
     say("   before the app's secret is put: nobody gets in, connecting is temporarily_unavailable")
 
 
-def put_app_secret(stack: Deployment, hubspot: HubSpot, folder: Path) -> None:
+def put_app_secret(stack: Deployment, credentials: dict, folder: Path) -> None:
     file = folder / "app.json"
     file.touch(mode=0o600)
-    file.write_text(json.dumps({name: hubspot.app[name] for name in ("client_id", "client_secret")}))
+    file.write_text(json.dumps(credentials))
     arn = stack.outputs["AppSecretArn"]
     stack.client("secretsmanager").put_secret_value(SecretId=arn, SecretString=file.read_text())
     file.unlink()
+
+
+def put_a_wrong_app_secret(stack: Deployment, folder: Path) -> None:
+    put_app_secret(stack, {"clientId": "1", "client_secret": "2"}, folder)
+    refused = stack.as_member("POST", "/v1/authorizations", {})
+    check(refused.json().get("code") == "temporarily_unavailable", f"a secret that does not fit is no crash ({refused})")
+    say("   an app's secret that does not fit: connecting stays temporarily_unavailable")
+
+
+def put_the_app_secret(stack: Deployment, hubspot: HubSpot, folder: Path) -> None:
+    put_app_secret(stack, {name: hubspot.app[name] for name in ("client_id", "client_secret")}, folder)
     say("   the app's secret is put from a file, which is deleted")
 
 
@@ -105,8 +116,8 @@ def execute(stack: Deployment, hubspot: HubSpot, integration: str | None) -> Non
     say("   executed as the engine's assumed role: HubSpot got the OAuth token and neither of the old credentials")
 
 
-def refuse_strangers(stack: Deployment, folder_role: str) -> None:
-    refused = stack.as_engine(automation(None), role=folder_role)
+def refuse_strangers(stack: Deployment, role: str) -> None:
+    refused = stack.as_engine(automation(None), role=role)
     check(refused.json().get("code") == "forbidden", f"another role is refused ({refused})")
     say("   another role of the account is refused")
 
@@ -161,6 +172,14 @@ def refuse_what_does_not_fit(stack: Deployment, given: dict) -> None:
     check(not tables, f"nothing was created ({tables})")
 
 
+def check_pipes(stack: Deployment) -> None:
+    pipes = stack.client("pipes").list_pipes()["Pipes"]
+    running = [pipe["Source"] for pipe in pipes if pipe["CurrentState"] == "RUNNING"]
+    table = stack.outputs["IntegrationsTableName"]
+    check(sum(f"table/{table}/stream/" in source for source in running) == 2, f"two pipes read the stream ({pipes})")
+    say("   two pipes read the stream of its integrations")
+
+
 def remove(stack: Deployment) -> None:
     tables = [stack.outputs[f"{name}TableName"] for name in ("Integrations", "Authorizations", "Executions")]
     stack.remove()
@@ -190,7 +209,10 @@ def rehearse(emulator: Emulator, hubspot: HubSpot, issuer: Issuer, folder: Path)
     first.deploy(BUILD, given)
     say(f"   it answers at {first.api}")
     before_the_app_secret(first)
-    put_app_secret(first, hubspot, folder)
+    put_a_wrong_app_secret(first, folder)
+    put_the_app_secret(first, hubspot, folder)
+
+    check_pipes(first)
 
     say("4. Connect and execute")
     integration = connect(first, {})
@@ -200,7 +222,7 @@ def rehearse(emulator: Emulator, hubspot: HubSpot, issuer: Issuer, folder: Path)
     second = Deployment(emulator.url, "hubspot-rehearsal-two", issuer, hubspot)
     second.deploy(BUILD, given)
     check(second.api != first.api, "it has an address of its own")
-    put_app_secret(second, hubspot, folder)
+    put_the_app_secret(second, hubspot, folder)
     check(second.integrations() == [], "it knows nothing of the first")
     execute(second, hubspot, connect(second, {}))
     refuse_strangers(first, second.outputs["EngineRoleArn"])
