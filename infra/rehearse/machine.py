@@ -69,6 +69,7 @@ class Emulator(Process):
             "MINISTACK_ACCOUNT_ID": ACCOUNT,
             "MINISTACK_REGION": REGION,
             "TMPDIR": str(folder),
+            "STATE_DIR": str(folder / "state"),
             "S3_DATA_DIR": str(folder / "s3"),
         }
         log = folder / "emulator.log"

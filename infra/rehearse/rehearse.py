@@ -7,6 +7,7 @@ these are what only an AWS account can show. The template tests check them stati
 import json
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -243,6 +244,8 @@ def rehearse(emulator: Emulator, hubspot: HubSpot, issuer: Issuer, folder: Path)
 
 
 def main() -> int:
+    # As after Ctrl-C: nothing that was started may outlive this.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     running, failed = [], None
     (ROOT / ".aws-sam").mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="emulator-", dir=ROOT / ".aws-sam"))
