@@ -16,16 +16,17 @@ pub(crate) const ROTATIONS: [Rotation; 3] = [Rotation::Keep, Rotation::Grace(GRA
 
 /// What is tried at each of its calls, and how long after the connect: an execution whose token has just expired, a
 /// look of the schedule that is due, and what an admin does at any time.
-pub(crate) const ACTS: [(Act, u64); 5] = [
+pub(crate) const ACTS: [(Act, u64); 6] = [
     (Act::Execute, 1_795),
     (Act::Schedule, 1_400),
     (Act::Reconnect, 60),
     (Act::NewInstance, 60),
     (Act::DisconnectNewest, 60),
+    (Act::Connect, 60),
 ];
 
 /// When a token has just expired, and its integration is due.
-const EXPIRED: u64 = 1_795;
+pub(crate) const EXPIRED: u64 = 1_795;
 
 /// The random history of a seed.
 pub(crate) fn random(seed: u64) -> Story {
@@ -96,7 +97,8 @@ const INTERRUPTIONS: [Interruption; 4] =
 /// An act with one fate, and later an execution by another process.
 pub(crate) fn one_act(rotation: Rotation, (act, after): (Act, u64), fate: Fate) -> Story {
     let steps = vec![
-        ends(0, Act::Connect),
+        // A first connect finds nothing that was there before.
+        ends(0, if act == Act::Connect { Act::Pass(1) } else { Act::Connect }),
         ends(0, Act::Pass(after)),
         Step { process: 0, act, fate },
         // A lease has lapsed by now.
@@ -118,10 +120,10 @@ pub(crate) fn mishaps(nth: usize) -> Vec<Fate> {
 }
 
 /// An act that stands still at one call while another process does something: before its lease has lapsed, or after.
-pub(crate) fn pairs(rotation: Rotation, (first, _): (Act, u64), nth: usize) -> Vec<Story> {
+pub(crate) fn pairs(rotation: Rotation, first: Act, nth: usize, seconds: &[(Act, u64)]) -> Vec<Story> {
     let mut stories = Vec::new();
     for at in [At::Before, At::After] {
-        for (second, _) in ACTS {
+        for &(second, _) in seconds {
             for pause in [1, 31] {
                 let steps = vec![
                     ends(0, Act::Connect),
