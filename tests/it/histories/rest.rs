@@ -15,6 +15,7 @@ impl Play {
         self.fleet.behave(Habits::of(story.habits.rotation));
         self.fleet.stack.secrets_manager.settle();
         self.fleet.stack.hubspot.clear_scripts();
+        self.look().await;
         if story.is_undisturbed() && !story.habits.shared {
             self.truth.borrow_mut().judge_refreshes(&self.fleet, &self.customer);
         }

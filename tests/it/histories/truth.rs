@@ -105,7 +105,10 @@ impl Truth {
     /// HubSpot was never asked for a new token while the last one was good for long: within the quarter of an hour
     /// after a refresh one was enough.
     pub(crate) fn judge_refreshes(&mut self, fleet: &Fleet, customer: &Customer) {
-        for issued in fleet.stack.hubspot.issues(customer.hub_id) {
+        for (grant, issued) in fleet.stack.hubspot.issues(customer.hub_id) {
+            // The first token of an imported integration was another system's.
+            let imported = self.integrations.get(&grant).is_some_and(|id| id.starts_with("imported"));
+            let issued = &issued[usize::from(imported)..];
             if issued.windows(2).any(|two| two[1] - two[0] < 900_000) {
                 self.wrong.push(format!("tokens of one authorization were refreshed at {issued:?} ms"));
             }

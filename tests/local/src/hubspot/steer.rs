@@ -133,14 +133,14 @@ impl HubSpot {
 
     /// When access tokens of a portal were issued, per authorization, in milliseconds since the epoch, earliest first.
     #[must_use]
-    pub fn issues(&self, hub_id: u64) -> Vec<Vec<i64>> {
+    pub fn issues(&self, hub_id: u64) -> Vec<(usize, Vec<i64>)> {
         let state = self.shared.state();
         let grants = &state.app.grants;
         let of = |grant: usize| {
             let own = grants.access.values().filter(|token| token.grant == grant);
             let mut issued: Vec<i64> = own.map(|token| token.issued_at).collect();
             issued.sort_unstable();
-            issued
+            (grant, issued)
         };
         grants.of_portal(hub_id).into_iter().map(of).collect()
     }
