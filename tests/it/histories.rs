@@ -52,12 +52,22 @@ struct Search {
     failures: Vec<String>,
     what: &'static str,
     began: Instant,
+    /// Whether what goes well is told, too.
+    tells: bool,
 }
 
 impl Search {
     async fn new(what: &'static str) -> Self {
         let (interleavings, failures) = (HashSet::new(), Vec::new());
-        Self { fleet: Fleet::start().await, played: 0, interleavings, failures, what, began: Instant::now() }
+        Self {
+            fleet: Fleet::start().await,
+            played: 0,
+            interleavings,
+            failures,
+            what,
+            began: Instant::now(),
+            tells: false,
+        }
     }
 
     async fn play(&mut self, story: &Story) -> Played {
@@ -80,9 +90,14 @@ impl Search {
             let played = self.play(&story).await;
             let interleaving = played.calls.concat().join(" ");
             self.interleavings.insert(format!("{:?} {interleaving}", story.habits.rotation));
+            if self.tells {
+                print_line(&tell(&story, &played));
+            }
             if !played.wrong.is_empty() && self.failures.len() < ENOUGH {
                 let (story, played) = self.shrunk(story, played).await;
-                self.failures.push(tell(&story, &played));
+                let told = tell(&story, &played);
+                print_line(&told);
+                self.failures.push(told);
             }
             if at % 100 == 99 {
                 self.report(at + 1, total);
@@ -90,11 +105,10 @@ impl Search {
         }
     }
 
-    #[expect(clippy::print_stdout, reason = "a long search says how far it is")]
     fn report(&self, done: usize, total: usize) {
         let (what, distinct, failures) = (self.what, self.interleavings.len(), self.failures.len());
         let seconds = self.began.elapsed().as_secs();
-        println!("{what}: {done} of {total}, {distinct} distinct, {failures} failures, {seconds} s");
+        print_line(&format!("{what}: {done} of {total}, {distinct} distinct, {failures} failures, {seconds} s"));
     }
 
     /// The history without every step that it fails without, too.
@@ -112,13 +126,19 @@ impl Search {
         (story, played)
     }
 
-    #[expect(clippy::print_stdout, reason = "the figures of a search")]
     fn end(&self) {
         let (what, played, distinct) = (self.what, self.played, self.interleavings.len());
         let (failures, seconds) = (self.failures.len(), self.began.elapsed().as_secs());
-        println!("{what}: {played} histories, {distinct} distinct interleavings, {failures} failures, {seconds} s");
-        assert!(self.failures.is_empty(), "{}", self.failures.concat());
+        print_line(&format!(
+            "{what}: {played} histories, {distinct} distinct interleavings, {failures} failures, {seconds} s"
+        ));
+        assert!(self.failures.is_empty(), "the failures stand above");
     }
+}
+
+#[expect(clippy::print_stdout, reason = "a search says how far it is, and what it found")]
+fn print_line(line: &str) {
+    println!("{line}");
 }
 
 fn tell(story: &Story, played: &Played) -> String {
@@ -145,6 +165,7 @@ async fn at_random(first: u64) {
         None => (first..setting("HISTORIES").unwrap_or(500)).step_by(2).collect(),
     };
     let mut search = Search::new("random histories").await;
+    search.tells = setting("SEED").is_some();
     search.try_all(seeds.into_iter().map(random).collect()).await;
     search.end();
 }

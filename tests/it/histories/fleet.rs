@@ -1,5 +1,7 @@
 //! Several processes of each function in this process, with clocks that differ, against one stack.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -31,6 +33,8 @@ pub(crate) struct Fleet {
     aws: SdkConfig,
     /// Reads records as they truly are.
     truth: Store,
+    /// The authorizations that another system obtained.
+    pub(crate) imported: RefCell<HashSet<usize>>,
 }
 
 /// One process: it remembers what its functions remember, until it is killed.
@@ -60,7 +64,7 @@ impl Fleet {
         let aws = stack.aws_config().to_builder().retry_config(retries).build();
         let truth = stack.true_aws_config();
         let truth = Store::new(&truth, reader(&stack, "oauth-callback").state());
-        Rc::new(Self { stack, clock, aws, truth })
+        Rc::new(Self { stack, clock, aws, truth, imported: RefCell::default() })
     }
 
     /// Lets HubSpot and AWS behave like this from now on.
@@ -141,6 +145,8 @@ impl Process {
     /// Writes an older instance of another system as an import does: the secret first, then the record, due at once.
     pub(crate) async fn import(&self, fleet: &Fleet, customer: &Customer, number: usize) -> String {
         let issued = fleet.stack.hubspot.authorize(customer.hub_id, SCOPES);
+        let (_, grant) = fleet.stack.hubspot.token(&issued.access_token).unwrap();
+        fleet.imported.borrow_mut().insert(grant);
         let now = self.clock.now();
         let (account_id, integration_id) = (customer.account.clone(), format!("imported-{number}"));
         let tokens = json!({"account_id": account_id, "integration_id": integration_id, "access_token": "none",

@@ -107,7 +107,7 @@ impl Truth {
     pub(crate) fn judge_refreshes(&mut self, fleet: &Fleet, customer: &Customer) {
         for (grant, issued) in fleet.stack.hubspot.issues(customer.hub_id) {
             // The first token of an imported integration was another system's.
-            let imported = self.integrations.get(&grant).is_some_and(|id| id.starts_with("imported"));
+            let imported = fleet.imported.borrow().contains(&grant);
             let issued = &issued[usize::from(imported)..];
             if issued.windows(2).any(|two| two[1] - two[0] < 900_000) {
                 self.wrong.push(format!("tokens of one authorization were refreshed at {issued:?} ms"));
