@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::check;
+use crate::{check, completions};
 
 const AFTER_HELP: &str = "\
 Where the stack is:
@@ -53,4 +53,6 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Says of stored automations which will run, which will not, and why; sends nothing
     Check(check::Args),
+    /// Prints what a shell needs to complete commands and options
+    Completions(completions::Args),
 }

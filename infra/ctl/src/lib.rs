@@ -8,6 +8,7 @@
 
 mod check;
 mod cli;
+mod completions;
 mod end;
 mod output;
 mod stack;
@@ -29,5 +30,6 @@ pub async fn run(cli: Cli) -> ExitCode {
 async fn command(cli: &Cli, output: &mut Output) -> Result<End, Failure> {
     match &cli.command {
         Command::Check(args) => check::run(args, &cli.global, output).await,
+        Command::Completions(args) => completions::run(args, output),
     }
 }
