@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{check, completions};
+use crate::{check, completions, import};
 
 const AFTER_HELP: &str = "\
 Where the stack is:
@@ -53,6 +53,8 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Says of stored automations which will run, which will not, and why; sends nothing
     Check(check::Args),
+    /// Takes over integrations that existed before this system, with their refresh tokens
+    Import(import::Args),
     /// Prints what a shell needs to complete commands and options
     Completions(completions::Args),
 }

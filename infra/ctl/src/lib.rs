@@ -10,6 +10,8 @@ mod check;
 mod cli;
 mod completions;
 mod end;
+mod import;
+mod lines;
 mod output;
 mod stack;
 
@@ -30,6 +32,7 @@ pub async fn run(cli: Cli) -> ExitCode {
 async fn command(cli: &Cli, output: &mut Output) -> Result<End, Failure> {
     match &cli.command {
         Command::Check(args) => check::run(args, &cli.global, output).await,
+        Command::Import(args) => import::run(args, &cli.global, output).await,
         Command::Completions(args) => completions::run(args, output),
     }
 }
