@@ -1,12 +1,12 @@
 //! The work of an import: several integrations at a time, those of one account one after another.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use futures_util::future::{join, join_all};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::time::timeout;
 
 use super::bring::{Fate, bring};
 use super::done::{Done, Stage};
@@ -20,6 +20,9 @@ use crate::stack::Stack;
 const PATIENCE: i64 = 120;
 /// So many refreshes in a row without a clear answer, for each one worked on at a time, end the run.
 const FAILURES: usize = 4;
+
+/// Who waits looks up so often.
+const TICK: Duration = Duration::from_millis(200);
 
 /// An integration to work on.
 struct Task {
@@ -92,20 +95,34 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Works until no line is left; what has to wait comes after what has not.
+    /// Works until no line is left.
     async fn work(&self, mut tasks: Receiver<Task>) -> Result<(), Failure> {
-        let mut waiting = VecDeque::new();
-        while let Some(task) = tasks.recv().await {
-            self.attend(task, &mut waiting).await?;
-        }
-        while let Some(task) = waiting.pop_front() {
-            self.sleep_until(task.not_before).await;
+        let mut waiting = Vec::new();
+        while let Some(task) = self.next(&mut tasks, &mut waiting).await {
             self.attend(task, &mut waiting).await?;
         }
         Ok(())
     }
 
-    async fn attend(&self, mut task: Task, waiting: &mut VecDeque<Task>) -> Result<(), Failure> {
+    /// The next line to work on. What has waited long enough comes first: where HubSpot rotates refresh tokens, one
+    /// that a killed run has shown may not be accepted for long.
+    async fn next(&self, tasks: &mut Receiver<Task>, waiting: &mut Vec<Task>) -> Option<Task> {
+        loop {
+            let now = self.stack.clock.now();
+            let stopped = self.stop.borrow().is_some();
+            if let Some(at) = waiting.iter().position(|task| stopped || task.not_before <= now) {
+                return Some(waiting.remove(at));
+            }
+            match timeout(TICK, tasks.recv()).await {
+                Ok(Some(task)) => return Some(task),
+                Ok(None) if waiting.is_empty() => return None,
+                Ok(None) => self.stack.clock.sleep(TICK).await,
+                Err(_) => {}
+            }
+        }
+    }
+
+    async fn attend(&self, mut task: Task, waiting: &mut Vec<Task>) -> Result<(), Failure> {
         self.sleep_until(self.pause_until.get()).await;
         if self.stop.borrow().is_some() {
             self.report.borrow_mut().left();
@@ -133,7 +150,7 @@ impl Run<'_> {
                 self.spare_hubspot(*seconds);
                 if now - first_tried < PATIENCE {
                     task.not_before = now + (*seconds).clamp(1, 60);
-                    waiting.push_back(task);
+                    waiting.push(task);
                 } else {
                     self.report.borrow_mut().told(number, &task.entry, &fate)?;
                     self.report.borrow_mut().left();
@@ -178,10 +195,10 @@ impl Run<'_> {
         self.stop.borrow_mut().get_or_insert_with(|| why.to_owned());
     }
 
-    /// Waits, a second at a time: a stop ends it.
+    /// Waits, a tick at a time: a stop ends it.
     async fn sleep_until(&self, until: i64) {
         while self.stack.clock.now() < until && self.stop.borrow().is_none() {
-            self.stack.clock.sleep(Duration::from_millis(250)).await;
+            self.stack.clock.sleep(TICK).await;
         }
     }
 }
