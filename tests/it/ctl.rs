@@ -1,6 +1,8 @@
 //! The operator's tool: the real binary against the local stack.
 
+mod check;
 mod import;
+mod secrecy;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;

@@ -85,6 +85,7 @@ impl Done {
     pub(super) fn note(&mut self, entry: &Entry, stage: Stage, at: i64) -> Result<(), Failure> {
         let Some(file) = &mut self.file else { return Ok(()) };
         let (account_id, integration_id) = (entry.account_id.clone(), entry.integration_id.clone());
+        self.stages.insert((account_id.clone(), integration_id.clone()), (stage, at));
         let note = Note { account_id, integration_id, stage, at };
         let failed = |error: &dyn std::fmt::Display| Failure::usage(format!("{}: {error}", self.path.display()));
         let mut line = serde_json::to_string(&note).map_err(|error| failed(&error))?;
