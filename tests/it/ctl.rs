@@ -2,7 +2,7 @@
 
 mod check;
 mod import;
-mod secrecy;
+mod unseen;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
