@@ -120,13 +120,11 @@ impl HubSpot {
 
     /// Reads our credentials, if they are not known yet: it takes time that who holds a lease has to count.
     pub async fn prepare(&self) -> Result<(), Refusal> {
-        self.credentials().await.map(drop)
+        self.credentials().await.map(drop).inspect_err(log_refused_app)
     }
 
     /// Buys new tokens for a refresh token.
     pub async fn refresh(&self, refresh_token: &SecretString) -> Result<Grant, Refusal> {
-        // What AWS does not give says nothing about HubSpot.
-        self.credentials().await?;
         let form = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose_secret())];
         let answer = self.call("", &form).await.and_then(|body| grant(&body));
         match &answer {
@@ -140,8 +138,8 @@ impl HubSpot {
         answer
     }
 
-    /// How many refreshes in a row have ended without tokens and without a clear word on
-    /// the authorization or on our app.
+    /// How many refreshes in a row have ended without tokens and without a clear word on the authorization or on our
+    /// app. What AWS does not give beforehand ([`prepare`](Self::prepare)) says nothing about HubSpot.
     pub fn failures(&self) -> usize {
         self.failures.load(Ordering::Relaxed)
     }
