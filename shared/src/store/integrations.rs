@@ -38,7 +38,7 @@ pub struct DuePage {
 }
 
 /// A place in the index.
-pub struct Cursor(Item);
+pub struct Cursor(pub(super) Item);
 
 impl Store {
     /// The account's newest integration: one strongly consistent read, no clock, no index.
@@ -392,7 +392,7 @@ impl Store {
         })
     }
 
-    async fn update(&self, write: Write) -> Result<Updated, Error> {
+    pub(super) async fn update(&self, write: Write) -> Result<Updated, Error> {
         let updated = self
             .dynamodb
             .update_item()
@@ -416,7 +416,7 @@ impl Store {
     }
 }
 
-enum Updated {
+pub(super) enum Updated {
     /// The record as it is now.
     Yes(Item),
     /// The record that did not fit the condition, if there is one.
@@ -436,7 +436,7 @@ fn stands(item: Option<&Item>, attribute: &str, value: &str) -> bool {
 }
 
 /// Parses a record, or says in the log's words which one does not parse.
-fn record(item: Item) -> Result<Integration, Error> {
+pub(super) fn record(item: Item) -> Result<Integration, Error> {
     let place = |name: &str| match item.get(name) {
         Some(AttributeValue::S(text)) => text.clone(),
         Some(AttributeValue::N(number)) => number.clone(),
