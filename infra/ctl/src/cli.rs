@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{app_secret, check, completions, decommission, disconnect, doctor, integrations, status};
+use crate::{app_secret, check, completions, decommission, disconnect, doctor, import, integrations, status};
 
 const AFTER_HELP: &str = "\
 Where the stack is:
@@ -53,6 +53,8 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Says of stored automations which will run, which will not, and why; sends nothing
     Check(check::Args),
+    /// Takes over integrations that existed before this system, with their refresh tokens
+    Import(import::Args),
     /// Says in one line what is the matter with an account
     Status(status::Args),
     /// Lists integrations, or shows one

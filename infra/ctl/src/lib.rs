@@ -17,7 +17,9 @@ mod disconnect;
 mod doctor;
 mod end;
 mod health;
+mod import;
 mod integrations;
+mod lines;
 mod output;
 mod refresh;
 mod stack;
@@ -48,6 +50,7 @@ async fn command(cli: &Cli, output: &mut Output) -> Result<End, Failure> {
         Command::AppSecret(command) => app_secret::run(command, &cli.global, output).await,
         Command::Doctor(_) => doctor::run(&cli.global, output).await,
         Command::Decommission(args) => decommission::run(args, &cli.global, output).await,
+        Command::Import(args) => import::run(args, &cli.global, output).await,
         Command::Completions(args) => completions::run(args, output),
     }
 }

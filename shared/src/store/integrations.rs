@@ -17,7 +17,7 @@ use aws_sdk_dynamodb::types::{
 use super::write::Write;
 use super::{Item, Store, Written, n, s, unavailable};
 use crate::error::Error;
-use crate::integration::{AccountId, Integration, IntegrationId, Key, Pointer, shard};
+use crate::integration::{AccountId, Integration, IntegrationId, Key, Pointer, shard, why_not_newest};
 use crate::lease::{End, Lease, Settled};
 
 /// An entry of the index of due integrations.
@@ -57,8 +57,7 @@ impl Store {
     /// Why an integration that is not the account's newest cannot be used: an older instance, or unknown.
     pub async fn why_not_newest(&self, account_id: &AccountId, id: &IntegrationId) -> Error {
         match self.all(account_id).await {
-            Ok(all) if all.iter().any(|known| known.integration_id == *id) => Error::IntegrationSuperseded,
-            Ok(_) => Error::IntegrationNotFound,
+            Ok(all) => why_not_newest(all.iter().map(|known| &known.integration_id), id),
             Err(error) => error,
         }
     }

@@ -18,6 +18,8 @@ pub(super) struct App {
     pub(super) clock: Clock,
     pub(super) client_id: String,
     pub(super) client_secret: String,
+    /// Secrets that count too, while the app's is rotated.
+    pub(super) further_client_secrets: Vec<String>,
     /// Empty: every URI that HubSpot would let an app register.
     pub(super) redirect_uris: Vec<String>,
     pub(super) rotation: Rotation,
@@ -37,6 +39,7 @@ impl App {
             clock: options.clock,
             client_id: options.client_id,
             client_secret: options.client_secret,
+            further_client_secrets: Vec::new(),
             redirect_uris: options.redirect_uris,
             rotation: options.rotation,
             sharing: options.sharing,
