@@ -68,10 +68,8 @@ async fn the_line_for_people_names_account_matter_remedy_and_integration() {
     let ended = run(&world.stack, &["status", ACCOUNT]).await;
 
     let newest = format!(" [integration-2, portal {PORTAL}, 1 older]\n");
-    assert!(
-        ended.text.starts_with("acc_1: sound: the tokens are good for 29 min, next refresh: in 22 min"),
-        "{ended:?}"
-    );
+    assert!(ended.text.starts_with("acc_1: sound: the tokens are good for "), "{ended:?}");
+    assert!(ended.text.contains(", next refresh: in 22 min"), "{ended:?}");
     assert!(ended.text.ends_with(&newest) && ended.text.lines().count() == 1, "{ended:?}");
 }
 

@@ -1,6 +1,7 @@
 //! `doctor`: each thing that can be missing is found, and nothing else.
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use local::dynamodb::Fault as DynamoFault;
@@ -68,6 +69,16 @@ async fn what_is_wrong_with_app_secret_hubspot_and_schedule_is_found_and_says_wh
     assert_eq!(wrong(&down), ["HubSpot"], "{down:?}");
     assert_eq!(wrong(&overdue), ["schedule"], "{overdue:?}");
     assert!([&without, &misshapen, &refused, &down, &overdue].iter().all(|ended| ended.code == 1));
+}
+
+#[tokio::test]
+async fn a_clock_that_is_wrong_by_more_than_leases_allow_is_found() {
+    let world = World::start().await;
+    let right = wrong(&doctor(&world).await);
+
+    world.stack.hubspot.advance(Duration::from_secs(10));
+
+    assert_eq!((right, wrong(&doctor(&world).await)), (Vec::new(), vec!["clock".to_owned()]));
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimePrinter;
 use shared::clock::Clock;
 
 use super::grants::{Grants, Issued, Rotation, Sharing, Use};
@@ -63,6 +65,12 @@ impl App {
 
     /// The whole of HubSpot: one request, its effect, its answer.
     pub(super) fn answer(&mut self, request: &Recorded) -> Answer {
+        let now = Timestamp::from_millisecond(self.now()).expect("a clock of today");
+        let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&now).expect("a year of four digits");
+        self.effect(request).header("date", &date)
+    }
+
+    fn effect(&mut self, request: &Recorded) -> Answer {
         let segments: Vec<_> = request.path().split('/').skip(1).collect();
         match (request.method.as_str(), segments.as_slice()) {
             ("GET", ["oauth", "authorize"]) => consent::page(self, request.query()),
