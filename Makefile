@@ -1,6 +1,6 @@
 # The few commands of the README. Each one does all of its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help demo run test histories hostile mutants build tools
+.PHONY: help demo run test rehearse histories hostile mutants build tools
 
 # Where cargo puts what it builds.
 LOCAL = $${CARGO_TARGET_DIR:-target}/debug/local
@@ -16,6 +16,9 @@ run: build ## Keeps the system running on this machine; Ctrl-C ends it
 
 test: build ## Builds everything and runs all tests
 	cargo test --locked --workspace
+
+rehearse: build ## Deploys with the real SAM CLI into an emulator of AWS on this machine, uses what it deployed and removes it
+	@infra/rehearse/run
 
 histories: build ## Searches for histories that lose an integration, at length (tests/histories has the settings; SEED=… replays one)
 	@tests/histories

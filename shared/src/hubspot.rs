@@ -120,13 +120,11 @@ impl HubSpot {
 
     /// Reads our credentials, if they are not known yet: it takes time that who holds a lease has to count.
     pub async fn prepare(&self) -> Result<(), Refusal> {
-        self.credentials().await.map(drop)
+        self.credentials().await.map(drop).inspect_err(log_refused_app)
     }
 
     /// Buys new tokens for a refresh token.
     pub async fn refresh(&self, refresh_token: &SecretString) -> Result<Grant, Refusal> {
-        // What AWS does not give says nothing about HubSpot.
-        self.credentials().await?;
         let form = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose_secret())];
         let answer = self.call("", &form).await.and_then(|body| grant(&body));
         match &answer {
@@ -140,8 +138,8 @@ impl HubSpot {
         answer
     }
 
-    /// How many refreshes in a row have ended without tokens and without a clear word on
-    /// the authorization or on our app.
+    /// How many refreshes in a row have ended without tokens and without a clear word on the authorization or on our
+    /// app. What AWS does not give beforehand ([`prepare`](Self::prepare)) says nothing about HubSpot.
     pub fn failures(&self) -> usize {
         self.failures.load(Ordering::Relaxed)
     }
@@ -199,9 +197,29 @@ impl HubSpot {
                 other => return other,
             }
         }
-        match &read.previous_client_secret {
-            Some(previous) => self.send(path, form, &read.client_id, previous, until).await,
-            None => Err(refused),
+        let Some(previous) = &read.previous_client_secret else { return Err(refused) };
+        let answer = self.send(path, form, &read.client_id, previous, until).await;
+        if !matches!(answer, Err(Refusal::Misconfigured { invalid_client: true, .. })) {
+            // Who rotates waits until this is heard no more.
+            tracing::info!(
+                previous_app_secret_used = 1,
+                "HubSpot takes the app's previous secret, not the current one"
+            );
+        }
+        answer
+    }
+
+    /// Whether HubSpot knows exactly these credentials, by a question about a token that is none.
+    ///
+    /// # Errors
+    /// HubSpot refuses them ([`Refusal::Misconfigured`] with `invalid_client`), or does not answer. Whatever else it
+    /// says of that token, it does not say it of them.
+    pub async fn knows(&self, client_id: &str, client_secret: &SecretString) -> Result<(), Refusal> {
+        let form = [("token", "none"), ("token_type_hint", "access_token")];
+        let until = Instant::now() + self.timeout;
+        match self.send("/introspect", &form, client_id, client_secret, until).await {
+            Ok(_) | Err(Refusal::Revoked | Refusal::Misconfigured { invalid_client: false, .. }) => Ok(()),
+            Err(refusal) => Err(refusal),
         }
     }
 

@@ -1,7 +1,12 @@
 //! The operator's tool: the real binary against the local stack.
 
+mod app_secret;
+mod care;
 mod check;
+mod decommission;
+mod doctor;
 mod import;
+mod secrecy;
 mod unseen;
 
 use std::path::{Path, PathBuf};
@@ -10,6 +15,7 @@ use std::process::Stdio;
 use local::hubspot::PORTAL;
 use local::stack::Stack;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 
 use crate::refresh::planted::SCOPES;
@@ -78,6 +84,14 @@ pub(crate) fn command(stack: &Stack, arguments: &[&str]) -> Command {
 /// Runs a command to its end.
 pub(crate) async fn run(stack: &Stack, arguments: &[&str]) -> Ended {
     ended(command(stack, arguments).spawn().unwrap()).await
+}
+
+/// Runs a command to its end that reads `stdin`.
+pub(crate) async fn run_with(stack: &Stack, arguments: &[&str], stdin: &str) -> Ended {
+    let mut child = command(stack, arguments).stdin(Stdio::piped()).spawn().unwrap();
+    // Who refuses its arguments does not read.
+    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes()).await;
+    ended(child).await
 }
 
 pub(crate) async fn ended(child: Child) -> Ended {

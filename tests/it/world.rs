@@ -64,14 +64,14 @@ impl World {
     pub(crate) async fn with(options: Options) -> Self {
         let stack = stack(options).await;
         let clock = Clock::default();
-        let aws = stack.aws_config().clone();
+        let aws = |binary: &str| stack.aws_config_of(binary);
         let execute = automation_execute::Config::read(reader(&stack, "automation-execute")).unwrap();
         let callback = oauth_callback::Config::read(reader(&stack, "oauth-callback")).unwrap();
         let refresh = token_refresh::Config::read(reader(&stack, "token-refresh")).unwrap();
         Self {
-            execute: automation_execute::App::new(execute, &aws, clock.clone()).unwrap(),
-            callback: oauth_callback::App::new(callback, &aws, clock.clone()).unwrap(),
-            refresh: token_refresh::App::new(refresh, &aws, clock.clone()).unwrap(),
+            execute: automation_execute::App::new(execute, &aws("automation-execute"), clock.clone()).unwrap(),
+            callback: oauth_callback::App::new(callback, &aws("oauth-callback"), clock.clone()).unwrap(),
+            refresh: token_refresh::App::new(refresh, &aws("token-refresh"), clock.clone()).unwrap(),
             clock,
             stack,
         }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{check, completions, import};
+use crate::{app_secret, check, completions, decommission, disconnect, doctor, import, integrations, status};
 
 const AFTER_HELP: &str = "\
 Where the stack is:
@@ -55,6 +55,22 @@ pub(crate) enum Command {
     Check(check::Args),
     /// Takes over integrations that existed before this system, with their refresh tokens
     Import(import::Args),
+    /// Says in one line what is the matter with an account
+    Status(status::Args),
+    /// Lists integrations, or shows one
+    #[command(subcommand)]
+    Integrations(integrations::Command),
+    /// Refreshes the tokens of one integration now
+    Refresh(integrations::Which),
+    /// Disconnects an integration and deletes its tokens
+    Disconnect(disconnect::Args),
+    /// Puts the app's credentials at HubSpot, or rotates its client secret without a pause
+    #[command(subcommand)]
+    AppSecret(app_secret::Command),
+    /// Looks at everything that the stack needs, and says for each finding what to do
+    Doctor(doctor::Args),
+    /// Deletes the secrets that `sam delete` leaves behind, for good
+    Decommission(decommission::Args),
     /// Prints what a shell needs to complete commands and options
     Completions(completions::Args),
 }

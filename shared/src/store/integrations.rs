@@ -3,6 +3,9 @@
 //! Invariant: every write of an existing record names what it expects to find (the integration's id at least), so that
 //! none resurrects a deleted record or touches another that has taken its key. A failed condition behind which one's
 //! own values stand is success: the SDK repeats a write whose answer was lost.
+//!
+//! A write that may change what an integration is to its account says in `event` what that change is called. Nobody here
+//! reads it: the table's stream does, compares the record before and after, and notifies (`infra/template.yaml`).
 
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
@@ -35,7 +38,7 @@ pub struct DuePage {
 }
 
 /// A place in the index.
-pub struct Cursor(Item);
+pub struct Cursor(pub(super) Item);
 
 impl Store {
     /// The account's newest integration: one strongly consistent read, no clock, no index.
@@ -91,7 +94,11 @@ impl Store {
 
     /// Puts a new record where none stands.
     pub async fn insert(&self, integration: &Integration) -> Result<Written, Error> {
-        let item = serde_dynamo::to_item(integration).map_err(|_| Error::internal("a record is no item"))?;
+        let mut item: Item = serde_dynamo::to_item(integration).map_err(|_| Error::internal("a record is no item"))?;
+        // An imported one (negative) was connected long ago.
+        if integration.sequence > 0 {
+            item.insert("event".to_owned(), s("IntegrationConnected"));
+        }
         let put = self
             .dynamodb
             .put_item()
@@ -159,6 +166,8 @@ impl Store {
             .set("secret_version", s(&to.pointer.secret_version))
             .set("token_expires_at", n(to.token_expires_at))
             .set("status", s("active"))
+            // Always: who comes late may not have seen the verdict that this overrules.
+            .set("event", s("IntegrationRecovered"))
             .set("refresh_shard", n(shard(&record.account_id)))
             .set("refresh_at", n(to.refresh_at));
         if !to.scopes.is_empty() {
@@ -206,6 +215,7 @@ impl Store {
             }
             End::Revoked { reason, failures, refresh_at } => {
                 write = write.set("status", s("needs_reauthorization")).set("failures", n(*failures));
+                write = write.set("event", s("IntegrationNeedsReauthorization"));
                 write = write.remove("unsettled_until").remove("refresh_not_before");
                 if let Some(reason) = reason {
                     write = write.set("status_reason", s(*reason));
@@ -228,7 +238,8 @@ impl Store {
             .set("refresh_shard", n(shard(&record.account_id)))
             .set("refresh_at", n(to.refresh_at))
             .set("scopes", list(&to.scopes))
-            .set("status", s("active"));
+            .set("status", s("active"))
+            .set("event", s("IntegrationRecovered"));
         if let Some(hub_id) = to.hub_id {
             write = write.set("hub_id", n(hub_id));
         }
@@ -290,6 +301,7 @@ impl Store {
     /// Notes that the schedule found the record superseded, and puts it off.
     pub async fn supersede(&self, record: &Integration, since: i64, refresh_at: i64) -> Result<(), Error> {
         let write = Write::of(record).set("superseded_at", n(since)).set("refresh_at", n(refresh_at));
+        let write = write.set("event", s("IntegrationSuperseded"));
         self.update(write).await.map(drop)
     }
 
@@ -379,7 +391,7 @@ impl Store {
         })
     }
 
-    async fn update(&self, write: Write) -> Result<Updated, Error> {
+    pub(super) async fn update(&self, write: Write) -> Result<Updated, Error> {
         let updated = self
             .dynamodb
             .update_item()
@@ -403,7 +415,7 @@ impl Store {
     }
 }
 
-enum Updated {
+pub(super) enum Updated {
     /// The record as it is now.
     Yes(Item),
     /// The record that did not fit the condition, if there is one.
@@ -423,7 +435,7 @@ fn stands(item: Option<&Item>, attribute: &str, value: &str) -> bool {
 }
 
 /// Parses a record, or says in the log's words which one does not parse.
-fn record(item: Item) -> Result<Integration, Error> {
+pub(super) fn record(item: Item) -> Result<Integration, Error> {
     let place = |name: &str| match item.get(name) {
         Some(AttributeValue::S(text)) => text.clone(),
         Some(AttributeValue::N(number)) => number.clone(),

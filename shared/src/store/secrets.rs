@@ -175,16 +175,23 @@ impl Store {
 
     /// The credentials of our app at HubSpot; none while ops have not put them.
     pub async fn app_credentials(&self) -> Result<Option<AppCredentials>, Error> {
-        let name = format!("{}/app", self.config.secret_prefix);
-        match self.secrets.get_secret_value().secret_id(&name).send().await {
-            Ok(answer) => {
-                let text = SecretString::from(answer.secret_string.unwrap_or_default());
-                let parsed = AppCredentials::parse(&text);
-                parsed.map(Some).map_err(|wrong| Error::internal(format!("secret {name}: {wrong}")))
-            }
+        let Some(text) = self.app_secret().await? else { return Ok(None) };
+        let parsed = AppCredentials::parse(&text);
+        parsed.map(Some).map_err(|wrong| Error::internal(format!("secret {}: {wrong}", self.app_secret_id())))
+    }
+
+    /// The app's secret as it lies there; none while ops have not put it.
+    pub async fn app_secret(&self) -> Result<Option<SecretString>, Error> {
+        match self.secrets.get_secret_value().secret_id(self.app_secret_id()).send().await {
+            Ok(answer) => Ok(Some(SecretString::from(answer.secret_string.unwrap_or_default()))),
             Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(None),
             Err(error) => Err(unavailable("GetSecretValue (app)", &error)),
         }
+    }
+
+    /// The name of the app's secret.
+    pub fn app_secret_id(&self) -> String {
+        format!("{}/app", self.config.secret_prefix)
     }
 
     async fn read(
@@ -209,7 +216,7 @@ impl Store {
 }
 
 /// Whether a secret does not exist, or is being deleted (which takes AWS a while).
-fn is_gone(code: Option<&str>) -> bool {
+pub(super) fn is_gone(code: Option<&str>) -> bool {
     matches!(code, Some("ResourceNotFoundException" | "InvalidRequestException"))
 }
 

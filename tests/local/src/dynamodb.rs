@@ -12,6 +12,7 @@ use dynoxide::Database;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use crate::iam::{self, Policies};
 use crate::interrupt::{Interruptions, Now};
 use crate::loopback::{self, Server, Task};
 use crate::template::Table;
@@ -64,6 +65,7 @@ pub type Weather = fn(u64, &str, usize) -> Option<Fault>;
 #[derive(Debug, Default)]
 struct Plan {
     interruptions: Interruptions,
+    policies: Policies,
     calls: Vec<Call>,
     faults: Vec<(String, Fault)>,
     weather: Option<(u64, Weather)>,
@@ -140,6 +142,11 @@ impl DynamoDb {
         let mut plan = self.proxy.plan();
         plan.index_lag = queries;
         plan.index_answers.clear();
+    }
+
+    /// Refuses what these policies do not allow.
+    pub fn guarded_by(&self, policies: &Policies) {
+        self.proxy.plan().policies = policies.clone();
     }
 
     /// Every call so far, in order of arrival.
@@ -247,11 +254,19 @@ impl Proxy {
         Ok(())
     }
 
-    async fn command(&self, operation: &str, body: &Value) -> Result<(), String> {
+    async fn command(&self, operation: &str, body: &Value) -> Result<Value, String> {
+        self.ask("DynamoDB_20120810", operation, body).await
+    }
+
+    async fn stream_command(&self, operation: &str, body: &Value) -> Result<Value, String> {
+        self.ask("DynamoDBStreams_20120810", operation, body).await
+    }
+
+    async fn ask(&self, service: &str, operation: &str, body: &Value) -> Result<Value, String> {
         let request = self
             .client
             .post(&self.emulator)
-            .header("x-amz-target", format!("DynamoDB_20120810.{operation}"))
+            .header("x-amz-target", format!("{service}.{operation}"))
             .header("content-type", "application/x-amz-json-1.0")
             .header("authorization", "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0")
             .header("x-amz-date", "20260101T000000Z")
@@ -259,7 +274,17 @@ impl Proxy {
         let response = request.send().await.map_err(|error| format!("{operation}: {error}"))?;
         let status = response.status();
         let text = response.text().await.unwrap_or_default();
-        if status.is_success() { Ok(()) } else { Err(format!("{operation}: {status} {text}: {body}")) }
+        if !status.is_success() {
+            return Err(format!("{operation}: {status} {text}: {body}"));
+        }
+        Ok(serde_json::from_str(&text).unwrap_or_default())
+    }
+
+    fn allows(&self, headers: &HeaderMap, body: &Bytes) -> bool {
+        let authorization = headers.get("authorization").and_then(|header| header.to_str().ok()).unwrap_or_default();
+        let body = serde_json::from_slice(body).unwrap_or_default();
+        let policies = self.plan().policies.clone();
+        policies.check(iam::key_of(authorization), &iam::needed_by_dynamodb(operation(headers), &body)).is_ok()
     }
 
     /// Records a call and says what is planned for it.
@@ -310,6 +335,9 @@ impl Proxy {
     }
 
     async fn forward(&self, mut headers: HeaderMap, body: Bytes) -> Response {
+        if !self.allows(&headers, &body) {
+            return error(StatusCode::BAD_REQUEST, "AccessDeniedException");
+        }
         for hop in ["host", "connection", "content-length"] {
             headers.remove(hop);
         }
@@ -424,5 +452,6 @@ fn tables(body: &Value) -> Vec<String> {
     own.into_iter().chain(steps).chain(batch).collect()
 }
 
+mod stream;
 #[cfg(test)]
 mod tests;

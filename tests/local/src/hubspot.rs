@@ -170,6 +170,12 @@ impl HubSpot {
         self.shared.state().journal.clone()
     }
 
+    /// Changes with every request that comes.
+    #[must_use]
+    pub fn arrivals(&self) -> watch::Receiver<usize> {
+        self.shared.seen.subscribe()
+    }
+
     /// Those of the API, which are all but those of OAuth.
     #[must_use]
     pub fn api_requests(&self) -> Vec<Recorded> {

@@ -12,9 +12,11 @@
 )]
 
 pub mod demo;
+pub mod double;
 pub mod dynamodb;
 pub mod front_door;
 pub mod hubspot;
+pub mod iam;
 pub mod interrupt;
 pub mod lambda;
 pub mod loopback;

@@ -12,6 +12,9 @@ Usage: local <command>
 Commands:
   demo   Goes through the main path, prints and checks every step, and ends: exit code 0 if all of it held
   run    Keeps the system running and prints its addresses and ready `curl` lines; Ctrl-C ends it
+  hubspot SECONDS
+         HubSpot's stand-in alone, until standard input ends; its access tokens live so many seconds.
+         Prints where it is, then each request that it gets as a line of JSON
 
 Options:
   -h, --help   Prints this
@@ -23,6 +26,7 @@ async fn main() -> ExitCode {
     let outcome = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["demo"] => local::demo::run().await,
         ["run"] => local::run::run().await,
+        ["hubspot", lifetime] => local::double::run(lifetime).await,
         ["-h" | "--help" | "help"] => {
             print!("{HELP}");
             Ok(())

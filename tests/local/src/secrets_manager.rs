@@ -16,6 +16,7 @@ use serde_json::Value;
 use shared::clock::Clock;
 use tokio::sync::watch;
 
+use crate::iam::Policies;
 use crate::interrupt::Interruptions;
 use crate::loopback::{self, Task};
 use crate::wire::{self, At, Barrier, Gate};
@@ -77,6 +78,7 @@ struct Inner {
 #[derive(Debug)]
 struct State {
     interruptions: Interruptions,
+    policies: Policies,
     vault: Vault,
     calls: Vec<Call>,
     faults: Vec<(String, FaultKind)>,
@@ -116,6 +118,7 @@ impl SecretsManager {
         let url = format!("http://{}", listener.local_addr().expect("a listener has an address"));
         let state = State {
             interruptions: Interruptions::default(),
+            policies: Policies::default(),
             vault: Vault::new(clock),
             calls: Vec::new(),
             faults: Vec::new(),
@@ -137,6 +140,11 @@ impl SecretsManager {
     /// Takes its interruptions from here.
     pub fn interrupted_by(&self, interruptions: &Interruptions) {
         self.shared.state().interruptions = interruptions.clone();
+    }
+
+    /// Refuses what these policies do not allow.
+    pub fn guarded_by(&self, policies: &Policies) {
+        self.shared.state().policies = policies.clone();
     }
 
     /// All secrets as they truly are, whatever a lag still hides, by name.

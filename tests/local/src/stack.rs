@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::dynamodb::DynamoDb;
 use crate::front_door::{AccessKey, Door, Issuer};
 use crate::hubspot::{self, HubSpot};
+use crate::iam::{self, Policies};
 use crate::interrupt::Interruptions;
 use crate::lambda::{InvokeError, Lambda, Spec};
 use crate::loopback::{self, Server};
@@ -84,6 +85,8 @@ pub struct Stack {
     pub secrets_manager: SecretsManager,
     /// The stand-in of DynamoDB.
     pub dynamo: DynamoDb,
+    /// What the functions' roles allow, and what of it was used.
+    pub policies: Policies,
     /// What happens to the n-th call of the three.
     pub interruptions: Interruptions,
     /// The functions.
@@ -134,10 +137,14 @@ impl Stack {
         hubspot.interrupted_by(&interruptions);
         secrets_manager.interrupted_by(&interruptions);
         dynamo.interrupted_by(&interruptions);
-        let aws = aws::config(dynamo.url(), secrets_manager.url());
+        let policies = Policies::of(&deployment.functions);
+        dynamo.guarded_by(&policies);
+        secrets_manager.guarded_by(&policies);
+        let aws = aws::config(aws::NO_FUNCTION, dynamo.url(), secrets_manager.url());
         let specs = deployment.functions.iter().map(|function| {
             let mut environment = function.environment.clone();
-            environment.extend(aws::CREDENTIALS.map(|(name, value)| (name.to_owned(), value.to_owned())));
+            let key = iam::access_key(&function.binary);
+            environment.extend(aws::credentials(&key).map(|(name, value)| (name.to_owned(), value.to_owned())));
             environment.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), dynamo.url());
             environment.insert("AWS_ENDPOINT_URL_SECRETS_MANAGER".to_owned(), secrets_manager.url());
             Ok(Spec {
@@ -170,6 +177,7 @@ impl Stack {
             hubspot,
             secrets_manager,
             dynamo,
+            policies,
             interruptions,
             lambda,
             engine,
@@ -212,6 +220,12 @@ impl Stack {
         &self.aws
     }
 
+    /// The configuration of AWS clients of a function whose handler runs in this process: its role counts.
+    #[must_use]
+    pub fn aws_config_of(&self, binary: &str) -> SdkConfig {
+        aws::config(&iam::access_key(binary), self.dynamo.url(), self.secrets_manager.url())
+    }
+
     /// A DynamoDB client. Its calls count in `dynamo` like everybody's.
     #[must_use]
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
@@ -221,7 +235,7 @@ impl Stack {
     /// A configuration of AWS clients that see DynamoDB as it truly is: their calls neither count nor go wrong.
     #[must_use]
     pub fn true_aws_config(&self) -> SdkConfig {
-        aws::config(self.dynamo.true_url(), self.secrets_manager.url())
+        aws::config(aws::NO_FUNCTION, self.dynamo.true_url(), self.secrets_manager.url())
     }
 
     /// A Secrets Manager client. Its calls count in `secrets_manager` like everybody's.

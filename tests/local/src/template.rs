@@ -53,6 +53,8 @@ pub struct Deployment {
     pub schedules: Vec<Schedule>,
     /// The names of the secrets that the template declares.
     pub secrets: Vec<String>,
+    /// What reads the tables' streams.
+    pub pipes: Vec<Pipe>,
 }
 
 /// A function.
@@ -68,6 +70,17 @@ pub struct Function {
     pub memory: u64,
     /// The environment, the globals' merged in.
     pub environment: BTreeMap<String, String>,
+    /// What its role allows, if the template gives it one.
+    pub statements: Option<Vec<Statement>>,
+}
+
+/// A statement of a role, which allows: each of the actions on each of the resources.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    /// The actions.
+    pub actions: Vec<String>,
+    /// ARNs, with `*` in them where the template leaves something open.
+    pub resources: Vec<String>,
 }
 
 /// A route of the API.
@@ -132,6 +145,19 @@ pub struct Schedule {
     pub input: Option<Value>,
     /// The binary of the function.
     pub binary: String,
+}
+
+/// A pipe from a table's stream to an event bus.
+#[derive(Clone, Debug)]
+pub struct Pipe {
+    /// The event patterns, of which one must fit.
+    pub patterns: Vec<Value>,
+    /// `source` of the events.
+    pub source: String,
+    /// `detail-type` of the events: a text, or the path in the record at which it stands.
+    pub detail_type: String,
+    /// What `detail` is made of.
+    pub input_template: String,
 }
 
 impl Template {

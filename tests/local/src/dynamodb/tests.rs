@@ -13,7 +13,7 @@ async fn started() -> (Arc<DynamoDb>, Client) {
     });
     let table = Table { name: "things".to_owned(), create, expires_by: Some("gone_at".to_owned()) };
     let dynamo = Arc::new(DynamoDb::start(&[table]).await.unwrap());
-    let client = Client::new(&aws::config(dynamo.url(), String::new()));
+    let client = Client::new(&aws::config("", dynamo.url(), String::new()));
     (dynamo, client)
 }
 

@@ -7,6 +7,7 @@ use tokio::net::TcpStream;
 
 use super::operations::{self, Refusal};
 use super::{Call, FaultKind, Inner};
+use crate::iam;
 use crate::interrupt::Now;
 use crate::wire::{Answer, At, Barrier, Head, Verdict, Wire};
 
@@ -65,6 +66,11 @@ impl Inner {
             Err(refusal) => return Some(error(400, &refusal)),
         };
         let (fault, barriers) = self.record(&operation, &body);
+        let policies = self.state().policies.clone();
+        let needed = iam::needed_by_secrets_manager(&operation, &body);
+        if let Err(refusal) = policies.check(iam::key_of(header(head, "authorization")), &needed) {
+            return Some(error(400, &Refusal("AccessDeniedException", refusal)));
+        }
         if stand(&barriers, At::Before).await == Verdict::Lose {
             return None;
         }
@@ -127,10 +133,7 @@ async fn stand(barriers: &[Barrier], at: At) -> Verdict {
 }
 
 fn parse(head: &Head, body: &[u8]) -> Result<(String, Value), Refusal> {
-    let header = |wanted: &str| {
-        let found = head.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
-        found.map_or("", |(_, value)| std::str::from_utf8(value).unwrap_or_default())
-    };
+    let header = |wanted: &str| header(head, wanted);
     let refusal = |name, words: &str| Err(Refusal(name, words.to_owned()));
     let Some(operation) = header("x-amz-target").strip_prefix("secretsmanager.") else {
         return refusal("UnknownOperationException", "No operation of Secrets Manager is named.");
@@ -145,6 +148,11 @@ fn parse(head: &Head, body: &[u8]) -> Result<(String, Value), Refusal> {
         Ok(Value::Object(members)) => Ok((operation.to_owned(), Value::Object(members))),
         _ => refusal("SerializationException", "The body is no JSON object."),
     }
+}
+
+fn header<'a>(head: &'a Head, wanted: &str) -> &'a str {
+    let found = head.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+    found.map_or("", |(_, value)| std::str::from_utf8(value).unwrap_or_default())
 }
 
 fn answer(status: u16, body: &Value) -> Answer {

@@ -8,9 +8,13 @@ use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
 use crate::template::REGION;
 
-/// The credentials that every function gets. The stand-ins ask for a signature and check none.
-pub(super) const CREDENTIALS: [(&str, &str); 3] =
-    [("AWS_ACCESS_KEY_ID", "ASIALOCALFUNCTION"), ("AWS_SECRET_ACCESS_KEY", "local"), ("AWS_SESSION_TOKEN", "local")];
+/// The key of who is no function. The stand-ins ask for a signature and check none.
+pub(super) const NO_FUNCTION: &str = "ASIALOCALTESTS";
+
+/// The credentials that a function gets, with the key by which the stand-ins know whose role counts.
+pub(super) fn credentials(key: &str) -> [(&'static str, &str); 3] {
+    [("AWS_ACCESS_KEY_ID", key), ("AWS_SECRET_ACCESS_KEY", "local"), ("AWS_SESSION_TOKEN", "local")]
+}
 
 #[derive(Debug)]
 struct Endpoints {
@@ -32,10 +36,10 @@ impl LoadServiceConfig for Endpoints {
 ///
 /// Each has a region of its own. The SDK keeps one budget of retries for all clients of a service and a region in a
 /// process: the faults of one test would use up what another one needs.
-pub(crate) fn config(dynamodb: String, secrets_manager: String) -> SdkConfig {
+pub(crate) fn config(key: &str, dynamodb: String, secrets_manager: String) -> SdkConfig {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let region = format!("{REGION}-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-    let [(_, id), (_, secret), (_, session)] = CREDENTIALS;
+    let [(_, id), (_, secret), (_, session)] = credentials(key);
     let credentials = Credentials::new(id, secret, Some(session.to_owned()), None, "local");
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())

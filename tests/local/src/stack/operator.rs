@@ -14,7 +14,7 @@ impl Stack {
         for function in &self.deployment.functions {
             variables.extend(function.environment.clone());
         }
-        variables.extend(aws::CREDENTIALS.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        variables.extend(aws::credentials(aws::NO_FUNCTION).map(|(name, value)| (name.to_owned(), value.to_owned())));
         variables.insert("AWS_REGION".to_owned(), REGION.to_owned());
         variables.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), self.dynamo.url());
         variables.insert("AWS_ENDPOINT_URL_SECRETS_MANAGER".to_owned(), self.secrets_manager.url());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::resolve::{Resolver, references};
-use super::{Authorization, Cors, Deployment, Function, Route, Schedule, Table, Values};
+use super::{Authorization, Cors, Deployment, Function, Pipe, Route, Schedule, Statement, Table, Values};
 
 /// A template under reading, with what it is deployed with.
 pub(super) struct Reader<'a> {
@@ -27,6 +27,7 @@ impl<'a> Reader<'a> {
             cors: self.cors()?,
             tables: self.each("AWS::DynamoDB::Table", Self::table)?,
             schedules: self.schedules()?,
+            pipes: self.each("AWS::Pipes::Pipe", Self::pipe)?,
             secrets: secrets.filter_map(|(_, it)| self.property(it, "Name").transpose()).collect::<Result<_, _>>()?,
         })
     }
@@ -109,7 +110,26 @@ impl<'a> Reader<'a> {
             timeout: Duration::from_secs(number("Timeout", 3)?),
             memory: number("MemorySize", 128)?,
             environment,
+            statements: self.statements(&resource["Properties"]["Role"])?,
         })
+    }
+
+    fn statements(&self, role: &Value) -> Result<Option<Vec<Statement>>, String> {
+        if role.is_null() {
+            return Ok(None);
+        }
+        let (_, role) = self.target(role, &["AWS::IAM::Role"])?;
+        let policies = self.resolver.resolve(&role["Properties"]["Policies"])?.unwrap_or_default();
+        let all = policies.as_array().into_iter().flatten();
+        let all = all.flat_map(|policy| policy["PolicyDocument"]["Statement"].as_array().into_iter().flatten());
+        let statements = all.map(|statement| match statement["Effect"].as_str() {
+            Some("Allow") => Ok(Statement {
+                actions: one_or_more(&statement["Action"]),
+                resources: one_or_more(&statement["Resource"]),
+            }),
+            _ => Err(format!("the local stack understands statements that allow, found {statement}")),
+        });
+        statements.collect::<Result<_, _>>().map(Some)
     }
 
     fn route(&self, _: &str, resource: &Value) -> Result<Route, String> {
@@ -164,9 +184,29 @@ impl<'a> Reader<'a> {
                 create[key] = value.clone();
             }
         }
+        if let Some(view) = properties["StreamSpecification"].get("StreamViewType") {
+            create["StreamSpecification"] = json!({ "StreamEnabled": true, "StreamViewType": view });
+        }
         let expiry = &properties["TimeToLiveSpecification"];
         let expires_by = expiry["AttributeName"].as_str().filter(|_| expiry["Enabled"] == true).map(str::to_owned);
         Ok(Table { name, create, expires_by })
+    }
+
+    fn pipe(&self, _: &str, resource: &Value) -> Result<Pipe, String> {
+        let properties = &resource["Properties"];
+        self.target(&properties["Source"], &["AWS::DynamoDB::Table"])?;
+        let target = &properties["TargetParameters"];
+        let text = |value: &Value| self.resolver.text(value)?.ok_or("a text is missing".to_owned());
+        let filters = properties["SourceParameters"]["FilterCriteria"]["Filters"].as_array().into_iter().flatten();
+        let patterns = filters.map(|filter| {
+            serde_json::from_str(&text(&filter["Pattern"])?).map_err(|error| format!("a pattern is JSON: {error}"))
+        });
+        Ok(Pipe {
+            patterns: patterns.collect::<Result<_, String>>()?,
+            source: text(&target["EventBridgeEventBusParameters"]["Source"])?,
+            detail_type: text(&target["EventBridgeEventBusParameters"]["DetailType"])?,
+            input_template: text(&target["InputTemplate"])?,
+        })
     }
 
     /// `AWS::Scheduler::Schedule`, and the `ScheduleV2` events of SAM.
@@ -203,6 +243,10 @@ impl<'a> Reader<'a> {
 fn binary_of(function: &Value) -> Result<String, String> {
     let binary = function["Metadata"]["BuildProperties"]["Binary"].as_str();
     binary.map(str::to_owned).ok_or("Metadata.BuildProperties.Binary is missing".to_owned())
+}
+
+fn one_or_more(value: &Value) -> Vec<String> {
+    value.as_str().map_or_else(|| texts(value), |one| vec![one.to_owned()])
 }
 
 fn texts(value: &Value) -> Vec<String> {
