@@ -6,8 +6,8 @@ use super::steady;
 use crate::ctl::{Folder, command, ended, legacy};
 use crate::world::{ADMIN, World};
 
-/// When the system before connected the three customers.
-const THEN: i64 = 1_600_000_000;
+/// How long ago the system before connected the three customers, in seconds.
+const AGO: i64 = 1000 * 86_400;
 
 /// The commands of the README's cut-over, each with the output that stands below it.
 fn shown() -> Vec<(String, String)> {
@@ -31,13 +31,14 @@ fn automation(account: &str, integration: Option<&str>, number: u32, method: &st
 /// What the system before has stored: of acme, who has connected anew since; of bolt, whose token is dead; of coil, who
 /// has two instances.
 fn files(world: &World, folder: &Folder) {
+    let then = world.clock.now() - AGO;
     let dead =
-        json!({"account_id": "bolt", "integration_id": "bolt-1", "created_at": THEN, "refresh_token": "na1-dead"});
+        json!({"account_id": "bolt", "integration_id": "bolt-1", "created_at": then, "refresh_token": "na1-dead"});
     let integrations = [
-        legacy(world, "acme", "acme-1", THEN),
+        legacy(world, "acme", "acme-1", then),
         dead,
-        legacy(world, "coil", "coil-1", THEN),
-        legacy(world, "coil", "coil-2", THEN + 1),
+        legacy(world, "coil", "coil-1", then),
+        legacy(world, "coil", "coil-2", then + 1),
     ];
     let contacts = "https://api.hubapi.com/crm/v3/objects/contacts?limit=1&hapikey=old";
     let automations = [
@@ -46,7 +47,7 @@ fn files(world: &World, folder: &Folder) {
         automation("bolt", Some("bolt-1"), 3, "GET", contacts),
         automation("coil", Some("coil-1"), 4, "GET", "/crm/v3/objects/contacts"),
         automation("coil", Some("coil-2"), 5, "GET", "/crm/v3/objects/contacts"),
-        automation("coil", Some("coil-2"), 6, "GET", "/crm/v3/objects/quotes"),
+        automation("coil", Some("coil-2"), 6, "POST", "/crm/v3/objects/deals/search"),
         automation("coil", Some("coil-2"), 7, "GET", "https://example.com/hook"),
     ];
     folder.file("integrations.jsonl", &integrations);
@@ -67,11 +68,6 @@ async fn the_cut_over_goes_as_the_readme_shows() {
         seen.push((line, steady(&format!("{}{}", ended.text, ended.errors))));
     }
 
-    if true {
-        for s in &seen {
-            println!("$ {}\n{}", s.0, s.1);
-        }
-    }
     assert!(seen.len() >= 6, "{seen:?}");
     for ((line, shown), (_, seen)) in shown().iter().zip(&seen) {
         assert_eq!(&steady(shown), seen, "$ {line}\n{seen}");
