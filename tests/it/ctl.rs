@@ -31,6 +31,10 @@ impl Folder {
         Self(path)
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
     pub(crate) fn file(&self, name: &str, lines: &[Value]) -> PathBuf {
         let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
         self.text(name, &text)

@@ -114,9 +114,11 @@ async fn rotate(stack: &Stack, output: &mut Output) -> Result<End, Failure> {
         }
     };
     output.result(&Done { outcome, hubspot_knows: knows, next }, || {
-        format!(
-            "The new client secret is put, the old one beside it: functions use whichever HubSpot takes.\nNext: {next}."
-        )
+        let done = match outcome {
+            "rotated" => "The new client secret is put, the old one beside it: functions use whichever HubSpot takes.",
+            _ => "It is the current client secret already.",
+        };
+        format!("{done}\nNext: {next}.")
     })?;
     Ok(End::Fine)
 }

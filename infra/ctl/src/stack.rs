@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 
-use aws_config::{Region, SdkConfig};
+use aws_config::Region;
 use shared::access::Access;
 use shared::clients::{self, Http};
 use shared::clock::Clock;
@@ -19,14 +19,11 @@ pub(crate) struct Settings {
     pub(crate) state: config::State,
     pub(crate) hubspot: config::HubSpot,
     pub(crate) refresh: config::Refresh,
-    pub(crate) scopes: Vec<String>,
-    pub(crate) optional_scopes: Vec<String>,
 }
 
 /// Handles to a stack.
 pub(crate) struct Stack {
     pub(crate) settings: Settings,
-    pub(crate) aws: SdkConfig,
     pub(crate) clock: Clock,
     pub(crate) store: Store,
     pub(crate) hubspot: HubSpot,
@@ -48,13 +45,7 @@ pub(crate) fn reader(global: &Global) -> Result<Reader<impl Fn(&str) -> Option<S
 impl Settings {
     pub(crate) fn read(global: &Global) -> Result<Self, Failure> {
         let mut reader = reader(global)?;
-        let settings = Self {
-            state: reader.state(),
-            hubspot: reader.hubspot(),
-            refresh: reader.refresh(),
-            scopes: reader.list("HUBSPOT_SCOPES"),
-            optional_scopes: reader.list("HUBSPOT_OPTIONAL_SCOPES"),
-        };
+        let settings = Self { state: reader.state(), hubspot: reader.hubspot(), refresh: reader.refresh() };
         let told = reader.finish(settings);
         told.map_err(|invalid| Failure::usage(format!("{invalid}. `hubspotctl --help` says where they come from")))
     }
@@ -79,6 +70,6 @@ impl Stack {
         let store = Store::new(&aws, settings.state.clone());
         let hubspot = HubSpot::new(Http::new(clock.clone())?, &settings.hubspot, store.clone());
         let access = Access::new(store.clone(), hubspot.clone(), clock.clone(), settings.refresh);
-        Ok(Self { settings, aws, clock, store, hubspot, access })
+        Ok(Self { settings, clock, store, hubspot, access })
     }
 }

@@ -198,17 +198,20 @@ async fn a_dry_run_says_what_would_happen_and_writes_nothing() {
 }
 
 #[tokio::test]
-async fn hubspots_limit_is_waited_for_and_costs_nobody_anything() {
+async fn hubspots_limit_is_waited_for_by_all_lines_and_costs_nobody_anything() {
     let world = World::start().await;
     let folder = Folder::new();
     let lines: Vec<Value> = (0..6).map(|n| legacy(&world, &format!("acc_{n}"), &format!("legacy-{n}"), THEN)).collect();
     let file = folder.file("old", &lines);
-    let limited = || Fault::Answer(local::wire::Answer::new(429).header("retry-after", "1"));
-    world.stack.hubspot.script(Match::refresh(), [limited(), limited(), limited()]);
+    let limited = Fault::Answer(local::wire::Answer::new(429).header("retry-after", "2"));
+    world.stack.hubspot.script(Match::refresh(), [limited]);
 
-    let ended = import(&world, &file, &["--concurrency", "2"]).await;
+    let ended = import(&world, &file, &["--concurrency", "1"]).await;
 
     assert_eq!((ended.code, ended.summary()), (0, &json!({"imported": 6})), "{ended:?}");
+    let asked = world.stack.hubspot.token_requests();
+    // Times are kept in whole seconds here and in milliseconds there.
+    assert!(asked[1].at - asked[0].at > 1_000, "{} ms", asked[1].at - asked[0].at);
 }
 
 #[tokio::test]

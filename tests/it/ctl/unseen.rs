@@ -42,6 +42,8 @@ async fn no_output_and_no_error_shows_a_token_or_a_secret() {
         format!("{{\"refresh_token\":\"{token}\"}}"),
         format!("{{\"refresh_token\":[\"{token}\"]}}"),
         format!("{{\"{token}\":1}}"),
+        json!({"account_id": "a", "integration_id": "x", "created_at": 1, "refresh_token": format!("{token} {token}")})
+            .to_string(),
         json!({"account_id": token, "integration_id": token, "created_at": token, "refresh_token": token}).to_string(),
         json!({"account_id": format!("{token} "), "integration_id": "x", "created_at": 1, "refresh_token": token})
             .to_string(),

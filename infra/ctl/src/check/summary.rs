@@ -94,8 +94,11 @@ impl Summary {
         }
         let worst = self.worst(worst);
         if !worst.is_empty() {
-            lines
-                .push(format!("{} accounts have automations that will not run, the worst first:", self.accounts.len()));
+            let accounts = match self.accounts.len() {
+                1 => "1 account has".to_owned(),
+                several => format!("{several} accounts have"),
+            };
+            lines.push(format!("{accounts} automations that will not run, the worst first:"));
         }
         lines.extend(worst.iter().map(|account| {
             let why: Vec<String> =

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use secrecy::SecretString;
-use shared::error::Error;
+use shared::error::{Error, Outcome};
 use shared::fields::Fields;
 use shared::integration::{AccountId, Integration, IntegrationId, Pointer, Status, shard};
 use shared::tokens::Tokens;
@@ -32,10 +32,7 @@ pub(crate) struct Entry {
 impl Entry {
     /// Parses a whole line; the error says which field is wrong and what is expected, never what stands there.
     pub(crate) fn parse(text: &str, now: i64) -> Result<Self, String> {
-        Self::fields(text, now).map_err(|error| match error {
-            Error::InvalidRequest(detail) => detail,
-            other => other.to_string(),
-        })
+        Self::fields(text, now).map_err(|error| error.detail(Outcome::NotSent))
     }
 
     fn fields(text: &str, now: i64) -> Result<Self, Error> {
