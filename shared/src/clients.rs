@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use base64::Engine;
@@ -25,6 +25,11 @@ const TRUSTED_IDLE_MILLIS: i64 = 5_000;
 
 /// The AWS configuration of this process, over our own connector.
 pub async fn aws_from_environment() -> Result<SdkConfig, Error> {
+    Ok(aws()?.load().await)
+}
+
+/// What [`aws_from_environment`] loads, for who has more to say about it (a profile, a region).
+pub fn aws() -> Result<ConfigLoader, Error> {
     let mut pem = String::new();
     for certificate in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
         pem.push_str("-----BEGIN CERTIFICATE-----\n");
@@ -48,7 +53,7 @@ pub async fn aws_from_environment() -> Result<SdkConfig, Error> {
         .operation_attempt_timeout(Duration::from_secs(3))
         .operation_timeout(Duration::from_secs(8))
         .build();
-    Ok(aws_config::defaults(BehaviorVersion::latest()).http_client(http).timeout_config(timeouts).load().await)
+    Ok(aws_config::defaults(BehaviorVersion::latest()).http_client(http).timeout_config(timeouts))
 }
 
 /// The client for HubSpot: no redirects, no cookies, no proxy, no retries and no decompression of its own.

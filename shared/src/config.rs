@@ -15,9 +15,14 @@ pub struct Reader<L> {
 impl Reader<fn(&str) -> Option<String>> {
     /// A reader of the process's environment.
     pub fn environment() -> Self {
-        #[expect(clippy::disallowed_methods, reason = "this is the one place")]
-        Self::new(|name| std::env::var(name).ok())
+        Self::new(environment)
     }
+}
+
+/// A variable of the process's environment.
+pub fn environment(name: &str) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+    std::env::var(name).ok()
 }
 
 impl<L: Fn(&str) -> Option<String>> Reader<L> {

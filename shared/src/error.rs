@@ -226,7 +226,8 @@ impl Error {
         }
     }
 
-    fn detail(&self, outcome: Outcome) -> String {
+    /// What a person can do about it; `outcome` is what is known of the customer's request.
+    pub fn detail(&self, outcome: Outcome) -> String {
         let sent = match outcome {
             Outcome::NotSent => "Nothing was sent to HubSpot",
             Outcome::Unknown | Outcome::Answered => "An earlier attempt may have reached HubSpot",

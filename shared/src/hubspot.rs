@@ -197,9 +197,29 @@ impl HubSpot {
                 other => return other,
             }
         }
-        match &read.previous_client_secret {
-            Some(previous) => self.send(path, form, &read.client_id, previous, until).await,
-            None => Err(refused),
+        let Some(previous) = &read.previous_client_secret else { return Err(refused) };
+        let answer = self.send(path, form, &read.client_id, previous, until).await;
+        if !matches!(answer, Err(Refusal::Misconfigured { invalid_client: true, .. })) {
+            // Who rotates waits until this is heard no more.
+            tracing::info!(
+                previous_app_secret_used = 1,
+                "HubSpot takes the app's previous secret, not the current one"
+            );
+        }
+        answer
+    }
+
+    /// Whether HubSpot knows exactly these credentials, by a question about a token that is none.
+    ///
+    /// # Errors
+    /// HubSpot refuses them ([`Refusal::Misconfigured`] with `invalid_client`), or does not answer. Whatever else it
+    /// says of that token, it does not say it of them.
+    pub async fn knows(&self, client_id: &str, client_secret: &SecretString) -> Result<(), Refusal> {
+        let form = [("token", "none"), ("token_type_hint", "access_token")];
+        let until = Instant::now() + self.timeout;
+        match self.send("/introspect", &form, client_id, client_secret, until).await {
+            Ok(_) | Err(Refusal::Revoked | Refusal::Misconfigured { invalid_client: false, .. }) => Ok(()),
+            Err(refusal) => Err(refusal),
         }
     }
 

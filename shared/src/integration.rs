@@ -190,6 +190,11 @@ impl Integration {
     }
 }
 
+/// Why an integration that is not the newest of an account that has `known` cannot be used: an older one, or unknown.
+pub fn why_not_newest<'a>(mut known: impl Iterator<Item = &'a IntegrationId>, id: &IntegrationId) -> Error {
+    if known.any(|one| one == id) { Error::IntegrationSuperseded } else { Error::IntegrationNotFound }
+}
+
 /// The primary key of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {

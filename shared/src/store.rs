@@ -1,8 +1,10 @@
 //! AWS: the only folder that names its SDK's types.
 
 pub mod authorizations;
+pub mod disconnect;
 pub mod executions;
 pub mod integrations;
+pub mod operator;
 pub mod secrets;
 mod write;
 

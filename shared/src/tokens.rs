@@ -4,7 +4,7 @@ use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::integration::{AccountId, Integration, IntegrationId};
 
@@ -97,6 +97,19 @@ impl AppCredentials {
         }
     }
 
+    /// The secret that holds them; further fields of the one that is stored stay.
+    pub fn json_over(&self, stored: Option<&SecretString>) -> SecretString {
+        let stored = stored.and_then(|text| serde_json::from_str(text.expose_secret()).ok());
+        let mut fields: Map<String, Value> = stored.unwrap_or_default();
+        fields.insert("client_id".to_owned(), self.client_id.as_str().into());
+        fields.insert("client_secret".to_owned(), self.client_secret.expose_secret().into());
+        match &self.previous_client_secret {
+            Some(previous) => fields.insert("previous_client_secret".to_owned(), previous.expose_secret().into()),
+            None => fields.remove("previous_client_secret"),
+        };
+        SecretString::from(Value::Object(fields).to_string())
+    }
+
     /// Whether both hold the same client id and secret.
     pub fn same_as(&self, other: &Self) -> bool {
         use subtle::ConstantTimeEq;
@@ -171,5 +184,18 @@ mod tests {
 
         assert_eq!((read.client_id.as_str(), read.client_secret.expose_secret()), ("i", "a b/+=\"<"));
         assert!(read.previous_client_secret.is_none());
+    }
+
+    #[test]
+    fn what_is_written_of_an_app_secret_reads_the_same_and_keeps_further_fields() {
+        let stored = r#"{"client_id":"i","client_secret":"old","previous_client_secret":"older","note":[1]}"#.into();
+        let mut new = AppCredentials::parse(&stored).unwrap();
+        new.client_secret = "new \"<".to_owned().into();
+        new.previous_client_secret = None;
+
+        let written: Value = serde_json::from_str(new.json_over(Some(&stored)).expose_secret()).unwrap();
+
+        assert_eq!(written, serde_json::json!({"client_id": "i", "client_secret": "new \"<", "note": [1]}));
+        assert!(AppCredentials::parse(&new.json_over(None)).unwrap().same_as(&new));
     }
 }

@@ -52,7 +52,7 @@ fn wrong(line: &LogLine) -> Option<String> {
 }
 
 /// The secrets that a stack holds, as they lie in Secrets Manager.
-fn secrets(stack: &Stack) -> BTreeSet<String> {
+pub(crate) fn secrets(stack: &Stack) -> BTreeSet<String> {
     let secrets = stack.secrets_manager.secrets();
     let values = secrets.iter().flat_map(|secret| &secret.versions).filter_map(|version| match &version.value {
         SecretValue::Text(text) => serde_json::from_str::<Value>(text).ok(),

@@ -5,6 +5,7 @@ mod checks;
 mod connect;
 mod contract;
 mod crashes;
+mod ctl;
 mod disconnect;
 mod engine;
 mod execution;

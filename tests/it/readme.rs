@@ -1,11 +1,12 @@
 //! The README shows what really appears.
 
+mod cut_over;
 pub(crate) mod refusals;
 
 use std::process::Command;
 
 /// Leaves out what differs from run to run: ids, ports and the visible part of a token.
-fn steady(text: &str) -> String {
+pub(crate) fn steady(text: &str) -> String {
     let mut steady = String::new();
     for word in text.split_inclusive([' ', '\n']) {
         let (bare, end) = word.split_at(word.trim_end().len());

@@ -17,7 +17,7 @@ pub(crate) async fn life() -> &'static Life {
 }
 
 /// Every secret of `secrets` that stands in one of the texts, in whatever spelling.
-fn found<'a>(secrets: impl IntoIterator<Item = &'a String>, texts: &[(String, String)]) -> Vec<String> {
+pub(crate) fn found<'a>(secrets: impl IntoIterator<Item = &'a String>, texts: &[(String, String)]) -> Vec<String> {
     let haystacks: Vec<(&String, Haystack)> = texts.iter().map(|(label, text)| (label, Haystack::new(text))).collect();
     let mut found = Vec::new();
     for secret in secrets {

@@ -4,7 +4,7 @@ use serde::Serialize;
 use shared::caller::Member;
 use shared::error::Error;
 use shared::gateway::{Event, Response};
-use shared::integration::{Integration, IntegrationId, Key, Pointer, Status, shard};
+use shared::integration::{Integration, IntegrationId, Pointer, Status, shard};
 use shared::lease::{self, Settled};
 use shared::store::Written;
 use shared::store::authorizations::{Authorization, Kind};
@@ -184,32 +184,18 @@ pub(crate) async fn list(app: &App, event: &Event) -> Result<Response, Error> {
 }
 
 /// Disconnects an integration: `DELETE /v1/integrations/{integration_id}`.
-///
-/// The record goes first, then its secret, then the previous instance becomes due at once. A crash in between leaves a
-/// secret that no record names, or a previous instance that is refreshed on use.
 pub(crate) async fn disconnect(app: &App, event: &Event, id: &str) -> Result<Response, Error> {
     let admin = Member::admin_of(event, &app.config.claims)?;
     let id = IntegrationId::try_from(id.to_owned())?;
     let all = app.store.all(&admin.account_id).await?;
     let record = all.iter().find(|integration| integration.integration_id == id).ok_or(Error::IntegrationNotFound)?;
-    // Not there any more: the SDK has repeated a delete whose answer was lost, or somebody else was faster. Either way
-    // no record names that secret.
-    let deleted = app.store.delete(record).await?.unwrap_or_else(|| record.clone());
-    if let Some(pointer) = &deleted.pointer {
-        drop_secret(app, pointer).await;
+    let left = app.store.disconnect(record, app.clock.now()).await?;
+    if let Some((secret_id, cause)) = &left.secret {
+        tracing::warn!(secret_id, %cause, "a secret that no record names was not deleted");
     }
-    if let Err(error) = wake_previous(app, &deleted.key()).await {
-        tracing::warn!(account_id = %admin.account_id, cause = %error, "the previous instance is refreshed on use");
+    if let Some(cause) = &left.previous {
+        tracing::warn!(account_id = %admin.account_id, %cause, "the previous instance is refreshed on use");
     }
     tracing::info!(account_id = %admin.account_id, integration_id = %id, outcome = "disconnected", "disconnected");
     Ok(Response::empty(204))
-}
-
-async fn wake_previous(app: &App, deleted: &Key) -> Result<(), Error> {
-    match app.store.newest(&deleted.account_id).await? {
-        Some(previous) if previous.sequence < deleted.sequence && previous.pointer.is_some() => {
-            app.store.make_due(&previous, app.clock.now()).await
-        }
-        _ => Ok(()),
-    }
 }

@@ -34,6 +34,7 @@ const GROUPS: [Group; 3] = [
             ("reauthorizations_needed", "Count"),
             ("authorizations_begun", "Count"),
             ("app_credentials_refused", "Count"),
+            ("previous_app_secret_used", "Count"),
             ("aws_throttled", "Count"),
         ],
     },

@@ -17,7 +17,7 @@ use aws_sdk_dynamodb::types::{
 use super::write::Write;
 use super::{Item, Store, Written, n, s, unavailable};
 use crate::error::Error;
-use crate::integration::{AccountId, Integration, IntegrationId, Key, Pointer, shard};
+use crate::integration::{AccountId, Integration, IntegrationId, Key, Pointer, shard, why_not_newest};
 use crate::lease::{End, Lease, Settled};
 
 /// An entry of the index of due integrations.
@@ -38,7 +38,7 @@ pub struct DuePage {
 }
 
 /// A place in the index.
-pub struct Cursor(Item);
+pub struct Cursor(pub(super) Item);
 
 impl Store {
     /// The account's newest integration: one strongly consistent read, no clock, no index.
@@ -57,8 +57,7 @@ impl Store {
     /// Why an integration that is not the account's newest cannot be used: an older instance, or unknown.
     pub async fn why_not_newest(&self, account_id: &AccountId, id: &IntegrationId) -> Error {
         match self.all(account_id).await {
-            Ok(all) if all.iter().any(|known| known.integration_id == *id) => Error::IntegrationSuperseded,
-            Ok(_) => Error::IntegrationNotFound,
+            Ok(all) => why_not_newest(all.iter().map(|known| &known.integration_id), id),
             Err(error) => error,
         }
     }
@@ -392,7 +391,7 @@ impl Store {
         })
     }
 
-    async fn update(&self, write: Write) -> Result<Updated, Error> {
+    pub(super) async fn update(&self, write: Write) -> Result<Updated, Error> {
         let updated = self
             .dynamodb
             .update_item()
@@ -416,7 +415,7 @@ impl Store {
     }
 }
 
-enum Updated {
+pub(super) enum Updated {
     /// The record as it is now.
     Yes(Item),
     /// The record that did not fit the condition, if there is one.
@@ -436,7 +435,7 @@ fn stands(item: Option<&Item>, attribute: &str, value: &str) -> bool {
 }
 
 /// Parses a record, or says in the log's words which one does not parse.
-fn record(item: Item) -> Result<Integration, Error> {
+pub(super) fn record(item: Item) -> Result<Integration, Error> {
     let place = |name: &str| match item.get(name) {
         Some(AttributeValue::S(text)) => text.clone(),
         Some(AttributeValue::N(number)) => number.clone(),

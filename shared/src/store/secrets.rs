@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{Store, Written, unavailable};
 use crate::error::Error;
-use crate::integration::Pointer;
+use crate::integration::{AccountId, IntegrationId, Pointer};
 use crate::tokens::{AppCredentials, Tokens};
 
 /// Names a version of a secret.
@@ -34,6 +34,9 @@ pub struct Listed {
 /// How long a discarded secret can be restored, in days: the least that Secrets Manager takes.
 const DISCARDED_KEPT: i64 = 7;
 
+/// The namespace of imported integrations. Invariant: it never changes, or a rerun of an import finds nothing.
+const IMPORTED: Uuid = Uuid::from_u128(0x6f9d_6a1c_2d0e_4b57_9a53_8c1f_0d7e_4b21);
+
 /// Tokens with the version that holds them.
 #[derive(Clone, Debug)]
 pub struct Version {
@@ -47,18 +50,54 @@ impl Store {
     /// Puts the tokens of a new authorization into a new secret.
     pub async fn create_secret(&self, tokens: &Tokens) -> Result<Pointer, Error> {
         let name = format!("{}/integrations/{}", self.config.secret_prefix, Uuid::new_v4());
+        match self.create(&name, tokens).await? {
+            Some(pointer) => Ok(pointer),
+            None => Err(Error::internal(format!("CreateSecret: {name} is taken"))),
+        }
+    }
+
+    /// Puts the tokens of an imported integration into the secret of its own that [`imported`](Self::imported) names.
+    /// Where an earlier import has done so before it died, its secret is taken as it is.
+    pub async fn import_secret(&self, tokens: &Tokens) -> Result<Pointer, Error> {
+        let name = self.imported(&tokens.account_id, &tokens.integration_id);
+        if let Some(pointer) = self.create(&name, tokens).await? {
+            return Ok(pointer);
+        }
+        match self.labelled(&name, Label::Current).await? {
+            Some(version) if version.tokens.integration_id == tokens.integration_id => Ok(version.pointer),
+            Some(_) => Err(Error::internal(format!("secret {name} belongs to another integration"))),
+            None => Err(Error::unavailable(
+                5,
+                format!("secret {name} is there and cannot be read: if it is scheduled for deletion, restore it first"),
+            )),
+        }
+    }
+
+    /// The secret of an imported integration: a rerun of the import finds it.
+    pub fn imported(&self, account_id: &AccountId, integration_id: &IntegrationId) -> String {
+        let uuid = uuid_v5(&format!("{account_id}/{integration_id}"));
+        format!("{}/integrations/{uuid}", self.config.secret_prefix)
+    }
+
+    /// Creates a secret; none where one of this name exists. The SDK repeats a call whose answer was lost under the same
+    /// token, which is success.
+    async fn create(&self, name: &str, tokens: &Tokens) -> Result<Option<Pointer>, Error> {
         let created = self
             .secrets
             .create_secret()
-            .name(&name)
+            .name(name)
             .client_request_token(Uuid::now_v7().to_string())
             .secret_string(json(tokens)?.expose_secret())
             .set_kms_key_id(self.config.secrets_kms_key.clone())
             .send()
-            .await
-            .map_err(|error| unavailable("CreateSecret", &error))?;
+            .await;
+        let created = match created {
+            Ok(created) => created,
+            Err(error) if is_taken(error.code()) => return Ok(None),
+            Err(error) => return Err(unavailable("CreateSecret", &error)),
+        };
         let secret_version = created.version_id.ok_or_else(|| Error::internal("CreateSecret: no version id"))?;
-        Ok(Pointer { secret_id: name, secret_version })
+        Ok(Some(Pointer { secret_id: name.to_owned(), secret_version }))
     }
 
     /// Writes refreshed tokens as the new current version of their secret.
@@ -136,16 +175,23 @@ impl Store {
 
     /// The credentials of our app at HubSpot; none while ops have not put them.
     pub async fn app_credentials(&self) -> Result<Option<AppCredentials>, Error> {
-        let name = format!("{}/app", self.config.secret_prefix);
-        match self.secrets.get_secret_value().secret_id(&name).send().await {
-            Ok(answer) => {
-                let text = SecretString::from(answer.secret_string.unwrap_or_default());
-                let parsed = AppCredentials::parse(&text);
-                parsed.map(Some).map_err(|wrong| Error::internal(format!("secret {name}: {wrong}")))
-            }
+        let Some(text) = self.app_secret().await? else { return Ok(None) };
+        let parsed = AppCredentials::parse(&text);
+        parsed.map(Some).map_err(|wrong| Error::internal(format!("secret {}: {wrong}", self.app_secret_id())))
+    }
+
+    /// The app's secret as it lies there; none while ops have not put it.
+    pub async fn app_secret(&self) -> Result<Option<SecretString>, Error> {
+        match self.secrets.get_secret_value().secret_id(self.app_secret_id()).send().await {
+            Ok(answer) => Ok(Some(SecretString::from(answer.secret_string.unwrap_or_default()))),
             Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(None),
             Err(error) => Err(unavailable("GetSecretValue (app)", &error)),
         }
+    }
+
+    /// The name of the app's secret.
+    pub fn app_secret_id(&self) -> String {
+        format!("{}/app", self.config.secret_prefix)
     }
 
     async fn read(
@@ -170,10 +216,38 @@ impl Store {
 }
 
 /// Whether a secret does not exist, or is being deleted (which takes AWS a while).
-fn is_gone(code: Option<&str>) -> bool {
+pub(super) fn is_gone(code: Option<&str>) -> bool {
     matches!(code, Some("ResourceNotFoundException" | "InvalidRequestException"))
+}
+
+/// Whether a secret of this name exists, or is being deleted and may still be restored.
+fn is_taken(code: Option<&str>) -> bool {
+    matches!(code, Some("ResourceExistsException" | "InvalidRequestException"))
+}
+
+/// The UUID (RFC 9562, version 5) of a name among those of imported integrations.
+fn uuid_v5(name: &str) -> Uuid {
+    // SHA-1 is what the RFC says; nothing here rests on its strength.
+    let mut hash = ring::digest::Context::new(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY);
+    hash.update(IMPORTED.as_bytes());
+    hash.update(name.as_bytes());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash.finish().as_ref()[..16]);
+    uuid::Builder::from_sha1_bytes(bytes).into_uuid()
 }
 
 fn json(tokens: &Tokens) -> Result<SecretString, Error> {
     serde_json::to_string(tokens).map(SecretString::from).map_err(|_| Error::internal("tokens do not serialise"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_secret_of_an_imported_integration_is_the_same_for_ever() {
+        // Calculated by Python's uuid.uuid5.
+        assert_eq!(uuid_v5("acc_1/legacy-1").to_string(), "8b36724f-d558-518b-9272-4975e4e5bcc7");
+        assert_ne!(uuid_v5("acc_1/legacy-1"), uuid_v5("acc_1/legacy-2"));
+    }
 }

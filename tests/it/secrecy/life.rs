@@ -20,6 +20,8 @@ use crate::world::{ACCOUNT, World, reader};
 
 /// The app's, with every character that some encoding changes.
 const CLIENT_SECRET: &str = "pl4nted/client+secret=\"<&\\ '?#";
+/// The one that comes after it.
+const NEXT_CLIENT_SECRET: &str = "pl4nted/next+client=secret\"<&\\ '?#";
 /// An admin whose id is an e-mail address.
 const ADMIN: &str = "jane.pl4nted@example.com";
 /// What customers send and get back; it stands in answers, never in logs.
@@ -72,7 +74,7 @@ impl Life {
         ];
         let environment = louder.map(|(name, value)| (name.to_owned(), Some(value.to_owned()))).into();
         let world = World::with(Options { environment, ..Default::default() }).await;
-        let planted = PLANTED.into_iter().chain([CLIENT_SECRET, ADMIN]).map(str::to_owned);
+        let planted = PLANTED.into_iter().chain([CLIENT_SECRET, NEXT_CLIENT_SECRET, ADMIN]).map(str::to_owned);
         let life = Self {
             lines: Vec::new(),
             answers: Vec::new(),
@@ -308,11 +310,28 @@ impl Living {
             assert_ne!(self.authorize("acc_refused", &json!({})).await, "connected");
             self.world.stack.hubspot.clear_scripts();
         }
+        self.rotate_client_secret(account).await;
         self.world.stack.hubspot.rotate_client_secret("another-secret");
         self.point(account, None, 0).await;
         self.world.stack.run_schedule_once(None).await.unwrap();
         assert_eq!(self.authorize("acc_refused", &json!({})).await, "misconfigured");
         self.world.stack.hubspot.rotate_client_secret(CLIENT_SECRET);
+    }
+
+    /// HubSpot does not know the new client secret yet.
+    async fn rotate_client_secret(&mut self, account: &str) {
+        let client_id = self.world.stack.hubspot.client_id();
+        let both = json!({"client_id": client_id, "client_secret": NEXT_CLIENT_SECRET,
+            "previous_client_secret": CLIENT_SECRET});
+        self.world.stack.put_app_secret(&both).await.unwrap();
+        // A function that knew the old one alone finds out.
+        self.world.stack.hubspot.rotate_client_secret("neither");
+        self.point(account, None, 0).await;
+        self.world.stack.run_schedule_once(None).await.unwrap();
+        self.world.stack.hubspot.rotate_client_secret(CLIENT_SECRET);
+        self.point(account, None, 0).await;
+        self.world.stack.run_schedule_once(None).await.unwrap();
+        self.put_client_secret().await;
     }
 
     async fn hostile_callbacks(&mut self) {

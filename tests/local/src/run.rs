@@ -88,11 +88,25 @@ Check what an automation needs, without sending it (with an integration_id of th
 
 Disconnect (with an integration_id of that list):
   curl -s -X DELETE {api}/v1/integrations/{integration} -H \"authorization: Bearer $TOKEN\"
+
+Operate it from another shell (`hubspotctl --help` says what there is):
+  export {variables}
+  {hubspotctl} --help
 ",
         hubspot = stack.hubspot.url(),
         dynamodb = stack.dynamo.url(),
         secrets = stack.secrets_manager.url(),
         id = engine.id,
         secret = engine.secret,
+        variables = variables(stack),
+        hubspotctl = Stack::hubspotctl().map_or_else(|_| "hubspotctl".to_owned(), |path| path.display().to_string()),
     );
+}
+
+/// What a shell has to export for the operator's tool.
+fn variables(stack: &Stack) -> String {
+    let told = ["_TABLE", "SECRET_PREFIX", "SECRETS_KMS_KEY", "HUBSPOT_", "AWS_"];
+    let variables = stack.operator().into_iter().filter(|(name, _)| told.iter().any(|part| name.contains(part)));
+    let quoted: Vec<String> = variables.map(|(name, value)| format!("{name}='{value}'")).collect();
+    quoted.join(" ")
 }

@@ -4,6 +4,7 @@ pub(crate) mod aws;
 mod binaries;
 mod calls;
 mod connect;
+mod operator;
 mod state;
 
 use std::collections::BTreeMap;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimePrinter;
 use shared::clock::Clock;
 
 use super::grants::{Grants, Issued, Rotation, Sharing, Use};
@@ -18,6 +20,8 @@ pub(super) struct App {
     pub(super) clock: Clock,
     pub(super) client_id: String,
     pub(super) client_secret: String,
+    /// Secrets that count too, while the app's is rotated.
+    pub(super) further_client_secrets: Vec<String>,
     /// Empty: every URI that HubSpot would let an app register.
     pub(super) redirect_uris: Vec<String>,
     pub(super) rotation: Rotation,
@@ -37,6 +41,7 @@ impl App {
             clock: options.clock,
             client_id: options.client_id,
             client_secret: options.client_secret,
+            further_client_secrets: Vec::new(),
             redirect_uris: options.redirect_uris,
             rotation: options.rotation,
             sharing: options.sharing,
@@ -60,6 +65,12 @@ impl App {
 
     /// The whole of HubSpot: one request, its effect, its answer.
     pub(super) fn answer(&mut self, request: &Recorded) -> Answer {
+        let now = Timestamp::from_millisecond(self.now()).expect("a clock of today");
+        let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&now).expect("a year of four digits");
+        self.effect(request).header("date", &date)
+    }
+
+    fn effect(&mut self, request: &Recorded) -> Answer {
         let segments: Vec<_> = request.path().split('/').skip(1).collect();
         match (request.method.as_str(), segments.as_slice()) {
             ("GET", ["oauth", "authorize"]) => consent::page(self, request.query()),

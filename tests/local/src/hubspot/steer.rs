@@ -28,7 +28,14 @@ impl HubSpot {
 
     /// Gives the app another client secret; the old one counts no more.
     pub fn rotate_client_secret(&self, secret: &str) {
-        secret.clone_into(&mut self.shared.state().app.client_secret);
+        let app = &mut self.shared.state().app;
+        secret.clone_into(&mut app.client_secret);
+        app.further_client_secrets.clear();
+    }
+
+    /// Gives the app one more client secret: both count until [`Self::rotate_client_secret`].
+    pub fn add_client_secret(&self, secret: &str) {
+        self.shared.state().app.further_client_secrets.push(secret.to_owned());
     }
 
     /// Registers one more redirect URI for the app; from the first one on, no other is accepted.

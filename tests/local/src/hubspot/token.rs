@@ -73,7 +73,8 @@ impl Form {
         if form.required("client_id")? != app.client_id {
             return Err(oauth("invalid_client", "BAD_CLIENT_ID", "missing or unknown client id"));
         }
-        if form.required("client_secret")? != app.client_secret {
+        let secret = form.required("client_secret")?;
+        if secret != app.client_secret && !app.further_client_secrets.iter().any(|further| further == secret) {
             return Err(oauth("invalid_client", "BAD_CLIENT_SECRET", "missing or invalid client secret"));
         }
         Ok(form)

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use crate::template::repository;
 
-/// The executable of a function, from the folder in which the running one lies.
+/// An executable of ours, from the folder in which the running one lies.
 pub(super) fn find(binary: &str) -> Result<PathBuf, String> {
     let current = std::env::current_exe().map_err(|error| format!("where am I? {error}"))?;
     let mut folder = current.parent().unwrap_or(Path::new("."));
@@ -25,7 +25,8 @@ pub(super) fn find(binary: &str) -> Result<PathBuf, String> {
 /// reasons that nobody sees.
 fn warn_if_stale(binary: &str, program: &Path) {
     let built = program.metadata().and_then(|file| file.modified()).ok();
-    let sources = ["shared/src".to_owned(), format!("functions/{binary}/src")];
+    let own = if binary == "hubspotctl" { "infra/ctl/src".to_owned() } else { format!("functions/{binary}/src") };
+    let sources = ["shared/src".to_owned(), own];
     let newest = sources.iter().filter_map(|folder| newest(&repository().join(folder))).max();
     if newest > built {
         eprintln!("{binary} is older than its sources: run `cargo build --workspace` to test what you see");

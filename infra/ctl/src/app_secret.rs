@@ -1,0 +1,159 @@
+//! `app-secret`: the app's credentials at HubSpot, put and rotated. They come from the terminal, which does not show
+//! them, or from stdin, and go to Secrets Manager and nowhere else.
+//!
+//! A rotation: the new secret and the old one side by side, then HubSpot's change, then the new one alone. The functions
+//! read the secret again when HubSpot refuses what they have, and then try the previous one, so nothing is deployed.
+
+mod finish;
+
+use clap::Subcommand;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use shared::hubspot::Refusal;
+use shared::store::Written;
+use shared::tokens::AppCredentials;
+
+use crate::ask::{self, Yes, confirm};
+use crate::cli::Global;
+use crate::end::{End, Failure};
+use crate::output::Output;
+use crate::stack::Stack;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Puts client id and client secret: typed at the terminal, or from stdin as
+    /// {"client_id": "…", "client_secret": "…"}
+    Set(Yes),
+    /// Puts a new client secret beside the old one: typed at the terminal, or from stdin as it is
+    Rotate(Rotate),
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Rotate {
+    /// Drops the old one, when no function has used it for an hour
+    #[arg(long)]
+    finish: bool,
+    #[command(flatten)]
+    yes: Yes,
+}
+
+/// What a command did.
+#[derive(Serialize)]
+struct Done<'a> {
+    outcome: &'a str,
+    /// Whether HubSpot knows the current client secret; none if HubSpot does not say.
+    hubspot_knows: Option<bool>,
+    next: &'a str,
+}
+
+pub(crate) async fn run(command: &Command, global: &Global, output: &mut Output) -> Result<End, Failure> {
+    let stack = Stack::open(global).await?;
+    match command {
+        Command::Set(yes) => set(&stack, yes, output).await,
+        Command::Rotate(Rotate { finish: true, yes }) => finish::run(&stack, yes, output).await,
+        Command::Rotate(Rotate { finish: false, .. }) => rotate(&stack, output).await,
+    }
+}
+
+async fn set(stack: &Stack, yes: &Yes, output: &mut Output) -> Result<End, Failure> {
+    let stored = stack.store.app_secret().await?;
+    let new = if ask::is_typed() {
+        let id = ask::line("Client id: ", "it on stdin")?;
+        credentials(id.trim(), ask::typed_secret("Client secret (is not shown): ")?)?
+    } else {
+        let text = ask::piped_secret()?;
+        AppCredentials::parse(&text).map_err(|wrong| Failure::usage(format!("stdin: {wrong}")))?
+    };
+    let old = stored.as_ref().and_then(|text| AppCredentials::parse(text).ok());
+    if old.is_some_and(|old| old.client_id != new.client_id) {
+        confirm(
+            "The client id differs from the stored one. Refresh tokens are good for the app only that they were issued \
+             to: all integrations would have to be reconnected. Go on?",
+            yes,
+        )?;
+    }
+    put(stack, &new, stored.as_ref()).await?;
+    let knows = knows(stack, &new).await;
+    let next = match knows {
+        Some(false) => "HubSpot refuses them: check both at HubSpot, then set them again",
+        Some(true) | None => "nothing: the functions find them by themselves",
+    };
+    output.result(&Done { outcome: "set", hubspot_knows: knows, next }, || {
+        format!("The app's credentials are set. Next: {next}.")
+    })?;
+    Ok(End::of(knows == Some(false)))
+}
+
+async fn rotate(stack: &Stack, output: &mut Output) -> Result<End, Failure> {
+    let (stored, old) = stored(stack).await?;
+    let new = match ask::is_typed() {
+        true => ask::typed_secret("New client secret (is not shown): ")?,
+        false => ask::piped_secret()?,
+    };
+    if new.expose_secret().trim_start().starts_with('{') {
+        return Err(Failure::usage("stdin: the new client secret alone is expected, not JSON"));
+    }
+    let mut rotated = credentials(&old.client_id, new)?;
+    let outcome = if rotated.same_as(&old) {
+        "already_rotated"
+    } else if old.previous_client_secret.is_some() {
+        let text = "a rotation is under way: end it with `hubspotctl app-secret rotate --finish`, then start the next";
+        return Err(Failure::usage(text));
+    } else {
+        rotated.previous_client_secret = Some(old.client_secret);
+        put(stack, &rotated, Some(&stored)).await?;
+        "rotated"
+    };
+    let knows = knows(stack, &rotated).await;
+    let next = match knows {
+        Some(true) => {
+            "HubSpot knows the new secret: an hour after the last use of the old one, `hubspotctl app-secret rotate --finish`"
+        }
+        Some(false) | None => {
+            "make the new secret the app's at HubSpot, and an hour later `hubspotctl app-secret rotate --finish`"
+        }
+    };
+    output.result(&Done { outcome, hubspot_knows: knows, next }, || {
+        let done = match outcome {
+            "rotated" => "The new client secret is put, the old one beside it: functions use whichever HubSpot takes.",
+            _ => "It is the current client secret already.",
+        };
+        format!("{done}\nNext: {next}.")
+    })?;
+    Ok(End::Fine)
+}
+
+/// The stored secret and what it says.
+async fn stored(stack: &Stack) -> Result<(SecretString, AppCredentials), Failure> {
+    let text = stack.store.app_secret().await?;
+    let text = text.ok_or_else(|| Failure::usage("there are no credentials yet: `hubspotctl app-secret set`"))?;
+    let parsed = AppCredentials::parse(&text).map_err(|wrong| {
+        Failure::usage(format!("the stored secret does not fit ({wrong}): `hubspotctl app-secret set`"))
+    })?;
+    Ok((text, parsed))
+}
+
+/// Credentials whose shape is right, or what is wrong with it.
+fn credentials(client_id: &str, client_secret: SecretString) -> Result<AppCredentials, Failure> {
+    let new = AppCredentials { client_id: client_id.to_owned(), client_secret, previous_client_secret: None };
+    AppCredentials::parse(&new.json_over(None)).map_err(Failure::usage)
+}
+
+async fn put(stack: &Stack, new: &AppCredentials, stored: Option<&SecretString>) -> Result<(), Failure> {
+    match stack.store.put_app_secret(&new.json_over(stored)).await? {
+        Written::Yes => Ok(()),
+        Written::ConditionFailed => {
+            let name = stack.store.app_secret_id();
+            Err(Failure::usage(format!("the secret {name} does not exist: the template makes it, deploy first")))
+        }
+    }
+}
+
+/// Whether HubSpot knows the current client secret; none if it does not say.
+async fn knows(stack: &Stack, app: &AppCredentials) -> Option<bool> {
+    match stack.hubspot.knows(&app.client_id, &app.client_secret).await {
+        Ok(()) => Some(true),
+        Err(Refusal::Misconfigured { .. }) => Some(false),
+        Err(Refusal::Revoked | Refusal::Transient { .. } | Refusal::Lost { .. }) => None,
+    }
+}

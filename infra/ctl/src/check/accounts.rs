@@ -1,0 +1,83 @@
+//! The integrations of accounts: one query for each account, or an import file.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use shared::clock::Clock;
+use shared::integration::{AccountId, Integration, Status};
+
+use super::judge::Known;
+use crate::cli::Global;
+use crate::end::Failure;
+use crate::import::entry::Entry;
+use crate::lines::Lines;
+use crate::stack::Stack;
+
+/// So many accounts are remembered at most, beside those of the lines at hand: memory stays flat.
+const REMEMBERED: usize = 20_000;
+/// So many queries are made at a time.
+const QUERIES: usize = 32;
+
+/// What is known of accounts.
+pub(super) struct Accounts {
+    /// None where an import file is all that counts.
+    stack: Option<Stack>,
+    known: HashMap<AccountId, Vec<Known>>,
+}
+
+impl Accounts {
+    pub(super) async fn open(import: Option<&Path>, global: &Global) -> Result<Self, Failure> {
+        match import {
+            Some(file) => Ok(Self { stack: None, known: read(file)? }),
+            None => Ok(Self { stack: Some(Stack::open(global).await?), known: HashMap::new() }),
+        }
+    }
+
+    /// Asks for those accounts that are not known yet.
+    pub(super) async fn learn<'a>(&mut self, accounts: impl Iterator<Item = &'a AccountId>) -> Result<(), Failure> {
+        let Some(stack) = &self.stack else { return Ok(()) };
+        if self.known.len() > REMEMBERED {
+            self.known.clear();
+        }
+        let missing: BTreeSet<&AccountId> = accounts.filter(|account| !self.known.contains_key(*account)).collect();
+        let queries = missing.into_iter().map(|account| async move {
+            let all = stack.store.all(account).await?;
+            Ok::<_, Failure>((account.clone(), all.into_iter().map(known).collect()))
+        });
+        let learnt: Vec<(AccountId, Vec<Known>)> =
+            stream::iter(queries).buffer_unordered(QUERIES).try_collect().await?;
+        self.known.extend(learnt);
+        Ok(())
+    }
+
+    /// The integrations of an account, newest first.
+    pub(super) fn of(&self, account: &AccountId) -> &[Known] {
+        self.known.get(account).map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
+fn known(record: Integration) -> Known {
+    Known { integration_id: record.integration_id, status: record.status, scopes: Some(record.scopes) }
+}
+
+/// Reads an import file; nothing of its tokens is kept.
+fn read(file: &Path) -> Result<HashMap<AccountId, Vec<Known>>, Failure> {
+    let (now, mut lines) = (Clock::default().now(), Lines::open(file)?);
+    let mut found: HashMap<AccountId, Vec<(i64, Known)>> = HashMap::new();
+    while let Some(line) = lines.next()? {
+        let parsed = line.text.map_err(str::to_owned).and_then(|text| Entry::parse(&text, now));
+        let entry = parsed.map_err(|wrong| {
+            let (file, number) = (file.display(), line.number);
+            Failure::usage(format!("{file}: line {number}: {wrong}. `import --dry-run` names all such lines"))
+        })?;
+        let known = Known { integration_id: entry.integration_id, status: Status::Active, scopes: entry.scopes };
+        found.entry(entry.account_id).or_default().push((entry.created_at, known));
+    }
+    let newest_first = |mut all: Vec<(i64, Known)>| {
+        // Of two that were created in the same second the later line gets the higher place.
+        all.sort_by_key(|(created_at, _)| *created_at);
+        all.into_iter().rev().map(|(_, known)| known).collect()
+    };
+    Ok(found.into_iter().map(|(account, all)| (account, newest_first(all))).collect())
+}

@@ -1,0 +1,129 @@
+//! The summary of a check: totals, and the accounts that have most to do.
+
+use std::collections::{BTreeMap, HashMap};
+
+use automation_execute::scopes::{Remedy, Verdict};
+use serde::Serialize;
+
+use super::judge::{Judged, told};
+
+type Counts = BTreeMap<&'static str, u64>;
+
+/// Counts of everything, and of each account that something is the matter with.
+#[derive(Default)]
+pub(super) struct Summary {
+    automations: u64,
+    verdicts: Counts,
+    remedies: BTreeMap<&'static str, (u64, Remedy)>,
+    scopes_unknown: u64,
+    carry_credentials: u64,
+    accounts: HashMap<String, Counts>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Shown<'a> {
+    summary: Totals<'a>,
+}
+
+#[derive(Serialize)]
+struct Totals<'a> {
+    automations: u64,
+    verdicts: &'a Counts,
+    remedies: Counts,
+    scopes_unknown: u64,
+    carry_credentials: u64,
+    worst_accounts: Vec<Account<'a>>,
+}
+
+#[derive(Serialize)]
+struct Account<'a> {
+    account_id: &'a str,
+    will_not_run: u64,
+    verdicts: &'a Counts,
+}
+
+impl Summary {
+    pub(super) fn count(&mut self, judged: &Judged) {
+        self.automations += 1;
+        *self.verdicts.entry(judged.verdict).or_default() += 1;
+        if let Some(remedy) = judged.remedy {
+            self.remedies.entry(word(remedy)).or_insert((0, remedy)).0 += 1;
+        }
+        self.scopes_unknown += u64::from(judged.scopes == Some(Verdict::Unknown));
+        self.carry_credentials += u64::from(!judged.ignored_credentials.is_empty());
+        if judged.verdict != "runs"
+            && let Some(account) = &judged.account_id
+        {
+            let counts = match self.accounts.get_mut(account) {
+                Some(counts) => counts,
+                None => self.accounts.entry(account.clone()).or_default(),
+            };
+            *counts.entry(judged.verdict).or_default() += 1;
+        }
+    }
+
+    /// Whether something will not run.
+    pub(super) fn findings(&self) -> bool {
+        self.verdicts.keys().any(|verdict| *verdict != "runs")
+    }
+
+    pub(super) fn shown(&self, worst: usize) -> Shown<'_> {
+        let summary = Totals {
+            automations: self.automations,
+            verdicts: &self.verdicts,
+            remedies: self.remedies.iter().map(|(word, (count, _))| (*word, *count)).collect(),
+            scopes_unknown: self.scopes_unknown,
+            carry_credentials: self.carry_credentials,
+            worst_accounts: self.worst(worst),
+        };
+        Shown { summary }
+    }
+
+    pub(super) fn text(&self, worst: usize) -> String {
+        let mut lines = vec![format!("{} automations", self.automations)];
+        let mut verdicts: Vec<_> = self.verdicts.iter().collect();
+        // What runs comes first, then what concerns most.
+        verdicts.sort_by_key(|(verdict, count)| (**verdict != "runs", u64::MAX - **count));
+        lines.extend(verdicts.iter().map(|(verdict, count)| format!("{count:>9}  {verdict}")));
+        for (count, remedy) in self.remedies.values() {
+            lines.push(format!("{count:>9}  of missing_scopes: {}", told(*remedy)));
+        }
+        lines.push(format!("{:>9}  carry credentials, which will be ignored", self.carry_credentials));
+        if self.scopes_unknown > 0 {
+            lines.push(format!("{:>9}  run as far as is known; HubSpot decides on their scopes", self.scopes_unknown));
+        }
+        let worst = self.worst(worst);
+        if !worst.is_empty() {
+            let accounts = match self.accounts.len() {
+                1 => "1 account has".to_owned(),
+                several => format!("{several} accounts have"),
+            };
+            lines.push(format!("{accounts} automations that will not run, the worst first:"));
+        }
+        lines.extend(worst.iter().map(|account| {
+            let why: Vec<String> =
+                account.verdicts.iter().map(|(verdict, count)| format!("{count} {verdict}")).collect();
+            format!("{:>9}  {}: {}", account.will_not_run, account.account_id, why.join(", "))
+        }));
+        lines.join("\n")
+    }
+
+    fn worst(&self, most: usize) -> Vec<Account<'_>> {
+        let mut all: Vec<Account<'_>> = self
+            .accounts
+            .iter()
+            .map(|(account_id, verdicts)| Account { account_id, will_not_run: verdicts.values().sum(), verdicts })
+            .collect();
+        all.sort_by(|a, b| b.will_not_run.cmp(&a.will_not_run).then(a.account_id.cmp(b.account_id)));
+        all.truncate(most);
+        all
+    }
+}
+
+fn word(remedy: Remedy) -> &'static str {
+    match remedy {
+        Remedy::Reconnect => "reconnect",
+        Remedy::AskOperator => "ask_operator",
+        Remedy::HubspotPlan => "hubspot_plan",
+    }
+}

@@ -1,0 +1,227 @@
+//! What is the matter with an integration, and what its next execution would do: pure judgements of the record.
+
+use serde::Serialize;
+use shared::integration::{Integration, Status};
+use shared::lease::{Lease, Purpose};
+
+use crate::times::{since, span};
+
+/// Due for longer than this, it is no backlog that has its turn any more (`token-refresh/src/pace.rs`): 25 minutes.
+pub(crate) const OVERDUE: i64 = 1_500;
+/// The lifetime of HubSpot's access tokens, for the margin where the tokens themselves are not read.
+const LIFETIME: i64 = 1_800;
+
+/// What is the matter, named after who has to act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Matter {
+    /// Nothing.
+    Sound,
+    /// The account has no integration: an admin has to connect.
+    NotConnected,
+    /// HubSpot no longer accepts the authorization: an admin has to reconnect.
+    NeedsReauthorization,
+    /// HubSpot's rate limit is used up; it passes.
+    RateLimited,
+    /// Refreshes fail and are tried again.
+    RefreshesFail,
+    /// A process died in a refresh; the next one takes over.
+    RefreshInterrupted,
+    /// The schedule does not come round: ops have to look at it.
+    Overdue,
+    /// Record and secret contradict each other: ops have to look at it.
+    Corrupt,
+}
+
+/// What an execution of now would do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Next {
+    /// It is sent with the tokens as they are.
+    Sends,
+    /// The tokens are refreshed, then it is sent.
+    RefreshesAndSends,
+    /// It waits for the refresh that is under way, then it is sent.
+    WaitsAndSends,
+    /// `rate_limited`.
+    RateLimited,
+    /// `reauthorization_required`.
+    ReauthorizationRequired,
+    /// `temporarily_unavailable`.
+    TemporarilyUnavailable,
+    /// `integration_superseded`.
+    IntegrationSuperseded,
+    /// `internal`.
+    Internal,
+}
+
+impl Matter {
+    /// The word of the output.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Sound => "sound",
+            Self::NotConnected => "not_connected",
+            Self::NeedsReauthorization => "needs_reauthorization",
+            Self::RateLimited => "rate_limited",
+            Self::RefreshesFail => "refreshes_fail",
+            Self::RefreshInterrupted => "refresh_interrupted",
+            Self::Overdue => "overdue",
+            Self::Corrupt => "corrupt",
+        }
+    }
+}
+
+impl Next {
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::Sends => "is sent with the tokens as they are",
+            Self::RefreshesAndSends => "refreshes the tokens first, then it is sent",
+            Self::WaitsAndSends => "waits for the refresh that is under way, then it is sent",
+            Self::RateLimited => "is answered rate_limited",
+            Self::ReauthorizationRequired => "is answered reauthorization_required",
+            Self::TemporarilyUnavailable => "is answered temporarily_unavailable",
+            Self::IntegrationSuperseded => "is answered integration_superseded",
+            Self::Internal => "is answered internal",
+        }
+    }
+}
+
+/// What is the matter with the newest integration of an account, as far as its record tells, and what to do.
+pub(crate) fn of(newest: &Integration, now: i64) -> (Matter, String) {
+    let held = newest.lease_until.filter(|_| newest.lease_owner.is_some());
+    let lives = match newest.token_expires_at {
+        at if at > now => format!("the tokens are good for {}", span(at - now)),
+        0 => "there were no tokens yet".to_owned(),
+        at => format!("the tokens expired {} ago and are refreshed on use", span(now - at)),
+    };
+    if newest.status == Status::NeedsReauthorization {
+        let reason = newest.status_reason.as_deref().unwrap_or("unknown");
+        let again = newest.refresh_at.map_or("not any more".to_owned(), |at| since(at, now));
+        let text = format!(
+            "HubSpot no longer accepts the authorization (reason: {reason}). An admin of the account has to reconnect \
+             it; the schedule tries it again: {again}"
+        );
+        return (Matter::NeedsReauthorization, text);
+    }
+    if newest.pointer.is_none() {
+        return (
+            Matter::Corrupt,
+            "it is active without a secret. An admin of the account has to reconnect it".to_owned(),
+        );
+    }
+    if let Some(until) = newest.cooldown_until.filter(|until| *until > now) {
+        let text = format!("HubSpot's rate limit of the portal is used up for {}. It passes", span(until - now));
+        return (Matter::RateLimited, text);
+    }
+    if let Some(until) = newest.refresh_not_before.filter(|until| *until > now) {
+        let times = newest.failures.unwrap_or(1);
+        let text = format!(
+            "{times} refreshes in a row failed, the next one is tried in {}; {lives}. `hubspotctl doctor` says whether \
+             HubSpot and the app's credentials are the reason",
+            span(until - now)
+        );
+        return (Matter::RefreshesFail, text);
+    }
+    if let Some(until) = held.filter(|until| *until < now - Lease::SKEW) {
+        let text = format!(
+            "a process died in a refresh {} ago; the next run or execution takes over. {lives}",
+            span(now - until)
+        );
+        return (Matter::RefreshInterrupted, text);
+    }
+    if let Some(at) = newest.refresh_at.filter(|at| *at < now - OVERDUE) {
+        let text = format!(
+            "the schedule should have looked at it {} ago; {lives}. `hubspotctl doctor` says whether the schedule is alive",
+            span(now - at)
+        );
+        return (Matter::Overdue, text);
+    }
+    let next = newest.refresh_at.map_or("on use".to_owned(), |at| since(at, now));
+    (Matter::Sound, format!("{lives}, next refresh: {next}"))
+}
+
+/// What the next execution would do, if AWS and HubSpot answer.
+pub(crate) fn next(record: &Integration, is_newest: bool, now: i64) -> Next {
+    let left = record.token_expires_at - now;
+    let leased = record.lease_owner.is_some() && record.lease_until.unwrap_or(0) >= now - Lease::SKEW;
+    if !is_newest {
+        return Next::IntegrationSuperseded;
+    }
+    if record.cooldown_until.is_some_and(|until| until > now) {
+        return Next::RateLimited;
+    }
+    match (record.status, &record.pointer) {
+        (Status::NeedsReauthorization, _) => return Next::ReauthorizationRequired,
+        (Status::Active, None) => return Next::Internal,
+        (Status::Active, Some(_)) => {}
+    }
+    if left > Purpose::Execution.margin(LIFETIME) {
+        return Next::Sends;
+    }
+    let paused = record.refresh_not_before.is_some_and(|until| until > now);
+    match (left > 0, paused || leased) {
+        // The second best is better than nothing.
+        (true, true) => Next::Sends,
+        (_, false) => Next::RefreshesAndSends,
+        (false, true) if paused => Next::TemporarilyUnavailable,
+        (false, true) => Next::WaitsAndSends,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const NOW: i64 = 1_000_000;
+
+    fn record(changes: &Value) -> Integration {
+        let mut record = json!({
+            "account_id": "a", "sequence": 1, "integration_id": "i", "created_at": 0, "status": "active",
+            "secret_id": "s", "secret_version": "v", "token_expires_at": NOW + 1000, "refresh_at": NOW + 500,
+        });
+        for (name, value) in changes.as_object().unwrap() {
+            record[name] = value.clone();
+        }
+        serde_json::from_value(record).unwrap()
+    }
+
+    #[test]
+    fn what_is_the_matter_is_the_first_thing_that_somebody_has_to_know() {
+        for (changes, expected) in [
+            (json!({}), Matter::Sound),
+            (json!({"token_expires_at": NOW - 9000}), Matter::Sound),
+            (json!({"cooldown_until": NOW, "refresh_not_before": NOW}), Matter::Sound),
+            (json!({"lease_owner": "o", "lease_until": NOW - 5}), Matter::Sound),
+            (json!({"lease_owner": "o", "lease_until": NOW - 6}), Matter::RefreshInterrupted),
+            (json!({"refresh_at": NOW - 1500}), Matter::Sound),
+            (json!({"refresh_at": NOW - 1501}), Matter::Overdue),
+            (json!({"refresh_not_before": NOW + 1}), Matter::RefreshesFail),
+            (json!({"cooldown_until": NOW + 1, "refresh_not_before": NOW + 1}), Matter::RateLimited),
+            (json!({"status": "needs_reauthorization", "cooldown_until": NOW + 1}), Matter::NeedsReauthorization),
+            (json!({"secret_id": null, "secret_version": null}), Matter::Corrupt),
+        ] {
+            assert_eq!(of(&record(&changes), NOW).0, expected, "{changes}");
+        }
+    }
+
+    #[test]
+    fn the_next_execution_does_what_the_function_does() {
+        for (changes, expected) in [
+            (json!({}), Next::Sends),
+            (json!({"token_expires_at": NOW + 61}), Next::Sends),
+            (json!({"token_expires_at": NOW + 60}), Next::RefreshesAndSends),
+            (json!({"token_expires_at": NOW + 60, "refresh_not_before": NOW + 1}), Next::Sends),
+            (json!({"token_expires_at": NOW, "refresh_not_before": NOW + 1}), Next::TemporarilyUnavailable),
+            (json!({"token_expires_at": NOW, "lease_owner": "o", "lease_until": NOW}), Next::WaitsAndSends),
+            (json!({"token_expires_at": NOW, "lease_owner": "o", "lease_until": NOW - 6}), Next::RefreshesAndSends),
+            (json!({"cooldown_until": NOW + 1}), Next::RateLimited),
+            (json!({"status": "needs_reauthorization"}), Next::ReauthorizationRequired),
+            (json!({"secret_id": null, "secret_version": null}), Next::Internal),
+        ] {
+            assert_eq!(next(&record(&changes), true, NOW), expected, "{changes}");
+        }
+        assert_eq!(next(&record(&json!({})), false, NOW), Next::IntegrationSuperseded);
+    }
+}

@@ -1,0 +1,170 @@
+//! One line of an import: an integration as the system before had it.
+
+use std::fmt;
+
+use secrecy::SecretString;
+use shared::error::{Error, Outcome};
+use shared::fields::Fields;
+use shared::integration::{AccountId, Integration, IntegrationId, Pointer, Status, shard};
+use shared::tokens::Tokens;
+
+/// Imported instances lie so far below every connect, in their original order.
+const BELOW_CONNECTS: i64 = 10_000_000_000;
+/// The import itself proves an integration at once; should it die, the schedule does after this time, in seconds.
+const PROVEN_WITHIN: i64 = 600;
+/// A refresh token larger than this is none of HubSpot's.
+const LONGEST_TOKEN: usize = 4096;
+
+const KNOWN: &str = "line: only account_id, integration_id, created_at, refresh_token, scopes, hub_id and connected_by \
+                     are known; leave the rest out";
+
+/// An integration to import.
+pub(crate) struct Entry {
+    pub(crate) account_id: AccountId,
+    pub(crate) integration_id: IntegrationId,
+    pub(crate) created_at: i64,
+    pub(crate) scopes: Option<Vec<String>>,
+    refresh_token: SecretString,
+    hub_id: Option<u64>,
+    connected_by: Option<String>,
+}
+
+impl Entry {
+    /// Parses a whole line; the error says which field is wrong and what is expected, never what stands there.
+    pub(crate) fn parse(text: &str, now: i64) -> Result<Self, String> {
+        Self::fields(text, now).map_err(|error| error.detail(Outcome::NotSent))
+    }
+
+    fn fields(text: &str, now: i64) -> Result<Self, Error> {
+        let mut fields = Fields::parse("line", text)?;
+        let account_id = required(fields.take_string("account_id")?, "account_id")?;
+        let integration_id = required(fields.take_string("integration_id")?, "integration_id")?;
+        let created_at = fields.take_as::<i64>("created_at", "a whole number, epoch seconds,")?;
+        let refresh_token = required(fields.take_string("refresh_token")?, "refresh_token")?;
+        let hub_id = fields.take_as::<u64>("hub_id", "a whole number")?;
+        let scopes = fields.take_as::<Vec<String>>("scopes", "a list of strings")?;
+        let connected_by = fields.take_string("connected_by")?;
+        // A name that is not known may be anything, a token out of place too.
+        fields.finish().map_err(|_| wrong(KNOWN))?;
+        let created_at = required(created_at, "created_at")?;
+        if created_at <= 0 || created_at > now {
+            return Err(wrong("created_at: epoch seconds are expected, and none in the future"));
+        }
+        let fits = |b: u8| b.is_ascii_graphic();
+        if !(1..=LONGEST_TOKEN).contains(&refresh_token.len()) || !refresh_token.bytes().all(fits) {
+            return Err(wrong("refresh_token: printable characters without blanks are expected"));
+        }
+        Ok(Self {
+            account_id: AccountId::try_from(account_id)?,
+            integration_id: IntegrationId::try_from(integration_id)?,
+            created_at,
+            scopes,
+            refresh_token: refresh_token.into(),
+            hub_id,
+            connected_by,
+        })
+    }
+
+    /// Where its record stands unless another has the place.
+    pub(crate) fn sequence(&self) -> i64 {
+        self.created_at - BELOW_CONNECTS
+    }
+
+    /// The tokens to store: there is no access token yet, so that the first use is a refresh.
+    pub(crate) fn tokens(&self) -> Tokens {
+        Tokens {
+            account_id: self.account_id.clone(),
+            integration_id: self.integration_id.clone(),
+            access_token: SecretString::default(),
+            refresh_token: self.refresh_token.clone(),
+            token_type: "bearer".to_owned(),
+            obtained_at: 0,
+            expires_at: 0,
+            scopes: self.scopes.clone().unwrap_or_default(),
+            hub_id: self.hub_id,
+            replaces: Vec::new(),
+        }
+    }
+
+    /// The record to store. `token_expires_at` 0 says that HubSpot has not been asked yet.
+    pub(crate) fn record(&self, sequence: i64, pointer: Pointer, now: i64) -> Integration {
+        Integration {
+            account_id: self.account_id.clone(),
+            sequence,
+            integration_id: self.integration_id.clone(),
+            created_at: self.created_at,
+            connected_by: self.connected_by.clone(),
+            hub_id: self.hub_id,
+            scopes: self.scopes.clone().unwrap_or_default(),
+            status: Status::Active,
+            status_reason: None,
+            pointer: Some(pointer),
+            token_expires_at: 0,
+            last_used_at: None,
+            superseded_at: None,
+            cooldown_until: None,
+            failures: None,
+            refresh_not_before: None,
+            lease_owner: None,
+            lease_until: None,
+            unsettled_until: None,
+            refresh_shard: Some(shard(&self.account_id)),
+            refresh_at: Some(now + PROVEN_WITHIN),
+            schema: 1,
+        }
+    }
+}
+
+/// Prints nothing of the token.
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Entry({} {})", self.account_id, self.integration_id)
+    }
+}
+
+fn required<T>(value: Option<T>, name: &str) -> Result<T, Error> {
+    value.ok_or_else(|| wrong(&format!("line.{name}: it is missing")))
+}
+
+fn wrong(text: &str) -> Error {
+    Error::InvalidRequest(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str =
+        r#"{"account_id":"acc_1","integration_id":"legacy-1","created_at":1600000000,"refresh_token":"s3cret"}"#;
+
+    #[test]
+    fn an_imported_instance_stands_below_every_connect_and_in_the_original_order() {
+        let entry = Entry::parse(GOOD, 1_700_000_000).unwrap();
+
+        assert_eq!(entry.sequence(), -8_400_000_000);
+        assert!(entry.sequence() < 1);
+        assert_eq!(format!("{entry:?}"), "Entry(acc_1 legacy-1)");
+    }
+
+    #[test]
+    fn a_line_that_is_wrong_is_told_by_its_field_and_never_by_a_value() {
+        let with = |from: &str, to: &str| GOOD.replace(from, to);
+        for (line, expected) in [
+            ("s3cret".to_owned(), "line: one JSON object is expected"),
+            (with(r#""account_id":"acc_1","#, ""), "line.account_id: it is missing"),
+            (with(r#","refresh_token":"s3cret""#, ""), "line.refresh_token: it is missing"),
+            (with("}", r#","account_id":"s3cret"}"#), "line: field `account_id` stands twice; once is expected"),
+            (with("}", r#","s3cret":1}"#), KNOWN),
+            (with("acc_1", "s3cret s3cret"), "account_id: 1 to 128 characters of A-Z a-z 0-9 _ . : @ - are expected"),
+            (with("legacy-1", "s.3cret"), "integration_id: 1 to 64 characters of A-Z a-z 0-9 _ - are expected"),
+            (with("1600000000", "\"s3cret\""), "line.created_at: a whole number, epoch seconds, is expected"),
+            (with("1600000000", "1700000001"), "created_at: epoch seconds are expected, and none in the future"),
+            (with("1600000000", "1600000000000"), "created_at: epoch seconds are expected, and none in the future"),
+            (with("1600000000", "0"), "created_at: epoch seconds are expected, and none in the future"),
+            (with("s3cret", "s3 cret"), "refresh_token: printable characters without blanks are expected"),
+            (with("s3cret", ""), "refresh_token: printable characters without blanks are expected"),
+        ] {
+            assert_eq!(Entry::parse(&line, 1_700_000_000).unwrap_err(), expected, "{line}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! `integrations show`.
+
+use serde::Serialize;
+use shared::integration::Integration;
+
+use super::{Found, Which};
+use crate::cli::Global;
+use crate::end::{End, Failure};
+use crate::health::{self, Matter, Next};
+use crate::output::Output;
+use crate::stack::Stack;
+use crate::status::wrong_tokens;
+use crate::times::since;
+
+/// All that is known, and no token.
+#[derive(Serialize)]
+struct Shown<'a> {
+    record: &'a Integration,
+    is_newest: bool,
+    matter: Matter,
+    detail: String,
+    next_execution: Next,
+    versions: Vec<Version>,
+}
+
+/// A version of the integration's secret.
+#[derive(Serialize)]
+struct Version {
+    id: String,
+    labels: Vec<String>,
+    created_at: i64,
+    age_seconds: i64,
+    /// Whether the record points at it: only that one is used.
+    is_served: bool,
+}
+
+pub(super) async fn run(which: &Which, global: &Global, output: &mut Output) -> Result<End, Failure> {
+    let stack = Stack::open(global).await?;
+    let Found { record, is_newest } = which.find(&stack).await?;
+    let now = stack.clock.now();
+    let (mut matter, mut detail) = health::of(&record, now);
+    let mut next_execution = health::next(&record, is_newest, now);
+    if let Some(wrong) = wrong_tokens(&stack, &record).await? {
+        (matter, detail) = (Matter::Corrupt, wrong);
+        if next_execution == Next::Sends {
+            next_execution = Next::Internal;
+        }
+    }
+    if !is_newest && matter != Matter::Corrupt {
+        (matter, detail) = (Matter::Sound, "it is an older instance: only the newest runs automations".to_owned());
+    }
+    let shown = Shown {
+        versions: versions(&stack, &record, now).await?,
+        record: &record,
+        is_newest,
+        matter,
+        detail,
+        next_execution,
+    };
+    output.result(&shown, || text(&shown, now))?;
+    Ok(End::of(matter != Matter::Sound))
+}
+
+async fn versions(stack: &Stack, record: &Integration, now: i64) -> Result<Vec<Version>, Failure> {
+    let Some(pointer) = &record.pointer else { return Ok(Vec::new()) };
+    let seen = stack.store.versions(&pointer.secret_id).await?.unwrap_or_default();
+    let version = |seen: shared::store::operator::VersionSeen| Version {
+        is_served: seen.id == pointer.secret_version,
+        age_seconds: now - seen.created_at,
+        id: seen.id,
+        labels: seen.labels,
+        created_at: seen.created_at,
+    };
+    Ok(seen.into_iter().map(version).collect())
+}
+
+fn text(shown: &Shown<'_>, now: i64) -> String {
+    let record = shown.record;
+    let at = |time: Option<i64>| time.map_or("-".to_owned(), |time| format!("{time} ({})", since(time, now)));
+    let lease = match &record.lease_owner {
+        Some(owner) => format!("{owner}, until {}", at(record.lease_until)),
+        None => "-".to_owned(),
+    };
+    let secret = record.pointer.as_ref().map_or("-", |pointer| &pointer.secret_id);
+    let mut lines = vec![
+        format!("account           {}", record.account_id),
+        format!(
+            "integration       {} (sequence {}, {})",
+            record.integration_id,
+            record.sequence,
+            if shown.is_newest { "newest" } else { "older" }
+        ),
+        format!("portal            {}", record.hub_id.map_or("-".to_owned(), |portal| portal.to_string())),
+        format!(
+            "connected         {} by {}",
+            at(Some(record.created_at)),
+            record.connected_by.as_deref().unwrap_or("-")
+        ),
+        format!("scopes            {}", record.scopes.join(" ")),
+        format!("matter            {}: {}", shown.matter.word(), shown.detail),
+        format!("next execution    {}", shown.next_execution.text()),
+        format!("last used         {}", at(record.last_used_at)),
+        format!("tokens expire     {}", at(Some(record.token_expires_at).filter(|time| *time > 0))),
+        format!("next refresh      {}", at(record.refresh_at)),
+        format!("not before        {} (failures {})", at(record.refresh_not_before), record.failures.unwrap_or(0)),
+        format!("cool-down until   {}", at(record.cooldown_until)),
+        format!("lease             {lease}"),
+        format!("unsettled until   {}", at(record.unsettled_until)),
+        format!("superseded        {}", at(record.superseded_at)),
+        format!("secret            {secret}"),
+    ];
+    for version in &shown.versions {
+        let served = if version.is_served { ", served" } else { "" };
+        let labels = if version.labels.is_empty() { "-".to_owned() } else { version.labels.join(", ") };
+        lines.push(format!("  {} {} [{labels}]{served}", version.id, since(version.created_at, now)));
+    }
+    lines.join("\n")
+}
