@@ -44,6 +44,8 @@ pub(super) struct Play {
     calls: RefCell<Vec<Vec<String>>>,
     /// What became of a call that may cost the authorization where a refresh token is good once only.
     pub(super) window: Cell<Window>,
+    /// When something first happened in the window.
+    pub(super) touched_at: Cell<Option<i64>>,
 }
 
 /// An act that has not ended when the next step comes.
@@ -69,6 +71,7 @@ pub(crate) async fn play(fleet: &Rc<Fleet>, story: &Story, customer: Customer) -
         lines: RefCell::default(),
         calls: RefCell::default(),
         window: Cell::new(Window::Untouched),
+        touched_at: Cell::default(),
     });
     let mut pending: Vec<Pending> = Vec::new();
     for (number, step) in story.steps.iter().enumerate() {
@@ -106,20 +109,29 @@ async fn go_on(pending: Vec<Pending>) -> Vec<Pending> {
     later
 }
 
-/// What a fate did to the window, by the names of the step's calls.
+/// What a fate did to the window, by the names of the calls since it was planned.
 fn window(fate: Fate, calls: &[String]) -> Window {
-    let is = |nth: usize, name: &str| calls.get(nth - 1).is_some_and(|call| call == name);
-    let token = |nth| is(nth, TOKEN_ENDPOINT);
+    let until = |nth: usize| calls.get(..nth).unwrap_or_default();
     match fate {
-        Fate::Killed(nth, At::After) | Fate::Interrupted(nth, Interruption::AnswerLost) if token(nth) => Window::Lost,
-        // What was sent may still take effect.
-        Fate::Killed(nth, At::Before) if is(nth, "PutSecretValue") || token(nth) => Window::Lost,
-        Fate::Frozen(nth, ..) if is(nth, "PutSecretValue") || token(nth) => Window::StoodStill,
-        Fate::Delayed(nth, _) if token(nth) => Window::Late,
+        Fate::Killed(nth, at) if is_open(until(nth), at) => Window::Lost,
+        Fate::Interrupted(nth, Interruption::AnswerLost)
+            if until(nth).last().is_some_and(|call| call == TOKEN_ENDPOINT) =>
+        {
+            Window::Lost
+        }
+        Fate::Frozen(nth, at, _) if is_open(until(nth), at) => Window::StoodStill,
+        Fate::Delayed(nth, _) if until(nth).last().is_some_and(|call| call == TOKEN_ENDPOINT) => Window::Late,
         Fate::Ends | Fate::Beside | Fate::Interrupted(..) | Fate::Killed(..) | Fate::Frozen(..) | Fate::Delayed(..) => {
             Window::Untouched
         }
     }
+}
+
+/// Whether what HubSpot has answered, or may still, is written nowhere yet when the last of these calls stands still.
+fn is_open(calls: &[String], at: At) -> bool {
+    let Some(asked) = calls.iter().rposition(|call| call == TOKEN_ENDPOINT) else { return false };
+    let written = calls[asked..].iter().position(|call| call == "PutSecretValue");
+    written.is_none_or(|written| asked + written + 1 == calls.len() && at == At::Before)
 }
 
 /// What panics in a task of its own has to be seen here.
@@ -158,6 +170,8 @@ impl Play {
 
     async fn call(self: Rc<Self>, number: usize, step: &Step, pending: &mut Vec<Pending>) {
         let interruptions = &self.fleet.stack.interruptions;
+        // What stood still until now may have called meanwhile.
+        let before = interruptions.calls().len();
         let (gate, steps) = match step.fate {
             Fate::Ends => (None, None),
             Fate::Beside => (None, Some(0)),
@@ -195,18 +209,37 @@ impl Play {
                     pending.push(Pending { gate: Some(gate), task, steps });
                 }
             }
-            (Fate::Delayed(..), gate, Some(steps)) => {
+            (Fate::Delayed(nth, _), gate, Some(steps)) => {
                 ended(task.await);
+                let call = interruptions.calls().into_iter().nth(before + nth - 1);
+                if call.as_deref() == Some("PutItem") {
+                    // It would make the record anew that a disconnect has deleted meanwhile. DynamoDB takes no request
+                    // whose connection is gone that long.
+                    gate.into_iter().for_each(Gate::lose);
+                    return self.after(before, step.fate).await;
+                }
                 pending.push(Pending { gate, task: spawn_local(async {}), steps });
             }
             (_, gate, Some(steps)) => pending.push(Pending { gate, task, steps: steps + 1 }),
             _ => ended(task.await),
         }
+        self.after(before, step.fate).await;
+    }
+
+    async fn after(&self, before: usize, fate: Fate) {
         self.look().await;
+        let interruptions = &self.fleet.stack.interruptions;
         let calls = interruptions.calls();
         interruptions.clear();
-        self.window.set(self.window.get().max(window(step.fate, &calls)));
+        self.touch(window(fate, calls.get(before..).unwrap_or_default()));
         self.calls.borrow_mut().push(calls);
+    }
+
+    fn touch(&self, window: Window) {
+        if window > Window::Untouched {
+            self.window.set(self.window.get().max(window));
+            self.touched_at.set(self.touched_at.get().or(Some(self.fleet.clock.now())));
+        }
     }
 
     async fn act(self: Rc<Self>, number: usize, step: Step, began: usize) {

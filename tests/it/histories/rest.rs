@@ -51,12 +51,22 @@ impl Play {
         for record in self.fleet.records(&self.customer).await {
             if record.pointer.is_some() && !Truth::holds(&self.fleet, &record) {
                 lost.push(record.integration_id.to_string());
-                if rotation != Rotation::Strict || self.window.get() == Window::Untouched {
+                if !self.may_be_lost(rotation) {
                     self.truth.borrow_mut().wrong.push(format!("{} is lost", record.integration_id));
                 }
             }
         }
         lost
+    }
+
+    /// Under strict rotation the one window costs an authorization; where HubSpot grants grace, only if nobody has
+    /// looked before it was over.
+    fn may_be_lost(&self, rotation: Rotation) -> bool {
+        match (rotation, self.touched_at.get()) {
+            (_, None) | (Rotation::Keep | Rotation::Unnamed, _) => false,
+            (Rotation::Strict, Some(_)) => true,
+            (Rotation::Grace(millis), Some(at)) => self.fleet.clock.now() - at > millis / 1000,
+        }
     }
 
     /// In the end, the newest is active and executes, unless it is lost: then that is known.
