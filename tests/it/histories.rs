@@ -14,7 +14,7 @@ mod truth;
 
 use std::collections::HashSet;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use local::hubspot::Rotation;
 use tokio::task::LocalSet;
@@ -42,6 +42,8 @@ fn rotations() -> Vec<Rotation> {
 
 /// A fleet serves this many histories; then a fresh one, whose tables are empty, is as fast as the first.
 const OF_ONE_FLEET: u64 = 10;
+/// No history takes this long, on however busy a machine.
+const LONGEST: Duration = Duration::from_secs(120);
 /// So many failures are enough to read.
 const ENOUGH: usize = 5;
 
@@ -75,7 +77,9 @@ impl Search {
         if self.played.is_multiple_of(OF_ONE_FLEET) {
             self.fleet = Fleet::start().await;
         }
-        play(&self.fleet, story, self.fleet.customer(self.played)).await
+        let played = play(&self.fleet, story, self.fleet.customer(self.played));
+        let ended = tokio::time::timeout(LONGEST, played).await;
+        ended.unwrap_or_else(|_| panic!("the history {} does not end: {:#?}", story.name, story.steps))
     }
 
     /// How many calls an act makes when nothing happens to it.

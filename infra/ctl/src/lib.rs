@@ -1,7 +1,7 @@
 //! The operator's tool: everything that people do to the stack from outside, by the code that the functions run.
 //!
 //! A command is a module with an `Args` and a `run(args, …, output) -> Result<End, Failure>`. It reports its results
-//! by [`output::Output`] only, as text for people or as JSON lines.
+//! by `output::Output` only, as text for people or as JSON lines.
 //!
 //! Invariant: no token and no secret is ever in what the tool prints: results are types without such fields, and
 //! errors quote no value of a file or an answer.

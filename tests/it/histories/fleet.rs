@@ -1,7 +1,7 @@
 //! Several processes of each function in this process, with clocks that differ, against one stack.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -33,8 +33,8 @@ pub(crate) struct Fleet {
     aws: SdkConfig,
     /// Reads records as they truly are.
     truth: Store,
-    /// The authorizations that another system obtained.
-    pub(crate) imported: RefCell<HashSet<usize>>,
+    /// The integrations whose authorizations another system obtained.
+    pub(crate) imported: RefCell<HashMap<usize, String>>,
 }
 
 /// One process: it remembers what its functions remember, until it is killed.
@@ -146,9 +146,9 @@ impl Process {
     pub(crate) async fn import(&self, fleet: &Fleet, customer: &Customer, number: usize) -> String {
         let issued = fleet.stack.hubspot.authorize(customer.hub_id, SCOPES);
         let (_, grant) = fleet.stack.hubspot.token(&issued.access_token).unwrap();
-        fleet.imported.borrow_mut().insert(grant);
         let now = self.clock.now();
         let (account_id, integration_id) = (customer.account.clone(), format!("imported-{number}"));
+        fleet.imported.borrow_mut().insert(grant, integration_id.clone());
         let tokens = json!({"account_id": account_id, "integration_id": integration_id, "access_token": "none",
             "refresh_token": issued.refresh_token, "token_type": "bearer", "obtained_at": 0, "expires_at": 0,
             "scopes": SCOPES, "replaces": []});
