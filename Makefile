@@ -20,7 +20,7 @@ test: build ## Builds everything and runs all tests
 rehearse: build ## Deploys with the real SAM CLI into an emulator of AWS on this machine, uses what it deployed and removes it
 	@infra/rehearse/run
 
-histories: build ## Searches for histories that lose an integration, at length (tests/histories has the settings; SEED=… replays one)
+histories: tools ## Searches for histories that lose an integration, at length (tests/histories has the settings; SEED=… replays one)
 	@tests/histories
 
 hostile: build ## Attacks the execution at length, about 25 minutes, with a summary (tests/fuzz/hostile has the settings)

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::lease::Settled;
 
 /// Number of partitions of the index of due integrations.
 pub const REFRESH_SHARDS: u8 = 16;
@@ -179,6 +180,34 @@ pub struct Pointer {
 }
 
 impl Integration {
+    /// An integration that has these tokens and has not been used yet.
+    pub fn new(key: Key, integration_id: IntegrationId, created_at: i64, settled: Settled) -> Self {
+        Self {
+            refresh_shard: Some(shard(&key.account_id)),
+            account_id: key.account_id,
+            sequence: key.sequence,
+            integration_id,
+            created_at,
+            connected_by: None,
+            hub_id: settled.hub_id,
+            scopes: settled.scopes,
+            status: Status::Active,
+            status_reason: None,
+            pointer: Some(settled.pointer),
+            token_expires_at: settled.token_expires_at,
+            last_used_at: None,
+            superseded_at: None,
+            cooldown_until: None,
+            failures: None,
+            refresh_not_before: None,
+            lease_owner: None,
+            lease_until: None,
+            unsettled_until: None,
+            refresh_at: Some(settled.refresh_at),
+            schema: 1,
+        }
+    }
+
     /// Whether it executed something in the last `idle_after` seconds; one that never did counts from its creation.
     pub fn is_idle(&self, now: i64, idle_after: i64) -> bool {
         self.last_used_at.unwrap_or(self.created_at) <= now - idle_after

@@ -4,7 +4,7 @@ use serde::Serialize;
 use shared::caller::Member;
 use shared::error::Error;
 use shared::gateway::{Event, Response};
-use shared::integration::{Integration, IntegrationId, Pointer, Status, shard};
+use shared::integration::{Integration, IntegrationId, Key, Pointer, Status};
 use shared::lease::{self, Settled};
 use shared::store::Written;
 use shared::store::authorizations::{Authorization, Kind};
@@ -71,31 +71,10 @@ async fn connect(
 }
 
 fn record(app: &App, authorization: &Authorization, new: &NewTokens, pointer: &Pointer, sequence: i64) -> Integration {
-    let settled = settled(app, new, pointer);
-    Integration {
-        account_id: authorization.account_id.clone(),
-        sequence,
-        integration_id: authorization.integration_id.clone(),
-        created_at: app.clock.now(),
-        connected_by: Some(authorization.user_id.clone()),
-        hub_id: settled.hub_id,
-        scopes: settled.scopes,
-        status: Status::Active,
-        status_reason: None,
-        pointer: Some(settled.pointer),
-        token_expires_at: settled.token_expires_at,
-        last_used_at: None,
-        superseded_at: None,
-        cooldown_until: None,
-        failures: None,
-        refresh_not_before: None,
-        lease_owner: None,
-        lease_until: None,
-        unsettled_until: None,
-        refresh_shard: Some(shard(&authorization.account_id)),
-        refresh_at: Some(settled.refresh_at),
-        schema: 1,
-    }
+    let key = Key { account_id: authorization.account_id.clone(), sequence };
+    let connected =
+        Integration::new(key, authorization.integration_id.clone(), app.clock.now(), settled(app, new, pointer));
+    Integration { connected_by: Some(authorization.user_id.clone()), ..connected }
 }
 
 fn settled(app: &App, new: &NewTokens, pointer: &Pointer) -> Settled {

@@ -5,6 +5,7 @@
 //! and needs no memory from run to run.
 
 use shared::error::Error;
+use shared::integration::Pointer;
 use shared::store::secrets::Listed;
 
 use crate::Run;
@@ -39,7 +40,7 @@ impl Run<'_> {
         let Some(tokens) = self.app.store.current_tokens(&secret.secret_id).await? else { return Ok(()) };
         // Strongly consistent: no record names it, and none that will be written can, since it is old.
         let records = self.app.store.all(&tokens.account_id).await?;
-        let named = |pointer: &shared::integration::Pointer| pointer.secret_id == secret.secret_id;
+        let named = |pointer: &Pointer| pointer.secret_id == secret.secret_id;
         if records.iter().any(|record| record.pointer.as_ref().is_some_and(named)) {
             return Ok(());
         }

@@ -168,10 +168,8 @@ impl Access {
             let sent_at = self.clock.now();
             match self.hubspot.refresh(&candidate.tokens.refresh_token).await {
                 Ok(grant) => {
-                    {
-                        let answered = Answered { spent: &candidate, grant, sent_at };
-                        return self.store_and_commit(leased, lease, fence, need, answered).await;
-                    };
+                    let answered = Answered { spent: &candidate, grant, sent_at };
+                    return self.store_and_commit(leased, lease, fence, need, answered).await;
                 }
                 Err(Refusal::Revoked) => {}
                 Err(refusal) => return Ok(self.paused(&record, refusal)),

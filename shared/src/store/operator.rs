@@ -2,7 +2,6 @@
 
 use aws_sdk_dynamodb::types::TableStatus;
 use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
-use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType};
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
@@ -98,9 +97,7 @@ impl Store {
     /// One page of the integrations' secrets, those that are marked for deletion among them, and where to go on.
     pub async fn all_secrets(&self, after: Option<String>) -> Result<(Vec<SecretSeen>, Option<String>), Error> {
         let begins = format!("{}/integrations/", self.config.secret_prefix);
-        let filter = Filter::builder().key(FilterNameStringType::Name).values(&begins).build();
-        let request = self.secrets.list_secrets().filters(filter).include_planned_deletion(true).max_results(100);
-        let page = request.set_next_token(after).send().await;
+        let page = self.list(&begins).include_planned_deletion(true).set_next_token(after).send().await;
         let page = page.map_err(|error| unavailable("ListSecrets", &error))?;
         let seen = page.secret_list.unwrap_or_default().into_iter().filter_map(|entry| {
             let deleted = entry.deleted_date.is_some();

@@ -4,6 +4,7 @@
 //! and readers ask for exactly that version.
 
 use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
+use aws_sdk_secretsmanager::operation::list_secrets::builders::ListSecretsFluentBuilder;
 use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType};
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
@@ -146,9 +147,7 @@ impl Store {
 
     /// The secrets of integrations whose random names begin with these hex digits: a hundred of them at most.
     pub async fn listed_secrets(&self, begins: &str) -> Result<Vec<Listed>, Error> {
-        let name = format!("{}/integrations/{begins}", self.config.secret_prefix);
-        let filter = Filter::builder().key(FilterNameStringType::Name).values(name).build();
-        let page = self.secrets.list_secrets().filters(filter).max_results(100).send().await;
+        let page = self.list(format!("{}/integrations/{begins}", self.config.secret_prefix)).send().await;
         let page = page.map_err(|error| unavailable("ListSecrets", &error))?;
         let listed = page
             .secret_list
@@ -156,6 +155,12 @@ impl Store {
             .into_iter()
             .filter_map(|entry| Some(Listed { secret_id: entry.name?, created_at: entry.created_date?.secs() }));
         Ok(listed.collect())
+    }
+
+    /// A page of the secrets whose names begin like this.
+    pub(super) fn list(&self, begins: impl Into<String>) -> ListSecretsFluentBuilder {
+        let filter = Filter::builder().key(FilterNameStringType::Name).values(begins).build();
+        self.secrets.list_secrets().filters(filter).max_results(100)
     }
 
     /// The tokens that a secret holds now; none if it is gone.

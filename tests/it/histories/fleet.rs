@@ -9,7 +9,6 @@ use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use local::hubspot::{self, Fault, Match, Sharing};
 use local::stack::{Options, Stack};
-use local::wire::Answer;
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::gateway::Response;
@@ -17,13 +16,11 @@ use shared::integration::{AccountId, Integration, shard};
 use shared::store::Store;
 
 use super::story::{Habits, Word};
+use crate::refresh::planted::{SCOPES, refused};
 use crate::world::{ADMIN, dashboard, reader};
 
 /// How far the clocks of the processes are off, in milliseconds: 5 s apart at most, as the design assumes.
 const SKEWS: [i64; 3] = [0, 2_400, -2_400];
-
-/// What an imported integration was granted.
-const SCOPES: &[&str] = &["crm.objects.contacts.read"];
 
 /// The processes and what they share.
 pub(crate) struct Fleet {
@@ -78,14 +75,11 @@ impl Fleet {
 
     /// Lets HubSpot's token endpoint say this to the next refresh.
     pub(crate) fn say(&self, word: Word) {
-        let error = |error: &str| {
-            Answer::json(400, &json!({"error": error, "status": "BAD", "message": "as a test asked for"}))
-        };
         let fault = match word {
             Word::TooMany(None) => Fault::status(429),
             Word::TooMany(Some(seconds)) => Fault::status(429).header("retry-after", &seconds.to_string()),
-            Word::InvalidGrant => Fault::Answer(error("invalid_grant")),
-            Word::InvalidClient => Fault::Answer(error("invalid_client")),
+            Word::InvalidGrant => refused("invalid_grant", "BAD_REFRESH_TOKEN"),
+            Word::InvalidClient => refused("invalid_client", "BAD_CLIENT_SECRET"),
         };
         self.stack.hubspot.script(Match::refresh(), [fault]);
     }

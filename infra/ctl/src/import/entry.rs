@@ -5,7 +5,8 @@ use std::fmt;
 use secrecy::SecretString;
 use shared::error::{Error, Outcome};
 use shared::fields::Fields;
-use shared::integration::{AccountId, Integration, IntegrationId, Pointer, Status, shard};
+use shared::integration::{AccountId, Integration, IntegrationId, Key, Pointer};
+use shared::lease::Settled;
 use shared::tokens::Tokens;
 
 /// Imported instances lie so far below every connect, in their original order.
@@ -88,30 +89,17 @@ impl Entry {
 
     /// The record to store. `token_expires_at` 0 says that HubSpot has not been asked yet.
     pub(crate) fn record(&self, sequence: i64, pointer: Pointer, now: i64) -> Integration {
-        Integration {
-            account_id: self.account_id.clone(),
-            sequence,
-            integration_id: self.integration_id.clone(),
-            created_at: self.created_at,
-            connected_by: self.connected_by.clone(),
-            hub_id: self.hub_id,
-            scopes: self.scopes.clone().unwrap_or_default(),
-            status: Status::Active,
-            status_reason: None,
-            pointer: Some(pointer),
+        let settled = Settled {
+            pointer,
             token_expires_at: 0,
-            last_used_at: None,
-            superseded_at: None,
-            cooldown_until: None,
-            failures: None,
-            refresh_not_before: None,
-            lease_owner: None,
-            lease_until: None,
-            unsettled_until: None,
-            refresh_shard: Some(shard(&self.account_id)),
-            refresh_at: Some(now + PROVEN_WITHIN),
-            schema: 1,
-        }
+            scopes: self.scopes.clone().unwrap_or_default(),
+            hub_id: self.hub_id,
+            refresh_at: now + PROVEN_WITHIN,
+            suspect_at: None,
+        };
+        let key = Key { account_id: self.account_id.clone(), sequence };
+        let imported = Integration::new(key, self.integration_id.clone(), self.created_at, settled);
+        Integration { connected_by: self.connected_by.clone(), ..imported }
     }
 }
 
