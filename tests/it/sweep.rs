@@ -6,7 +6,7 @@ use local::secrets_manager::Call;
 use serde_json::json;
 use shared::integration::{Integration, Pointer};
 
-use crate::refresh::planted::{HOUR, SCOPES, change_text, plant, pointer, tokens};
+use crate::refresh::planted::{HOUR, SCOPES, change_text, plant, pointer};
 use crate::world::{ACCOUNT, World};
 
 const DAY: i64 = 86_400;
@@ -34,7 +34,7 @@ async fn run_at(world: &World, time: i64) {
 /// A secret of the record's integration, as a connect writes it just before the record names it.
 async fn written(world: &World, record: &Integration, name: &str) -> Pointer {
     let issued = world.stack.hubspot.authorize(record.hub_id.unwrap(), SCOPES);
-    let tokens = tokens(world, record, &issued.access_token, &issued.refresh_token, &[]);
+    let tokens = world.stack.tokens_of(record, &issued.access_token, &issued.refresh_token, &[]);
     let text = serde_json::to_string(&tokens).unwrap();
     let created = world.stack.secrets().create_secret().name(name).secret_string(text).send().await.unwrap();
     Pointer { secret_id: name.to_owned(), secret_version: created.version_id.unwrap() }

@@ -5,22 +5,20 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use local::hubspot::{Fault, Match, PORTAL};
+pub(crate) use local::stack::SCOPES;
 use local::wire::Answer;
 use serde_json::{Value, json};
 use shared::access::{Access, Need};
 use shared::clients::Http;
 use shared::hubspot::HubSpot;
-use shared::integration::{AccountId, Integration, Pointer, shard};
+use shared::integration::{Integration, Pointer};
 use shared::lease::Purpose;
 use shared::store::{Store, Written};
-use shared::tokens::Tokens;
 
 use crate::world::{World, reader};
 
 /// Longer than access tokens live.
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
-/// What planted integrations are granted.
-pub(crate) const SCOPES: &[&str] = &["crm.objects.contacts.read"];
 
 /// An integration with fresh tokens of the double, written as a connect writes it, without the steps of a browser.
 pub(crate) async fn plant(world: &World, account: &str, sequence: i64) -> Integration {
@@ -29,35 +27,12 @@ pub(crate) async fn plant(world: &World, account: &str, sequence: i64) -> Integr
 
 /// The same with tokens that expire and a look of the schedule that comes in so many seconds.
 pub(crate) async fn plant_due(world: &World, account: &str, sequence: i64, expires: i64, due: i64) -> Integration {
-    let issued = world.stack.hubspot.authorize(PORTAL, SCOPES);
-    let now = world.clock.now();
-    let account_id = AccountId::try_from(account.to_owned()).unwrap();
-    let mut record: Integration = serde_json::from_value(json!({
-        "account_id": account, "sequence": sequence, "integration_id": format!("integration-{sequence}"),
-        "created_at": now, "hub_id": PORTAL, "scopes": SCOPES, "status": "active",
-        "token_expires_at": now + expires, "refresh_shard": shard(&account_id), "refresh_at": now + due, "schema": 1,
-    }))
-    .unwrap();
-    let tokens = tokens(world, &record, &issued.access_token, &issued.refresh_token, &[]);
-    record.pointer = Some(store(world).create_secret(&tokens).await.unwrap());
-    assert_eq!(store(world).insert(&record).await.unwrap(), Written::Yes);
-    record
-}
-
-/// Tokens of `record` that were obtained now.
-pub(crate) fn tokens(world: &World, record: &Integration, access: &str, refresh: &str, replaces: &[&str]) -> Tokens {
-    let now = world.clock.now();
-    let tokens = json!({
-        "account_id": record.account_id, "integration_id": record.integration_id, "access_token": access,
-        "refresh_token": refresh, "token_type": "bearer", "obtained_at": now, "expires_at": now + 1800,
-        "scopes": SCOPES, "hub_id": PORTAL, "replaces": replaces,
-    });
-    serde_json::from_value(tokens).unwrap()
+    world.stack.plant(account, sequence, expires, due).await
 }
 
 /// A store of its own, as another process has one.
 pub(crate) fn store(world: &World) -> Store {
-    Store::new(world.stack.aws_config(), reader(&world.stack, "token-refresh").state())
+    world.stack.store()
 }
 
 /// What another process has: nothing in memory yet.
@@ -118,7 +93,7 @@ pub(crate) async fn hold_lease(world: &World, record: &Integration) {
 pub(crate) async fn another_has_refreshed(world: &World, record: &Integration) -> Pointer {
     let issued = world.stack.hubspot.authorize(PORTAL, SCOPES);
     let before = pointer(record);
-    let tokens = tokens(world, record, &issued.access_token, &issued.refresh_token, &[&before.secret_version]);
+    let tokens = world.stack.tokens_of(record, &issued.access_token, &issued.refresh_token, &[&before.secret_version]);
     let secret_version = uuid::Uuid::now_v7().to_string();
     store(world).put_secret(&before.secret_id, &secret_version, &tokens).await.unwrap();
     let record = Integration {
@@ -158,7 +133,7 @@ fn attribute(value: Value) -> AttributeValue {
 /// What a reconnect writes, in its order.
 pub(crate) async fn reconnect(world: &World, record: &Integration) -> Pointer {
     let issued = world.stack.hubspot.authorize(PORTAL, SCOPES);
-    let tokens = tokens(world, record, &issued.access_token, &issued.refresh_token, &[]);
+    let tokens = world.stack.tokens_of(record, &issued.access_token, &issued.refresh_token, &[]);
     let new = store(world).create_secret(&tokens).await.unwrap();
     let settled = shared::lease::Settled {
         pointer: new.clone(),

@@ -10,7 +10,7 @@ use shared::access::Unusable;
 use shared::integration::Status;
 
 use super::planted::{
-    HOUR, SCOPES, access, another_has_refreshed, change_text, need, plant, pointer, refused, shown, store, tokens,
+    HOUR, SCOPES, access, another_has_refreshed, change_text, need, plant, pointer, refused, shown, store,
 };
 use crate::world::{ACCOUNT, World, request};
 
@@ -100,7 +100,7 @@ async fn a_version_that_the_record_does_not_point_at_may_hold_the_refresh_token_
     let record = plant(&world, ACCOUNT, 1).await;
     world.stack.hubspot.revoke_refresh_tokens(PORTAL);
     let good = world.stack.hubspot.authorize(PORTAL, SCOPES);
-    let stray = tokens(&world, &record, &good.access_token, &good.refresh_token, &["some-other-version"]);
+    let stray = world.stack.tokens_of(&record, &good.access_token, &good.refresh_token, &["some-other-version"]);
     let stray_version = uuid::Uuid::now_v7().to_string();
     store(&world).put_secret(&pointer(&record).secret_id, &stray_version, &stray).await.unwrap();
     world.pass(HOUR);
@@ -188,7 +188,7 @@ async fn a_secret_of_another_account_or_integration_is_corruption_and_never_a_to
         let world = World::start().await;
         let record = plant(&world, ACCOUNT, 1).await;
         let issued = world.stack.hubspot.authorize(PORTAL, SCOPES);
-        let mut foreign = json!(tokens(&world, &record, &issued.access_token, &issued.refresh_token, &[]));
+        let mut foreign = json!(world.stack.tokens_of(&record, &issued.access_token, &issued.refresh_token, &[]));
         foreign[name] = json!("somebody-else");
         let foreign = store(&world).create_secret(&serde_json::from_value(foreign).unwrap()).await.unwrap();
         change_text(&world, &record, "secret_id", AttributeValue::S(foreign.secret_id)).await;

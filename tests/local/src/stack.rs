@@ -5,6 +5,7 @@ mod binaries;
 mod calls;
 mod connect;
 mod operator;
+mod plant;
 mod state;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ use crate::template::{ACCOUNT, Deployment, Template, Values};
 
 pub use calls::{Answer, Exchange, Witness};
 pub use connect::{Authorization, Connected};
+pub use plant::SCOPES;
 
 /// The stack's name, the first part of every name that the template leaves open.
 const NAME: &str = "local";
