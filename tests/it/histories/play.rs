@@ -94,11 +94,11 @@ pub(crate) async fn play(fleet: &Rc<Fleet>, story: &Story, customer: Customer) -
 
 /// Lets go on what has stood still long enough, and waits for what nothing holds.
 async fn go_on(pending: Vec<Pending>) -> Vec<Pending> {
-    let (due, mut later): (Vec<_>, Vec<_>) = pending.into_iter().partition(|one| one.steps == 0);
+    let (mut due, mut later): (Vec<_>, Vec<_>) = pending.into_iter().partition(|one| one.steps == 0);
     later.iter_mut().for_each(|one| one.steps -= 1);
-    for mut one in due {
-        // Dropping a gate opens it.
-        drop(one.gate.take());
+    // Dropping a gate opens it. All of them first: a call of one may be the one that another's gate holds.
+    due.iter_mut().for_each(|one| drop(one.gate.take()));
+    for one in due {
         // A call of this one may be the one that another's gate holds.
         if later.iter().any(|other| other.gate.as_ref().is_some_and(|gate| gate.standing() > 0)) {
             later.push(one);
