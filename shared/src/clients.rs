@@ -3,57 +3,63 @@
 //! AWS-LC, the default of both, gathers entropy from CPU jitter at first use, and the system's roots are read from
 //! disk: both cost more at a cold start than everything else together.
 
+mod aws;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
+use aws_sdk_dynamodb::config::{HttpClient, SharedCredentialsProvider};
 use reqwest::redirect::Policy;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
+use self::aws::{Endpoints, Sender};
 use crate::clock::Clock;
+use crate::config::environment;
 use crate::error::Error;
 
 /// A connection to HubSpot that cannot be made in this time is not made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// One to AWS, which is tried again.
+const AWS_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// After this much wall time without use, a frozen sandbox's connections may be dead without it knowing.
 const TRUSTED_IDLE_MILLIS: i64 = 5_000;
 
-/// The AWS configuration of this process, over our own connector.
-pub async fn aws_from_environment() -> Result<SdkConfig, Error> {
-    Ok(aws()?.load().await)
+/// The AWS configuration of a function. Lambda hands its region and its role's credentials over in the environment, and
+/// nowhere else: what would look for them in files and at other services stays out of the binary.
+pub fn aws_from_environment() -> Result<SdkConfig, Error> {
+    let region = environment("AWS_REGION").ok_or_else(|| Error::internal("AWS_REGION is missing"))?;
+    let config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(region))
+        .credentials_provider(SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()))
+        .service_config(Endpoints)
+        .timeout_config(timeouts())
+        .http_client(aws_http()?);
+    Ok(config.build())
 }
 
-/// What [`aws_from_environment`] loads, for who has more to say about it (a profile, a region).
+/// The same for who has more to say about it: a profile, a region, other credentials.
 pub fn aws() -> Result<ConfigLoader, Error> {
-    let mut pem = String::new();
-    for certificate in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
-        pem.push_str("-----BEGIN CERTIFICATE-----\n");
-        for line in STANDARD.encode(certificate).as_bytes().chunks(64) {
-            pem.push_str(&String::from_utf8_lossy(line));
-            pem.push('\n');
-        }
-        pem.push_str("-----END CERTIFICATE-----\n");
-    }
-    let context = TlsContext::builder()
-        .with_trust_store(TrustStore::empty().with_pem_certificate(pem))
-        .build()
-        .map_err(Error::internal)?;
-    let http = aws_smithy_http_client::Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .tls_context(context)
-        .build_https();
-    // A thawed sandbox's connection may be dead: without these a call on it would never end.
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(2))
+    Ok(aws_config::defaults(BehaviorVersion::latest()).http_client(aws_http()?).timeout_config(timeouts()))
+}
+
+/// A thawed sandbox's connection may be dead: without these a call on it would never end.
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
         .operation_attempt_timeout(Duration::from_secs(3))
         .operation_timeout(Duration::from_secs(8))
-        .build();
-    Ok(aws_config::defaults(BehaviorVersion::latest()).http_client(http).timeout_config(timeouts))
+        .build()
+}
+
+/// The HTTP client of AWS's SDK.
+pub fn aws_http() -> Result<impl HttpClient + 'static, Error> {
+    Ok(Sender(client(AWS_CONNECT_TIMEOUT)?))
 }
 
 /// The client for HubSpot: no redirects, no cookies, no proxy, no retries and no decompression of its own.
@@ -71,7 +77,7 @@ struct Pool {
 impl Http {
     /// A client that takes time from `clock`.
     pub fn new(clock: Clock) -> Result<Self, Error> {
-        let pool = Pool { client: client()?, last_used_millis: clock.now_millis() };
+        let pool = Pool { client: client(CONNECT_TIMEOUT)?, last_used_millis: clock.now_millis() };
         Ok(Self { pool: Arc::new(Mutex::new(pool)), clock })
     }
 
@@ -83,16 +89,20 @@ impl Http {
         let now = self.clock.now_millis();
         let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
         if now - pool.last_used_millis > TRUSTED_IDLE_MILLIS {
-            pool.client = client()?;
+            pool.client = client(CONNECT_TIMEOUT)?;
         }
         pool.last_used_millis = now;
         Ok(pool.client.clone())
     }
 }
 
-fn client() -> Result<reqwest::Client, Error> {
+fn client(connect_timeout: Duration) -> Result<reqwest::Client, Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    if let Some(pem) = bench_root() {
+        let root = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(Error::internal)?;
+        roots.add(root).map_err(Error::internal)?;
+    }
     let tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(Error::internal)?
@@ -100,7 +110,7 @@ fn client() -> Result<reqwest::Client, Error> {
         .with_no_client_auth();
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
-        .connect_timeout(CONNECT_TIMEOUT)
+        .connect_timeout(connect_timeout)
         .redirect(Policy::none())
         .retry(reqwest::retry::never())
         .referer(false)
@@ -108,4 +118,15 @@ fn client() -> Result<reqwest::Client, Error> {
         .http1_only()
         .build()
         .map_err(|error| Error::internal(error.without_url()))
+}
+
+/// One more root, as PEM, where the bench stands in for AWS and HubSpot over TLS. What is deployed is built without it.
+#[cfg(feature = "bench")]
+fn bench_root() -> Option<String> {
+    std::fs::read_to_string(environment("BENCH_ROOT_CERTIFICATE")?).ok()
+}
+
+#[cfg(not(feature = "bench"))]
+const fn bench_root() -> Option<String> {
+    None
 }

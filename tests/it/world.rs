@@ -142,10 +142,16 @@ impl World {
     /// The same for an event that API Gateway cannot make, so that the document does not know the answer.
     pub(crate) async fn unseen(&self, binary: &str, event: Value) -> Response {
         if binary == "oauth-callback" {
-            return oauth_callback::handle(&self.callback, event).await;
+            return oauth_callback::handle(&self.callback, &event.to_string()).await;
         }
         let deadline = self.clock.now_millis() + 29_000;
-        automation_execute::handle(&self.execute, event, deadline).await
+        automation_execute::handle(&self.execute, &event.to_string(), deadline).await
+    }
+
+    /// Ends the stream of the integrations, which makes writing slow where there are many.
+    pub(crate) async fn without_stream(self) -> Self {
+        self.stack.dynamo.end_stream(self.stack.table("INTEGRATIONS_TABLE")).await.unwrap();
+        self
     }
 
     /// One scheduled run, in this process.
@@ -178,7 +184,7 @@ pub(crate) async fn stack(options: Options) -> Stack {
 
 /// Hands an event to an `automation-execute` of a test's own, in this process.
 pub(crate) async fn execute_by(app: &automation_execute::App, event: Value, deadline: i64) -> Response {
-    let response = automation_execute::handle(app, event.clone(), deadline).await;
+    let response = automation_execute::handle(app, &event.to_string(), deadline).await;
     openapi::see(&seen(&event, &response));
     response
 }

@@ -84,7 +84,7 @@ impl<'a> Execution<'a> {
         if let Some(key) = &request.idempotency_key {
             let reached = &mut self.attempts.reached;
             let claiming = idempotency::claim(&app.executions, &request, key, &self.id, app.clock.now(), reached);
-            match in_time(app, deadline, claiming).await? {
+            match in_time(app, deadline, Box::pin(claiming)).await? {
                 Claimed::Owned(claim) => self.claim = Some(claim),
                 Claimed::Replay(kept) => {
                     (self.outcome, self.replayed) = (kept.outcome, true);
@@ -99,13 +99,16 @@ impl<'a> Execution<'a> {
                 Err(error) => idempotency::kept_problem(error, self.outcome_of(error), &self.id),
             };
             let ending = idempotency::end(&app.executions, &claim, kept);
-            note(&request.account_id, "the end", app.clock.left(deadline).max(idempotency::ROOM_TO_END), ending).await;
+            let room = app.clock.left(deadline).max(idempotency::ROOM_TO_END);
+            note(&request.account_id, "the end", room, Box::pin(ending)).await;
         }
         told.map(|told| told.response)
     }
 
     async fn execute(&mut self, request: &AutomationRequest, deadline: i64) -> Result<Told, Error> {
         let app = self.app;
+        // What is rare, and what AWS's SDK does, is boxed throughout: futures are moved about whole, however little of
+        // them is used.
         let reading = newest(app, &request.account_id, request.integration_id.as_ref());
         let integration = in_time(app, deadline, reading).await?;
         self.integration_id = Some(integration.integration_id.clone());
@@ -120,14 +123,15 @@ impl<'a> Execution<'a> {
         let granted = app.access.usable(integration.clone(), &need).await.map_err(Error::from)?;
         self.refreshed = granted.refreshed;
         if let Some(claim) = &mut self.claim {
-            in_time(app, deadline, idempotency::sending(&app.executions, claim, app.clock.now())).await?;
+            let sending = idempotency::sending(&app.executions, claim, app.clock.now());
+            in_time(app, deadline, Box::pin(sending)).await?;
         }
 
         let noted = integration.last_used_at.is_some_and(|at| at > now - USE_NOTED_EVERY);
         let touch = async {
             if !noted {
                 let room = app.clock.left(deadline);
-                note(&integration.account_id, "the use", room, app.store.touch(&integration, now)).await;
+                note(&integration.account_id, "the use", room, Box::pin(app.store.touch(&integration, now))).await;
             }
         };
         let (received, ()) = tokio::join!(self.send(&request.call, &integration, granted, &need), touch);
@@ -180,11 +184,11 @@ impl<'a> Execution<'a> {
         }
         let rejected = granted.version.pointer.secret_version.clone();
         let need = Need { rejected: Some(&rejected), ..*need };
-        let Ok(Some(record)) = app.store.again(integration).await else { return Ok((received, granted)) };
+        let Ok(Some(record)) = Box::pin(app.store.again(integration)).await else { return Ok((received, granted)) };
         match app.access.usable(record, &need).await {
             Ok(renewed) => {
-                let received =
-                    forward::send(app, call, integration, &renewed, need.deadline, &mut self.attempts).await?;
+                let sending = forward::send(app, call, integration, &renewed, need.deadline, &mut self.attempts);
+                let received = Box::pin(sending).await?;
                 Ok((received, renewed))
             }
             Err(Unusable::Revoked) => Err(Error::ReauthorizationRequired),

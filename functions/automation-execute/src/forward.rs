@@ -95,9 +95,11 @@ pub(crate) async fn send(
         };
         let pause = retry::next(standing, seen);
         let cooling = async {
-            if let Ok(received) = &end {
+            if let Ok(received) = &end
+                && received.status == 429
+            {
                 let room = pause.unwrap_or(app.clock.left(deadline)).max(note::LEAST);
-                cool_down(app, integration, received, room).await;
+                Box::pin(cool_down(app, integration, received, room)).await;
             }
         };
         let Some(pause) = pause else {
@@ -109,9 +111,9 @@ pub(crate) async fn send(
     }
 }
 
-/// Notes a rate limit on the record, for all functions.
+/// Notes the rate limit of a 429 on the record, for all functions.
 async fn cool_down(app: &App, integration: &Integration, received: &Received, room: Duration) {
-    let Some(seconds) = retry::pause_asked_for(received).filter(|_| received.status == 429) else { return };
+    let Some(seconds) = retry::pause_asked_for(received) else { return };
     let seconds = i64::try_from(seconds).unwrap_or(retry::LONGEST_COOLDOWN).min(retry::LONGEST_COOLDOWN);
     // Up to the whole second that follows: the limit must not end early.
     let until = ((app.clock.now_millis() + seconds * 1000 + 999) / 1000).min(app.clock.now() + retry::LONGEST_COOLDOWN);

@@ -15,7 +15,6 @@ pub mod target;
 mod watched;
 
 use aws_config::SdkConfig;
-use serde_json::Value;
 use shared::access::Access;
 use shared::clients::Http;
 use shared::clock::Clock;
@@ -86,13 +85,11 @@ impl App {
     }
 }
 
-/// Answers one request. `deadline` is that of the function, in milliseconds since the epoch.
-pub async fn handle(app: &App, event: Value, deadline: i64) -> Response {
+/// Answers one request; `event` is the JSON of API Gateway's. `deadline` is that of the function, in milliseconds since the epoch.
+pub async fn handle(app: &App, event: &str, deadline: i64) -> Response {
     let began = app.clock.now_millis();
     let id = uuid::Uuid::now_v7().to_string();
-    let event = serde_json::from_value::<Event>(event)
-        .map_err(|_| Error::InvalidRequest("The event is none of an HTTP API.".to_owned()));
-    match event {
+    match Event::parse(event) {
         Ok(event) if is(&event, "POST", "/v1/automation-requests") => {
             let mut execution = Execution::new(app, id, began, deadline);
             // Boxed, since futures nested this deep exceed the compiler's limit.

@@ -2,22 +2,27 @@
 
 use automation_execute::{App, Config, handle};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use shared::clock::Clock;
 use shared::config::Reader;
+use tikv_jemallocator::Jemalloc;
+
+/// A warm execution takes a ninth fewer instructions with it than with the system's.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let clock = Clock::default();
     shared::log::init("automation-execute", clock.clone());
     let config = Config::read(Reader::environment())?;
-    let aws = shared::clients::aws_from_environment().await?;
+    let aws = shared::clients::aws_from_environment()?;
     let app = App::new(config, &aws, clock)?;
     let app = &app;
-    run(service_fn(move |event: LambdaEvent<Value>| async move {
+    run(service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {
         shared::log::invocation(&event.context.request_id, event.context.xray_trace_id.as_deref());
         let deadline = event.context.deadline as i64;
-        Ok::<_, Error>(handle(app, event.payload, deadline).await)
+        Ok::<_, Error>(handle(app, event.payload.get(), deadline).await)
     }))
     .await
 }

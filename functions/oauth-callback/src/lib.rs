@@ -7,7 +7,6 @@ mod integrations;
 mod page;
 
 use aws_config::SdkConfig;
-use serde_json::Value;
 use shared::clients::Http;
 use shared::clock::Clock;
 use shared::config::{self, Invalid, Reader};
@@ -81,14 +80,15 @@ impl App {
     }
 }
 
-/// Answers one request.
-pub async fn handle(app: &App, event: Value) -> Response {
+/// Answers one request; `event` is the JSON of API Gateway's.
+pub async fn handle(app: &App, event: &str) -> Response {
     let began = app.clock.now_millis();
     // It names this request in a problem document and in the log.
     let id = uuid::Uuid::now_v7().to_string();
-    let answered = match serde_json::from_value::<Event>(event) {
-        Ok(event) => route(app, &event).await,
-        Err(_) => Err(Error::InvalidRequest("The event is none of an HTTP API.".to_owned())),
+    let answered = match Event::parse(event) {
+        // Boxed, since futures nested this deep exceed the compiler's limit.
+        Ok(event) => Box::pin(route(app, &event)).await,
+        Err(error) => Err(error),
     };
     let (response, outcome, cause) = match answered {
         Ok((response, outcome)) => (response, outcome, None),

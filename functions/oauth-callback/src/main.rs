@@ -2,7 +2,7 @@
 
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use oauth_callback::{App, Config, handle};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use shared::clock::Clock;
 use shared::config::Reader;
 
@@ -11,12 +11,12 @@ async fn main() -> Result<(), Error> {
     let clock = Clock::default();
     shared::log::init("oauth-callback", clock.clone());
     let config = Config::read(Reader::environment())?;
-    let aws = shared::clients::aws_from_environment().await?;
+    let aws = shared::clients::aws_from_environment()?;
     let app = App::new(config, &aws, clock)?;
     let app = &app;
-    run(service_fn(move |event: LambdaEvent<Value>| async move {
+    run(service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {
         shared::log::invocation(&event.context.request_id, event.context.xray_trace_id.as_deref());
-        Ok::<_, Error>(handle(app, event.payload).await)
+        Ok::<_, Error>(handle(app, event.payload.get()).await)
     }))
     .await
 }

@@ -11,7 +11,7 @@ async fn main() -> Result<(), Error> {
     let clock = Clock::default();
     shared::log::init("token-refresh", clock.clone());
     let config = Config::read(Reader::environment())?;
-    let aws = shared::clients::aws_from_environment().await?;
+    let aws = shared::clients::aws_from_environment()?;
     let app = App::new(config, &aws, clock)?;
     let app = &app;
     run(service_fn(move |event: LambdaEvent<Value>| async move {

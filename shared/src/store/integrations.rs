@@ -43,7 +43,8 @@ pub struct Cursor(pub(super) Item);
 impl Store {
     /// The account's newest integration: one strongly consistent read, no clock, no index.
     pub async fn newest(&self, account_id: &AccountId) -> Result<Option<Integration>, Error> {
-        let found = self.query(account_id).limit(1).send().await.map_err(|error| unavailable("Query", &error))?;
+        let reading = Box::pin(self.query(account_id).limit(1).send());
+        let found = reading.await.map_err(|error| unavailable("Query", &error))?;
         found.items.unwrap_or_default().into_iter().next().map(record).transpose()
     }
 

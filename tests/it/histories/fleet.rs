@@ -119,7 +119,7 @@ impl Process {
     pub(crate) async fn connect(&self, fleet: &Fleet, customer: &Customer, body: &Value) -> String {
         let claims = json!({"account_id": customer.account, "sub": ADMIN, "role": "admin"});
         let event = dashboard("POST", "/v1/authorizations", "", &claims, &body.to_string());
-        let begun = oauth_callback::handle(&self.callback, event).await;
+        let begun = oauth_callback::handle(&self.callback, &event.to_string()).await;
         let answer: Value = serde_json::from_str(&begun.body).unwrap_or_default();
         let Some(authorize_url) = answer["authorize_url"].as_str() else {
             return answer["code"].as_str().unwrap_or("?").to_owned();
@@ -132,7 +132,7 @@ impl Process {
         let query = back.split_once('?').unwrap().1;
         let mut event = dashboard("GET", "/oauth/hubspot/callback", query, &Value::Null, "");
         event["cookies"] = json!([cookie]);
-        let finished = oauth_callback::handle(&self.callback, event).await;
+        let finished = oauth_callback::handle(&self.callback, &event.to_string()).await;
         finished.headers.get("location").and_then(|to| to.rsplit('/').next()).unwrap_or("?").to_owned()
     }
 
@@ -164,7 +164,7 @@ impl Process {
     pub(crate) async fn disconnect(&self, customer: &Customer, integration_id: &str) -> u16 {
         let claims = json!({"account_id": customer.account, "sub": ADMIN, "role": "admin"});
         let event = dashboard("DELETE", &format!("/v1/integrations/{integration_id}"), "", &claims, "");
-        oauth_callback::handle(&self.callback, event).await.status_code
+        oauth_callback::handle(&self.callback, &event.to_string()).await.status_code
     }
 
     /// Executes a request that HubSpot's journal knows by `mark`.
@@ -182,7 +182,7 @@ impl Process {
             "requestContext": {"http": {"method": "POST"},
                 "authorizer": {"iam": {"userArn": fleet.stack.engine.user_arn}}},
         });
-        automation_execute::handle(&self.execute, event, self.clock.now_millis() + 29_000).await
+        automation_execute::handle(&self.execute, &event.to_string(), self.clock.now_millis() + 29_000).await
     }
 
     /// One run of the schedule for the customer's shard.

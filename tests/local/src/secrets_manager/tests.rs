@@ -16,7 +16,7 @@ fn client(double: &SecretsManager) -> Client {
         .region(Region::new("eu-central-1"))
         .credentials_provider(Credentials::new("test", "test", None, None, "test"))
         .endpoint_url(double.url())
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .http_client(shared::clients::aws_http().unwrap())
         .retry_config(RetryConfig::disabled())
         .build();
     Client::from_conf(config)

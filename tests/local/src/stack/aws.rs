@@ -46,6 +46,6 @@ pub(crate) fn config(key: &str, dynamodb: String, secrets_manager: String) -> Sd
         .region(Region::new(region))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .service_config(Endpoints { dynamodb, secrets_manager })
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .http_client(shared::clients::aws_http().expect("the client builds"))
         .build()
 }

@@ -1,0 +1,71 @@
+//! The AWS SDK over the same HTTP client that calls HubSpot.
+//!
+//! The SDK's own connector takes roots as PEM only: to write those of all authorities and to parse them again took 35 of
+//! the 48 million instructions of a cold start. It is a second stack beside reqwest besides.
+
+use aws_sdk_dynamodb::config::http::{HttpRequest, HttpResponse};
+use aws_sdk_dynamodb::config::{HttpClient, RuntimeComponents};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::body::SdkBody;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
+use reqwest::{Client, Request, Url};
+
+use crate::config::environment;
+
+/// Sends the SDK's requests. Their time-outs are the SDK's own, but for that of connecting, which is the client's.
+#[derive(Clone, Debug)]
+pub(super) struct Sender(pub(super) Client);
+
+impl HttpClient for Sender {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for Sender {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let client = self.0.clone();
+        HttpConnectorFuture::new(async move {
+            let response = client.execute(translated(request)?).await.map_err(failed)?;
+            let response = http::Response::from(response).map(SdkBody::from_body_1_x);
+            HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
+        })
+    }
+}
+
+/// The SDK's request as reqwest takes it. All bodies of ours are in memory.
+fn translated(request: HttpRequest) -> Result<Request, ConnectorError> {
+    let (head, body) = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?.into_parts();
+    let url = Url::parse(&head.uri.to_string()).map_err(|error| ConnectorError::user(error.into()))?;
+    let mut request = Request::new(head.method, url);
+    *request.headers_mut() = head.headers;
+    *request.body_mut() = body.bytes().map(|bytes| bytes.to_vec().into());
+    Ok(request)
+}
+
+/// What the SDK is told of a failure: it tries again after all but our own mistakes.
+fn failed(error: reqwest::Error) -> ConnectorError {
+    let error = error.without_url();
+    if error.is_timeout() {
+        ConnectorError::timeout(error.into())
+    } else if error.is_builder() {
+        ConnectorError::user(error.into())
+    } else {
+        ConnectorError::io(error.into())
+    }
+}
+
+/// The endpoints that the environment names in place of AWS's own, as every AWS tool takes them:
+/// `AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL_SECRETS_MANAGER`, or `AWS_ENDPOINT_URL` for both.
+#[derive(Debug)]
+pub(super) struct Endpoints;
+
+impl LoadServiceConfig for Endpoints {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        let service = key.service_id().to_uppercase().replace(' ', "_");
+        environment(&format!("{}_{service}", key.env())).or_else(|| environment(key.env()))
+    }
+}
