@@ -61,7 +61,7 @@ struct Cost {
 
 #[expect(clippy::print_stdout, reason = "the figures of the long form")]
 async fn cost(all: usize, due: usize) -> Cost {
-    let world = World::start().await;
+    let world = World::start().await.without_stream().await;
     let began = Instant::now();
     crowd(&world, all - due).await;
     plant_all(&world, (0..due).map(|number| (number, 1)), |_| (300, -10)).await;

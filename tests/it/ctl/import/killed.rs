@@ -23,7 +23,7 @@ fn size() -> usize {
 async fn world(rotation: Rotation) -> World {
     let short = [("TOKEN_TIMEOUT_SECONDS", "1"), ("REFRESH_LEASE_SECONDS", "11")];
     let environment = short.map(|(name, value)| (name.to_owned(), Some(value.to_owned()))).into();
-    let world = World::with(Options { environment, ..Options::default() }).await;
+    let world = World::with(Options { environment, ..Options::default() }).await.without_stream().await;
     world.stack.hubspot.set_rotation(rotation);
     world
 }

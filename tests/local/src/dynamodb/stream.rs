@@ -5,6 +5,15 @@ use serde_json::{Value, json};
 use super::DynamoDb;
 
 impl DynamoDb {
+    /// Ends a table's stream, for tests that write much: the emulator looks through the whole of it at every write.
+    ///
+    /// # Errors
+    /// The table has no stream.
+    pub async fn end_stream(&self, table: &str) -> Result<(), String> {
+        let end = json!({ "TableName": table, "StreamSpecification": { "StreamEnabled": false } });
+        self.proxy.command("UpdateTable", &end).await.map(drop)
+    }
+
     /// Every record of a table's stream so far, in order.
     ///
     /// # Errors
