@@ -140,19 +140,40 @@ impl Access {
     ///
     /// Others wait at most until the deadline; only who is itself refreshing when it comes may take longer, by the
     /// token endpoint's time-out and the writes. The future must not be dropped: a refresh that has begun is lost then.
-    pub async fn usable(&self, mut record: Integration, need: &Need<'_>) -> Result<Granted, Unusable> {
+    pub async fn usable(&self, record: Integration, need: &Need<'_>) -> Result<Granted, Unusable> {
+        match self.remembered(&record, need) {
+            Some(granted) => Ok(granted),
+            // Boxed: nearly every execution does without it, and would move it about all the same.
+            None => Box::pin(self.obtained(record, need)).await,
+        }
+    }
+
+    /// Good tokens that are in memory.
+    fn remembered(&self, record: &Integration, need: &Need<'_>) -> Option<Granted> {
+        let pointer = pointer(record, need.purpose).ok()?;
+        let tokens = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(&pointer).cloned()?;
+        let good =
+            self.is_alive(record, &pointer, need) && self.is_good(record, record.token_expires_at, &tokens, need);
+        good.then(|| granted(pointer, tokens))
+    }
+
+    /// Tokens that are read, refreshed or waited for.
+    async fn obtained(&self, mut record: Integration, need: &Need<'_>) -> Result<Granted, Unusable> {
         let (mut pause, mut misses) = (WAIT.0, 0);
         loop {
             let pointer = pointer(&record, need.purpose)?;
             let now = self.clock.now();
             let alive = self.is_alive(&record, &pointer, need);
-            let look = if alive { self.read(&record, &pointer).await? } else { None };
+            // The schedule comes when they are short, as a rule: it reads what is current once, under the lease.
+            let short = need.purpose == Purpose::Schedule && record.token_expires_at - now <= Purpose::LONGEST_MARGIN;
+            let looks = alive && !short;
+            let look = if looks { self.read(&record, &pointer).await? } else { None };
             if let Some(tokens) = &look
                 && self.is_good(&record, record.token_expires_at, tokens, need)
             {
                 return Ok(granted(pointer, tokens.clone()));
             }
-            let missing = alive && look.is_none();
+            let missing = looks && look.is_none();
             // What is alive serves an execution when there is no getting anything better.
             let second_best =
                 look.filter(|_| need.purpose == Purpose::Execution).map(|tokens| granted(pointer, tokens));
@@ -215,13 +236,17 @@ impl Access {
 
     /// The tokens of the version that the record points at; none if it cannot be found (yet).
     async fn read(&self, record: &Integration, pointer: &Pointer) -> Result<Option<Tokens>, Unusable> {
-        if let Some(tokens) = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(pointer) {
-            return Ok(Some(tokens.clone()));
+        if let Some(tokens) = self.cached(pointer) {
+            return Ok(Some(tokens));
         }
         let Some(tokens) = self.store.secret_version(pointer).await? else { return Ok(None) };
         check(record, &tokens)?;
         self.remember(pointer, &tokens);
         Ok(Some(tokens))
+    }
+
+    fn cached(&self, pointer: &Pointer) -> Option<Tokens> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(pointer).cloned()
     }
 
     /// Invariant: only versions that a record points at get here.
@@ -238,6 +263,11 @@ impl Access {
         record.status == Status::Active
             && record.token_expires_at > self.clock.now()
             && need.rejected != Some(pointer.secret_version.as_str())
+    }
+
+    /// Whether the tokens that the record points at may be used, and for long enough.
+    fn serves(&self, record: &Integration, pointer: &Pointer, tokens: &Tokens, need: &Need<'_>) -> bool {
+        self.is_alive(record, pointer, need) && self.is_good(record, record.token_expires_at, tokens, need)
     }
 
     /// Whether tokens are good beyond the margin. An authorization of which it is not certain any more that HubSpot

@@ -23,11 +23,14 @@ pub enum Purpose {
 }
 
 impl Purpose {
+    /// The longest of all margins.
+    pub const LONGEST_MARGIN: i64 = 600;
+
     /// How long tokens of some lifetime must still be good.
     pub fn margin(self, lifetime: i64) -> i64 {
         match self {
             Self::Execution => (lifetime / 4).min(60),
-            Self::Schedule => (lifetime / 2).min(600),
+            Self::Schedule => (lifetime / 2).min(Self::LONGEST_MARGIN),
         }
     }
 }

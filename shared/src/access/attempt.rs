@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
-use super::{Access, Granted, Need, Unusable, VERSION_KEPT, check, granted, place};
+use super::{Access, Granted, Need, Unusable, VERSION_KEPT, check, place};
 use crate::error::Error;
 use crate::hubspot::{Grant, Refusal};
 use crate::integration::{Integration, Pointer, Status};
@@ -79,11 +79,8 @@ impl Access {
         if let Some(until) = leased.refresh_not_before.filter(|until| *until > now) {
             return Err(Unusable::transient(until - now, "refreshes of this integration pause after a failure"));
         }
-        if self.is_alive(leased, fence, need)
-            && let Some(tokens) = self.read(leased, fence).await?
-            && self.is_good(leased, leased.token_expires_at, &tokens, need)
-        {
-            return Ok(Attempt::Granted(granted(fence.clone(), tokens)));
+        if let Some(granted) = self.remembered(leased, need) {
+            return Ok(Attempt::Granted(granted));
         }
 
         // Somebody may have died between the two writes.
@@ -91,6 +88,9 @@ impl Access {
         let Some(current) = current else { return self.without_secret(leased).await };
         check(leased, &current.tokens)?;
         let base = if current.pointer == *fence {
+            if self.serves(leased, fence, &current.tokens, need) {
+                return Ok(self.just_refreshed(current));
+            }
             current
         } else if current.tokens.replaces.contains(&fence.secret_version) {
             if self.is_good(leased, current.tokens.expires_at, &current.tokens, need)
@@ -108,7 +108,11 @@ impl Access {
             match self.store.secret_version(fence).await? {
                 Some(tokens) => {
                     check(leased, &tokens)?;
-                    Version { pointer: fence.clone(), tokens }
+                    let version = Version { pointer: fence.clone(), tokens };
+                    if self.serves(leased, fence, &version.tokens, need) {
+                        return Ok(self.just_refreshed(version));
+                    }
+                    version
                 }
                 None if leased.token_expires_at + VERSION_KEPT < self.clock.now() => current,
                 None => return Err(self.not_found(leased)),
@@ -132,6 +136,12 @@ impl Access {
             Err(Refusal::Revoked) => self.refused(leased, lease, need, fence, base).await,
             Err(refusal) => Ok(self.paused(leased, refusal)),
         }
+    }
+
+    /// Good tokens that the record points at: another has refreshed while the lease was on its way.
+    fn just_refreshed(&self, version: Version) -> Attempt {
+        self.remember(&version.pointer, &version.tokens);
+        Attempt::Granted(Granted { version, refreshed: false })
     }
 
     /// HubSpot refused the refresh token: another's success, a lost answer or a revocation?
