@@ -1,6 +1,6 @@
 # The few commands of the README. Each one does all of its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help demo run test rehearse histories hostile mutants build tools
+.PHONY: help demo run test costs rehearse histories bench hostile mutants build tools
 
 # Where cargo puts what it builds.
 LOCAL = $${CARGO_TARGET_DIR:-target}/debug/local
@@ -17,11 +17,17 @@ run: build ## Keeps the system running on this machine; Ctrl-C ends it
 test: build ## Builds everything and runs all tests
 	cargo test --locked --workspace
 
+costs: build ## Counts what connects, refreshes and executions take, and computes what a month costs at AWS's list prices
+	@$(LOCAL) costs
+
 rehearse: build ## Deploys with the real SAM CLI into an emulator of AWS on this machine, uses what it deployed and removes it
 	@infra/rehearse/run
 
 histories: tools ## Searches for histories that lose an integration, at length (tests/histories has the settings; SEED=… replays one)
 	@tests/histories
+
+bench: tools ## Measures what the functions cost beside a bare call and beside Node, about ten minutes on a quiet machine
+	@tests/bench/run
 
 hostile: build ## Attacks the execution at length, about 25 minutes, with a summary (tests/fuzz/hostile has the settings)
 	@tests/fuzz/hostile

@@ -1,13 +1,12 @@
 //! What happens to an integration goes out: the template's pipes over the stream of what the functions really wrote.
 
-mod pipe;
-
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use local::dynamodb::Fault as Lost;
 use local::hubspot::{Match, PORTAL};
+use local::pipe;
 use local::template::repository;
 use local::wire::At;
 use serde_json::{Value, json};

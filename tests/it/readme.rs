@@ -1,5 +1,6 @@
 //! The README shows what really appears.
 
+mod costs;
 mod cut_over;
 pub(crate) mod refusals;
 

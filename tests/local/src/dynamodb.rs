@@ -17,6 +17,7 @@ use crate::interrupt::{Interruptions, Now};
 use crate::loopback::{self, Server, Task};
 use crate::template::Table;
 use crate::wire::{self, At, Barrier, Gate, Verdict};
+pub use capacity::Capacity;
 
 /// A call that reached DynamoDB.
 #[derive(Clone, Debug)]
@@ -76,6 +77,8 @@ struct Plan {
     index_lag: usize,
     /// The last answers of an index to a query of one shard, oldest first.
     index_answers: HashMap<String, VecDeque<Bytes>>,
+    /// What the calls consumed, once somebody wants to know.
+    capacity: Option<Capacity>,
 }
 
 #[derive(Debug)]
@@ -341,14 +344,19 @@ impl Proxy {
         for hop in ["host", "connection", "content-length"] {
             headers.remove(hop);
         }
-        let sent = self.client.post(&self.emulator).headers(headers).body(body.clone()).send().await;
+        let measured = self.asking_for_capacity(&body);
+        let operation = operation(&headers).to_owned();
+        let sent =
+            self.client.post(&self.emulator).headers(headers).body(measured.unwrap_or(body.clone())).send().await;
         let Ok(response) = sent else { return StatusCode::BAD_GATEWAY.into_response() };
         let (status, mut headers) = (response.status(), response.headers().clone());
         // The checksum is of what the table says, not of a lagging index.
         for hop in ["connection", "transfer-encoding", "content-length", "x-amz-crc32"] {
             headers.remove(hop);
         }
-        let answer = self.lagging(&body, response.bytes().await.unwrap_or_default());
+        let answer = response.bytes().await.unwrap_or_default();
+        self.note_capacity(&operation, &answer);
+        let answer = self.lagging(&body, answer);
         (status, headers, answer).into_response()
     }
 }
@@ -452,6 +460,7 @@ fn tables(body: &Value) -> Vec<String> {
     own.into_iter().chain(steps).chain(batch).collect()
 }
 
+mod capacity;
 mod stream;
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@
     reason = "a stand-in that cannot go on says so at once, and the demonstration prints"
 )]
 
+pub mod costs;
 pub mod demo;
 pub mod double;
 pub mod dynamodb;
@@ -20,6 +21,7 @@ pub mod iam;
 pub mod interrupt;
 pub mod lambda;
 pub mod loopback;
+pub mod pipe;
 pub mod run;
 pub mod schedule;
 pub mod secrets_manager;

@@ -15,6 +15,8 @@ Commands:
   hubspot SECONDS
          HubSpot's stand-in alone, until standard input ends; its access tokens live so many seconds.
          Prints where it is, then each request that it gets as a line of JSON
+  costs [--json]
+         Counts what an act of each kind takes, and computes from it what a month costs at AWS's list prices
 
 Options:
   -h, --help   Prints this
@@ -27,6 +29,8 @@ async fn main() -> ExitCode {
         ["demo"] => local::demo::run().await,
         ["run"] => local::run::run().await,
         ["hubspot", lifetime] => local::double::run(lifetime).await,
+        ["costs"] => local::costs::run(local::costs::Form::Markdown).await,
+        ["costs", "--json"] => local::costs::run(local::costs::Form::Json).await,
         ["-h" | "--help" | "help"] => {
             print!("{HELP}");
             Ok(())

@@ -1,10 +1,15 @@
 //! As much of EventBridge Pipes as the template uses. What it does not know it does not guess: it panics.
 
-use local::template::Pipe;
 use serde_json::{Value, json};
 
+use crate::template::Pipe;
+
 /// The event that a pipe makes of a record of a stream, if its filters let the record through.
-pub(crate) fn event(pipe: &Pipe, record: &Value) -> Option<Value> {
+///
+/// # Panics
+/// The pipe uses what is not known here, or its template does not fit the record.
+#[must_use]
+pub fn event(pipe: &Pipe, record: &Value) -> Option<Value> {
     let fits = pipe.patterns.iter().any(|pattern| matches(pattern, Some(record)));
     fits.then(|| {
         let detail_type = match pipe.detail_type.starts_with("$.") {
@@ -42,9 +47,9 @@ fn matches(pattern: &Value, event: Option<&Value>) -> bool {
 /// An input template whose paths all stand in quotes.
 fn filled(template: &str, record: &Value) -> String {
     let mut parts = template.split("\"<");
-    let mut out = parts.next().unwrap().to_owned();
+    let mut out = parts.next().expect("a split has a first part").to_owned();
     for part in parts {
-        let (path, rest) = part.split_once(">\"").unwrap();
+        let (path, rest) = part.split_once(">\"").expect("a path ends");
         out.push_str(&json!(text(at(record, path))).to_string());
         out.push_str(rest);
     }
