@@ -26,7 +26,7 @@ rehearse: build ## Deploys with the real SAM CLI into an emulator of AWS on this
 histories: tools ## Searches for histories that lose an integration, at length (tests/histories has the settings; SEED=… replays one)
 	@tests/histories
 
-bench: tools ## Measures what the functions cost beside a bare call and beside Node, about ten minutes on a quiet machine
+bench: tools ## Measures what the functions cost beside a bare call and beside Node: two minutes, after a release build
 	@tests/bench/run
 
 hostile: build ## Attacks the execution at length, about 25 minutes, with a summary (tests/fuzz/hostile has the settings)
