@@ -6,6 +6,8 @@ use crate::measure::Variant;
 use crate::process::{Process, Program};
 use crate::world::answered;
 
+/// By its path: what is measured gets no `PATH` to find it by.
+const VALGRIND: &str = "/usr/bin/valgrind";
 /// Warm invocations of the longer of two runs.
 const WARM: u64 = 100;
 
@@ -16,6 +18,11 @@ pub(crate) struct Instructions {
     pub(crate) cold: u64,
     /// Each warm invocation.
     pub(crate) warm: u64,
+}
+
+/// Whether instructions can be counted here.
+pub(crate) fn is_installed() -> bool {
+    Path::new(VALGRIND).is_file()
 }
 
 /// Counts the instructions of executions.
@@ -37,8 +44,7 @@ async fn run(variant: &Variant, folder: &Path, warm: u64) -> Result<u64, String>
         variant.program.path.display().to_string(),
     ];
     arguments.extend(variant.program.arguments.iter().cloned());
-    let valgrind =
-        Program { path: "/usr/bin/valgrind".into(), arguments, environment: variant.program.environment.clone() };
+    let valgrind = Program { path: VALGRIND.into(), arguments, environment: variant.program.environment.clone() };
     let mut process = Process::spawn(&valgrind, crate::measure::CORE).await?;
     answered(&process.first(variant.event.clone()).await?.body)?;
     for _ in 0..warm {

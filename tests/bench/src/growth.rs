@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use local::hubspot::Match;
 
-use crate::measure::CORE;
+use crate::measure::{CORE, Figures, warm};
 use crate::process::Process;
 use crate::report::{Table, millis, short};
 use crate::world::{World, answered};
 
 /// Invocations per size.
-const INVOCATIONS: u32 = 100;
+const INVOCATIONS: usize = 100;
 
 /// Executions of one account beside more and more others, and more and more instances of its own.
 ///
@@ -37,23 +37,17 @@ pub(crate) async fn growth(folder: &Path, function: &Path) -> Result<Table, Stri
         let event = world.automation_of("acc_growth");
         let mut process = Process::spawn(&program, CORE).await?;
         answered(&process.first(event.clone()).await?.body)?;
-        for _ in 0..5 {
-            answered(&process.invoke(event.clone()).await?.body)?;
-        }
-        process.wait().await?;
-        let (before, began) = (world.traffic(), process.cpu());
-        for _ in 0..INVOCATIONS {
-            process.invoke(event.clone()).await?;
-        }
-        process.wait().await?;
-        let (aws, cpu) = (world.traffic().since(&before).aws, (process.cpu() - began) / INVOCATIONS);
-        let per = |number: u64| short(number as f64 / f64::from(INVOCATIONS));
+        let mut figures = Figures::default();
+        warm(&world, &mut process, &event, INVOCATIONS, &mut figures).await?;
+        let (aws, cpu) =
+            figures.warm_traffic.map(|warm| warm.aws).zip(figures.cpu.first()).ok_or("nothing was counted")?;
+        let per = |number: u64| short(number as f64 / INVOCATIONS as f64);
         table.row([
             accounts.to_string(),
             instances.to_string(),
             per(aws.calls.values().sum()),
             per(aws.bytes),
-            millis(cpu),
+            millis(*cpu),
         ]);
         process.end().await;
     }

@@ -89,7 +89,8 @@ async fn cold(world: &World, variant: &Variant, figures: &mut Figures) -> Result
     Ok(())
 }
 
-async fn warm(
+/// A stretch of warm invocations, and what each of them has used.
+pub(crate) async fn warm(
     world: &World,
     process: &mut Process,
     event: &Bytes,

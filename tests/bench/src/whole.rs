@@ -7,7 +7,7 @@ use std::process::Command;
 use shared::clock::Clock;
 
 use crate::Places;
-use crate::callgrind::instructions;
+use crate::callgrind::{self, instructions};
 use crate::measure::{Figures, Rounds, Variant, executions, median, ratio};
 use crate::refreshes::{self, refreshes};
 use crate::report::{Report, Table, mebibytes, millis, short};
@@ -113,7 +113,7 @@ async fn execution(places: &Places, peer: Option<&Peer>, report: &mut Report) ->
     }
     let names: Vec<&str> = variants.iter().map(|variant| variant.name).collect();
     report.tables.push(behind(&names, &figures));
-    if callgrind_is_here() {
+    if callgrind::is_installed() {
         eprintln!("instructions");
         let counted = instructions(&variants[1], &places.work).await?;
         report.at_most("instructions: cold", Some(counted.cold as f64), (12_500_000.0, "≤ 12.5 M"), "≤ 10 M");
@@ -207,10 +207,6 @@ fn sizes(places: &Places, report: &mut Report) -> Result<(), String> {
 fn zipped(file: &Path) -> Option<usize> {
     let output = Command::new("gzip").arg("--stdout").arg(file).output().ok()?;
     output.status.success().then_some(output.stdout.len())
-}
-
-fn callgrind_is_here() -> bool {
-    Command::new("valgrind").arg("--version").output().is_ok_and(|output| output.status.success())
 }
 
 fn date() -> String {

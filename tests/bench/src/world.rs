@@ -15,13 +15,6 @@ use crate::process::{Process, Program};
 /// The account of all executions.
 const ACCOUNT: &str = "acc_bench";
 
-impl Traffic {
-    /// What has been added since `before`.
-    pub(crate) fn since(&self, before: &Self) -> Self {
-        Self { aws: self.aws.since(&before.aws), hubspot: self.hubspot.since(&before.hubspot) }
-    }
-}
-
 /// What all of them ask HubSpot for: a page of contacts.
 const SEARCH: &str = "/crm/v3/objects/contacts/search";
 
@@ -41,6 +34,13 @@ pub(crate) struct World {
 pub(crate) struct Traffic {
     pub(crate) aws: Seen,
     pub(crate) hubspot: Seen,
+}
+
+impl Traffic {
+    /// What has been added since `before`.
+    pub(crate) fn since(&self, before: &Self) -> Self {
+        Self { aws: self.aws.since(&before.aws), hubspot: self.hubspot.since(&before.hubspot) }
+    }
 }
 
 impl World {
