@@ -19,6 +19,7 @@ use local::loopback;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::NoServerSessionStorage;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -43,10 +44,14 @@ impl Certificates {
         let key = KeyPair::generate()?;
         let server = CertificateParams::new(vec!["localhost".to_owned()])?.signed_by(&key, &authority)?;
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
             .and_then(|config| config.with_no_client_auth().with_single_cert(vec![server.der().clone()], key))
             .map_err(|_| rcgen::Error::CouldNotParseCertificate)?;
+        // All fronts have the same name: a client would resume the session of one at another, and a cold start would
+        // look cheaper than it is.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
         Ok(Self { root: authority.pem(), acceptor: TlsAcceptor::from(Arc::new(config)) })
     }
 }
