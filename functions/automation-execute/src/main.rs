@@ -5,11 +5,6 @@ use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde_json::value::RawValue;
 use shared::clock::Clock;
 use shared::config::Reader;
-use tikv_jemallocator::Jemalloc;
-
-/// A warm execution takes a ninth fewer instructions with it than with the system's.
-#[global_allocator]
-static ALLOCATOR: Jemalloc = Jemalloc;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
