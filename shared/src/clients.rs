@@ -5,7 +5,7 @@
 
 mod aws;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
@@ -13,8 +13,10 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_sdk_dynamodb::config::{HttpClient, SharedCredentialsProvider};
 use reqwest::redirect::Policy;
+use rustls::client::Resumption;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::{CipherSuite, ClientConfig, RootCertStore};
 
 use self::aws::{Endpoints, Sender};
 use crate::clock::Clock;
@@ -29,6 +31,10 @@ const AWS_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// After this much wall time without use, a frozen sandbox's connections may be dead without it knowing.
 const TRUSTED_IDLE_MILLIS: i64 = 5_000;
+
+/// TLS sessions that are remembered: eight for each of four servers, of which there are DynamoDB, Secrets Manager and
+/// HubSpot.
+const SESSIONS: usize = 32;
 
 /// The AWS configuration of a function. Lambda hands its region and its role's credentials over in the environment, and
 /// nowhere else: what would look for them in files and at other services stays out of the binary.
@@ -97,19 +103,8 @@ impl Http {
 }
 
 fn client(connect_timeout: Duration) -> Result<reqwest::Client, Error> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    if let Some(pem) = bench_root() {
-        let root = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(Error::internal)?;
-        roots.add(root).map_err(Error::internal)?;
-    }
-    let tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(Error::internal)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
     reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
+        .tls_backend_preconfigured(tls()?)
         .connect_timeout(connect_timeout)
         .redirect(Policy::none())
         .retry(reqwest::retry::never())
@@ -118,6 +113,31 @@ fn client(connect_timeout: Duration) -> Result<reqwest::Client, Error> {
         .http1_only()
         .build()
         .map_err(|error| Error::internal(error.without_url()))
+}
+
+/// The TLS of all clients of this process, with the sessions that it remembers: who connects again to the same server
+/// resumes one, and verifies no certificate anew (RFC 8446, section 2.2). Early data, which can be replayed, stays off.
+fn tls() -> Result<ClientConfig, Error> {
+    static TLS: OnceLock<ClientConfig> = OnceLock::new();
+    if let Some(tls) = TLS.get() {
+        return Ok(tls.clone());
+    }
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    if let Some(pem) = bench_root() {
+        let root = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(Error::internal)?;
+        roots.add(root).map_err(Error::internal)?;
+    }
+    let mut provider = rustls::crypto::ring::default_provider();
+    // AES-128 first, as the servers of AWS prefer it: its key schedule is of SHA-256, for which processors have
+    // instructions. Stable, so that the rest keeps its order.
+    provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
+    let mut tls = ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_safe_default_protocol_versions()
+        .map_err(Error::internal)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    tls.resumption = Resumption::in_memory_sessions(SESSIONS);
+    Ok(TLS.get_or_init(|| tls).clone())
 }
 
 /// One more root, as PEM, where the bench stands in for AWS and HubSpot over TLS. What is deployed is built without it.
