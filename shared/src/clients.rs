@@ -8,10 +8,11 @@ mod aws;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
-use aws_sdk_dynamodb::config::{HttpClient, SharedCredentialsProvider};
+use aws_sdk_dynamodb::config::{
+    Credentials, HttpClient, IdentityCache, SharedCredentialsProvider, StalledStreamProtectionConfig,
+};
 use reqwest::redirect::Policy;
 use rustls::client::Resumption;
 use rustls::pki_types::CertificateDer;
@@ -39,12 +40,18 @@ const SESSIONS: usize = 32;
 /// The AWS configuration of a function. Lambda hands its region and its role's credentials over in the environment, and
 /// nowhere else: what would look for them in files and at other services stays out of the binary.
 pub fn aws_from_environment() -> Result<SdkConfig, Error> {
-    let region = environment("AWS_REGION").ok_or_else(|| Error::internal("AWS_REGION is missing"))?;
+    let variable = |name| environment(name).ok_or_else(|| Error::internal(format!("{name} is missing")));
+    let (key_id, key) = (variable("AWS_ACCESS_KEY_ID")?, variable("AWS_SECRET_ACCESS_KEY")?);
+    let credentials = Credentials::new(key_id, key, environment("AWS_SESSION_TOKEN"), None, "environment");
     let config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(region))
-        .credentials_provider(SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()))
+        .region(Region::new(variable("AWS_REGION")?))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        // They are in memory already, and last as long as the process.
+        .identity_cache(IdentityCache::no_cache())
         .service_config(Endpoints)
+        // Answers are small, and an attempt has its time-out.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .timeout_config(timeouts())
         .http_client(aws_http()?);
     Ok(config.build())
@@ -65,7 +72,7 @@ fn timeouts() -> TimeoutConfig {
 
 /// The HTTP client of AWS's SDK.
 pub fn aws_http() -> Result<impl HttpClient + 'static, Error> {
-    Ok(Sender(client(AWS_CONNECT_TIMEOUT)?))
+    Ok(Sender::new(client(AWS_CONNECT_TIMEOUT)?))
 }
 
 /// The client for HubSpot: no redirects, no cookies, no proxy, no retries and no decompression of its own.

@@ -80,7 +80,7 @@ impl App {
         let http = Http::new(clock.clone())?;
         let hubspot = HubSpot::new(http.clone(), &config.hubspot, store.clone());
         let access = Access::new(store.clone(), hubspot, clock.clone(), config.refresh);
-        let executions = Executions::new(aws, config.executions_table.clone());
+        let executions = Executions::new(&store, config.executions_table.clone());
         Ok(Self { store, executions, access, http, clock, config })
     }
 }

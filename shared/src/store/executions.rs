@@ -4,14 +4,13 @@
 //! number of deliveries of one key one goes on at a time, and whoever was taken over can no longer move the row. A
 //! failed condition behind which one's own step stands is success: the SDK repeats a write whose answer was lost.
 
-use aws_config::SdkConfig;
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use serde::{Deserialize, Serialize};
 
-use super::{n, s, unavailable};
+use super::{Store, n, s, unavailable};
 use crate::error::{Error, Outcome};
 use crate::integration::AccountId;
 
@@ -75,9 +74,9 @@ pub struct Executions {
 }
 
 impl Executions {
-    /// A handle; nothing is called yet.
-    pub fn new(aws: &SdkConfig, table: String) -> Self {
-        Self { dynamodb: aws_sdk_dynamodb::Client::new(aws), table }
+    /// A handle that calls DynamoDB as `store` does; nothing is called yet.
+    pub fn new(store: &Store, table: String) -> Self {
+        Self { dynamodb: store.dynamodb.clone(), table }
     }
 
     /// Claims a key for the row's owner, unless it has a row already that has not expired.
