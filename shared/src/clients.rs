@@ -40,9 +40,10 @@ const SESSIONS: usize = 32;
 /// The AWS configuration of a function. Lambda hands its region and its role's credentials over in the environment, and
 /// nowhere else: what would look for them in files and at other services stays out of the binary.
 pub fn aws_from_environment() -> Result<SdkConfig, Error> {
-    let variable = |name| environment(name).ok_or_else(|| Error::internal(format!("{name} is missing")));
+    let given = |name| environment(name).filter(|value| !value.is_empty());
+    let variable = |name| given(name).ok_or_else(|| Error::internal(format!("{name} is missing")));
     let (key_id, key) = (variable("AWS_ACCESS_KEY_ID")?, variable("AWS_SECRET_ACCESS_KEY")?);
-    let credentials = Credentials::new(key_id, key, environment("AWS_SESSION_TOKEN"), None, "environment");
+    let credentials = Credentials::new(key_id, key, given("AWS_SESSION_TOKEN"), None, "environment");
     let config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(variable("AWS_REGION")?))

@@ -311,3 +311,24 @@ fn what_is_wrong_in_the_configuration_is_reported_beside_what_is_missing() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_lambda_itself_hands_over_is_missed_at_the_start() {
+    let stack = stack().await;
+    let lambda = [("AWS_REGION", "eu-west-1"), ("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "pl4nted")];
+    for binary in ["automation-execute", "oauth-callback", "token-refresh"] {
+        let configured = stack.environment(binary);
+        for (missing, _) in lambda {
+            let mut environment: Vec<(&str, &str)> = lambda.into_iter().filter(|(name, _)| *name != missing).collect();
+            environment.push((missing, ""));
+            environment.extend(configured.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+
+            let output = start(binary, &environment);
+
+            assert!(!output.status.success(), "{binary}");
+            let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+            assert!(text.contains(&format!("{missing} is missing")), "{binary} says nothing of {missing}: {text}");
+            assert!(!text.contains("pl4nted"), "{text}");
+        }
+    }
+}
