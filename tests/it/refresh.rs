@@ -14,9 +14,11 @@ use local::secrets_manager::FaultKind;
 use local::wire::At;
 use serde_json::json;
 use shared::access::{Need, Unusable};
+use shared::integration::{Integration, IntegrationId};
+use shared::lease::Lease;
 
 use crate::world::{ACCOUNT, World, request};
-use planted::{HOUR, access, hold_lease, need, plant, pointer, reconnect, store};
+use planted::{HOUR, access, hold_lease, need, overwrite, plant, plant_due, pointer, reconnect, store};
 
 #[tokio::test]
 async fn fifty_executions_in_one_process_that_meet_one_expired_token_ask_hubspot_once() {
@@ -255,4 +257,34 @@ async fn what_aws_does_not_do_for_the_moment_does_not_lose_hubspots_answer() {
 
     assert_eq!(answer.status, 200, "{}", answer.text);
     assert_eq!(world.stack.hubspot.count(&Match::refresh()), 1);
+}
+
+#[tokio::test]
+async fn the_schedule_looks_soon_after_whoever_takes_a_lease() {
+    let world = World::start().await;
+    let now = world.clock.now();
+    let lapsed = now + 20 + Lease::SKEW + 1;
+    for (sequence, due, looked_after) in [(1, 7_200, lapsed), (2, 3, now + 3)] {
+        let record = plant_due(&world, ACCOUNT, sequence, 1800, due).await;
+        let lease = Lease { owner: "a process that dies".to_owned(), until: now + 20, unsettled_until: None };
+
+        let leased = store(&world).take_lease(&record, &lease, now).await.unwrap().unwrap();
+
+        let found = leased.refresh_at.unwrap();
+        assert!((looked_after..=looked_after + 1).contains(&found), "{found} for {looked_after}");
+    }
+}
+
+#[tokio::test]
+async fn another_integration_under_the_same_key_is_not_the_same_record_again() {
+    let world = World::start().await;
+    let record = plant(&world, ACCOUNT, 1).await;
+    let other = Integration { integration_id: IntegrationId::random(), ..record.clone() };
+
+    let same = store(&world).again(&record).await.unwrap();
+    overwrite(&world, &other).await;
+    let gone = store(&world).again(&record).await.unwrap();
+
+    assert_eq!(same.map(|now| now.integration_id), Some(record.integration_id));
+    assert!(gone.is_none());
 }
