@@ -21,7 +21,7 @@ use rustls::{CipherSuite, ClientConfig, RootCertStore};
 
 use self::aws::{Endpoints, Sender};
 use crate::clock::Clock;
-use crate::config::environment;
+use crate::config::Reader;
 use crate::error::Error;
 
 /// A connection to HubSpot that cannot be made in this time is not made.
@@ -40,13 +40,14 @@ const SESSIONS: usize = 32;
 /// The AWS configuration of a function. Lambda hands its region and its role's credentials over in the environment, and
 /// nowhere else: what would look for them in files and at other services stays out of the binary.
 pub fn aws_from_environment() -> Result<SdkConfig, Error> {
-    let given = |name| environment(name).filter(|value| !value.is_empty());
-    let variable = |name| given(name).ok_or_else(|| Error::internal(format!("{name} is missing")));
-    let (key_id, key) = (variable("AWS_ACCESS_KEY_ID")?, variable("AWS_SECRET_ACCESS_KEY")?);
-    let credentials = Credentials::new(key_id, key, given("AWS_SESSION_TOKEN"), None, "environment");
+    let mut reader = Reader::environment();
+    let (key_id, key) = (reader.required("AWS_ACCESS_KEY_ID"), reader.required("AWS_SECRET_ACCESS_KEY"));
+    let credentials = Credentials::new(key_id, key, reader.optional("AWS_SESSION_TOKEN"), None, "environment");
+    let region = Region::new(reader.required("AWS_REGION"));
+    let (region, credentials) = reader.finish((region, credentials)).map_err(Error::internal)?;
     let config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(variable("AWS_REGION")?))
+        .region(region)
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         // They are in memory already, and last as long as the process.
         .identity_cache(IdentityCache::no_cache())
@@ -136,8 +137,8 @@ fn tls() -> Result<ClientConfig, Error> {
         roots.add(root).map_err(Error::internal)?;
     }
     let mut provider = rustls::crypto::ring::default_provider();
-    // AES-128 first, as the servers of AWS prefer it: its key schedule is of SHA-256, for which processors have
-    // instructions. Stable, so that the rest keeps its order.
+    // AES-128 first: its key schedule is of SHA-256, for which processors have instructions. The sort is stable: the rest
+    // keeps its order.
     provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
     let mut tls = ClientConfig::builder_with_provider(Arc::new(provider))
         .with_safe_default_protocol_versions()
@@ -151,7 +152,7 @@ fn tls() -> Result<ClientConfig, Error> {
 /// One more root, as PEM, where the bench stands in for AWS and HubSpot over TLS. What is deployed is built without it.
 #[cfg(feature = "bench")]
 fn bench_root() -> Option<String> {
-    std::fs::read_to_string(environment("BENCH_ROOT_CERTIFICATE")?).ok()
+    std::fs::read_to_string(Reader::environment().optional("BENCH_ROOT_CERTIFICATE")?).ok()
 }
 
 #[cfg(not(feature = "bench"))]

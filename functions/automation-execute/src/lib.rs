@@ -85,7 +85,8 @@ impl App {
     }
 }
 
-/// Answers one request; `event` is the JSON of API Gateway's. `deadline` is that of the function, in milliseconds since the epoch.
+/// Answers one request; `event` is the JSON of API Gateway's. `deadline` is that of the function, in milliseconds since
+/// the epoch.
 pub async fn handle(app: &App, event: &str, deadline: i64) -> Response {
     let began = app.clock.now_millis();
     let id = uuid::Uuid::now_v7().to_string();
