@@ -3,22 +3,22 @@
 .PHONY: help demo run test costs rehearse histories bench hostile mutants build tools
 
 # Where cargo puts what it builds.
-LOCAL = $${CARGO_TARGET_DIR:-target}/debug/local
+DEVSTACK = $${CARGO_TARGET_DIR:-target}/debug/devstack
 
 help: ## Lists these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: build ## Goes through the main path on this machine, checks every step, and ends
-	@$(LOCAL) demo
+	@$(DEVSTACK) demo
 
 run: build ## Keeps the system running on this machine; Ctrl-C ends it
-	@$(LOCAL) run
+	@$(DEVSTACK) run
 
 test: build ## Builds everything and runs all tests
 	cargo test --locked --workspace
 
 costs: build ## Counts what connects, refreshes and executions take, and computes what a month costs at AWS's list prices
-	@$(LOCAL) costs
+	@$(DEVSTACK) costs
 
 rehearse: build ## Deploys with the real SAM CLI into an emulator of AWS on this machine, uses what it deployed and removes it
 	@infra/rehearse/run

@@ -1,4 +1,4 @@
-"""What infra/template.yaml must say about the events of integrations. What they tell is tested by tests/it/notifications.rs."""
+"""What infra/template.yaml must say about the events of integrations. What they tell is tested by tests/system/notifications.rs."""
 
 import json
 import unittest

@@ -95,7 +95,7 @@ class HubSpot(Process):
 
     def __init__(self, folder: Path, lifetime: int):
         target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-        command = [target / "debug/local", "hubspot", str(lifetime)]
+        command = [target / "debug/devstack", "hubspot", str(lifetime)]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         super().__init__("HubSpot's double", command, folder / "hubspot.log", **pipes)
         first = self.process.stdout.readline()

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use local::hubspot::Match;
+use devstack::hubspot::Match;
 
 use crate::measure::{CORE, Figures, warm};
 use crate::process::Process;

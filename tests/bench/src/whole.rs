@@ -71,21 +71,21 @@ pub(crate) async fn run(places: &Places) -> Result<Report, String> {
 async fn execution(places: &Places, peer: Option<&Peer>, report: &mut Report) -> Result<(), String> {
     let world = World::start(&places.work).await?;
     let ours = world.settled(&places.release.join("automation-execute")).await?;
-    let floor = world.program("automation-execute", places.release.join("floor"), Vec::new());
-    let mut variants = vec![Variant { name: "floor", program: floor, event: world.bare_call() }, ours];
+    let baseline = world.program("automation-execute", places.release.join("baseline"), Vec::new());
+    let mut variants = vec![Variant { name: "baseline", program: baseline, event: world.bare_call() }, ours];
     if let Some(peer) = peer {
         let program = world.program("automation-execute", peer.node.clone(), peer.arguments("execute.mjs"));
         variants.push(Variant { name: "Node", program, event: world.automation() });
     }
     let figures = executions(&world, &variants, ROUNDS).await?;
-    let (floor, ours, node) = (&figures[0], &figures[1], figures.get(2));
+    let (baseline, ours, node) = (&figures[0], &figures[1], figures.get(2));
     report.at_most(
-        "cold CPU to the first answer / floor",
-        ratio(&ours.cold_cpu, &floor.cold_cpu),
+        "cold CPU to the first answer / baseline",
+        ratio(&ours.cold_cpu, &baseline.cold_cpu),
         (1.75, "≤ 1.75"),
         "≤ 1.35",
     );
-    report.at_most("warm p50 / floor", ratio(&ours.p50, &floor.p50), (4.3, "≤ 4.3"), "≤ 2.5");
+    report.at_most("warm p50 / baseline", ratio(&ours.p50, &baseline.p50), (4.3, "≤ 4.3"), "≤ 2.5");
     let calls = |figures: &Figures, aws: bool, cold: bool| {
         let traffic = if cold { &figures.cold_traffic } else { &figures.warm_traffic };
         let seen = traffic.as_ref().map(|traffic| if aws { &traffic.aws } else { &traffic.hubspot });

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use axum::body::Bytes;
-use local::hubspot::PORTAL;
-use local::stack::{Options, Stack};
+use devstack::hubspot::PORTAL;
+use devstack::stack::{Options, Stack};
 use serde_json::json;
 
 use crate::front::{Certificates, Front, Seen};
@@ -99,7 +99,7 @@ impl World {
         self.event(account, None, SEARCH)
     }
 
-    /// The same call where nobody looks at what was stored: the floor sends what it gets.
+    /// The same call where nobody looks at what was stored: the baseline sends what it gets.
     pub(crate) fn bare_call(&self) -> Bytes {
         self.event(ACCOUNT, Some(&self.integration_id), SEARCH)
     }
@@ -134,7 +134,7 @@ impl World {
             ("AWS_LAMBDA_LOG_STREAM_NAME", "bench".to_owned()),
             ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".to_owned()),
             ("AWS_REGION", "eu-west-1".to_owned()),
-            ("AWS_ACCESS_KEY_ID", local::iam::access_key(binary)),
+            ("AWS_ACCESS_KEY_ID", devstack::iam::access_key(binary)),
             ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
             ("AWS_SESSION_TOKEN", "local".to_owned()),
             ("AWS_ENDPOINT_URL_DYNAMODB", self.dynamodb.url()),

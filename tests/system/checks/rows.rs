@@ -1,0 +1,125 @@
+//! The scope table against the double, whose scopes are written down apart from the product's.
+
+use std::collections::BTreeMap;
+
+use devstack::hubspot::PORTAL;
+use serde_json::json;
+
+use super::{asking, grant};
+use crate::execution::{connected, to, with};
+use crate::world::ACCOUNT;
+
+/// The scopes of the table.
+const SCOPES: [&str; 18] = [
+    "oauth",
+    "crm.objects.contacts.read",
+    "crm.objects.contacts.write",
+    "crm.objects.companies.read",
+    "crm.objects.companies.write",
+    "crm.objects.deals.read",
+    "crm.objects.deals.write",
+    "tickets",
+    "crm.objects.leads.read",
+    "crm.objects.leads.write",
+    "sales-email-read",
+    "crm.objects.owners.read",
+    "crm.lists.read",
+    "crm.lists.write",
+    "files",
+    "automation",
+    "analytics.behavioral_events.send",
+    "timeline",
+];
+
+/// Requests to every row of the scope table, by plural, singular and type id, the versions in turn.
+fn requests() -> Vec<(&'static str, String)> {
+    let objects = [
+        ["contacts", "contact", "0-1"],
+        ["companies", "company", "0-2"],
+        ["deals", "deal", "0-3"],
+        ["tickets", "ticket", "0-5"],
+        ["leads", "lead", "0-136"],
+        ["calls", "call", "0-48"],
+        ["notes", "note", "0-46"],
+        ["tasks", "task", "0-27"],
+        ["meetings", "meeting", "0-47"],
+        ["communications", "communication", "0-18"],
+        ["emails", "email", "0-49"],
+    ];
+    let mut requests = Vec::new();
+    for ([plural, singular, type_id], base) in
+        objects.into_iter().zip(["/crm/v3/objects", "/crm/objects/2026-03", "/crm/objects/2026-09"].into_iter().cycle())
+    {
+        requests.extend([
+            ("GET", format!("{base}/{plural}")),
+            ("POST", format!("{base}/{singular}")),
+            ("POST", format!("{base}/{type_id}/search")),
+            ("POST", format!("{base}/{plural}/batch/read")),
+            ("POST", format!("{base}/{type_id}/batch/create")),
+            ("GET", format!("{base}/{singular}/7")),
+            ("PATCH", format!("{base}/{plural}/7")),
+            ("DELETE", format!("{base}/{type_id}/7")),
+            ("GET", format!("/crm/v4/objects/{plural}/7/associations/deals")),
+            ("PUT", format!("/crm/v4/objects/{singular}/7/associations/default/{type_id}/8")),
+            ("PUT", format!("/crm/v4/objects/{type_id}/7/associations/default/ticket/8")),
+        ]);
+    }
+    let others = [
+        ("GET", "/crm/v3/owners?email=agent%40example.com&limit=1"),
+        ("GET", "/crm/v3/owners/7"),
+        ("GET", "/crm/v3/lists/7/memberships"),
+        ("POST", "/crm/v3/lists/search"),
+        ("POST", "/crm/v3/lists/records/memberships/batch/read"),
+        ("POST", "/crm/v3/lists"),
+        ("PUT", "/crm/v3/lists/7/memberships/add"),
+        ("POST", "/files/v3/files"),
+        ("GET", "/files/v3/files/7"),
+        ("GET", "/automation/v4/flows"),
+        ("POST", "/events/v3/send"),
+        ("POST", "/integrators/timeline/v3/events"),
+        ("GET", "/account-info/v3/details"),
+        ("POST", "/engagements/v1/engagements"),
+        ("POST", "/contacts/v1/contact/createOrUpdate/email/jane%40example.com"),
+    ];
+    requests.extend(others.map(|(method, endpoint)| (method, endpoint.to_owned())));
+    requests
+}
+
+#[tokio::test]
+async fn what_the_check_says_of_every_row_is_what_hubspot_does() {
+    let world = connected().await;
+    // Everything, nothing, and everything but one.
+    let mut grants = vec![SCOPES.to_vec(), Vec::new()];
+    grants.extend((0..SCOPES.len()).map(|without| [&SCOPES[..without], &SCOPES[without + 1..]].concat()));
+
+    let mut verdicts = BTreeMap::from([("covered", 0), ("missing", 0), ("unknown", 0)]);
+    for granted in grants {
+        world.stack.hubspot.set_granted_scopes(PORTAL, &granted);
+        grant(&world, &granted).await;
+        for (method, endpoint) in requests() {
+            let check = world.check(ACCOUNT, &asking(method, &endpoint)).await;
+            let execution = world.execute(&with(to(method, &endpoint), &json!({"body": {}}))).await;
+
+            let case = format!("{method} {endpoint} without {:?}", left_out(&granted));
+            assert_eq!((check.status, execution.status), (200, 200), "{case}: {} {}", check.text, execution.text);
+            assert_eq!(execution.body["hubspot"].get("body_text"), None, "the double has no such route: {case}");
+            let refused = execution.body.get("missing_scopes").is_some();
+            let verdict = check.body["verdict"].as_str().unwrap();
+            match verdict {
+                "covered" => assert!(!refused, "{case}: {}", execution.text),
+                "missing" => assert!(refused, "{case}: {}", execution.text),
+                _ => {}
+            }
+            let page = check.body["docs"].as_str().unwrap_or_default();
+            assert!(page.starts_with("https://developers.hubspot.com/docs/"), "{case}: {}", check.text);
+            *verdicts.get_mut(verdict).unwrap() += 1;
+        }
+    }
+    // A check that never commits itself would agree with everything.
+    assert!(verdicts["covered"] > 2_000 && verdicts["missing"] > 150, "{verdicts:?}");
+}
+
+/// What is not in a grant, for messages.
+fn left_out(granted: &[&str]) -> Vec<&'static str> {
+    SCOPES.iter().filter(|scope| !granted.contains(scope)).copied().collect()
+}

@@ -1,0 +1,105 @@
+//! The real process is killed between two steps of a connect or a reconnect; the next attempt goes on.
+
+use devstack::hubspot::Match;
+use devstack::wire::{At, Gate};
+use serde_json::{Value, json};
+
+use super::{Traces, secrets, traces};
+use crate::world::{ACCOUNT, ADMIN, World, request};
+
+/// Goes through an authorization over HTTP and kills the process (SIGKILL) where the gate holds it.
+async fn killed(world: &World, body: &Value, hold: impl FnOnce(&World) -> Gate) {
+    let stack = &world.stack;
+    let begun = stack.authorize(ACCOUNT, ADMIN, body).await.unwrap();
+    let callback = stack.consent(&begun).await.unwrap();
+    let gate = hold(world);
+    let (finished, ()) = tokio::join!(stack.finish(&callback, Some(&begun.cookie)), async {
+        gate.reached(1).await;
+        assert_eq!(stack.lambda.kill_busy("oauth-callback").await, 1);
+        gate.lose();
+    });
+    assert!(finished.is_err(), "the process is dead, and yet: {finished:?}");
+}
+
+/// Connects again and executes; what is left.
+async fn connects_again(world: &World) -> Traces {
+    let connected = world.stack.connect_with(ACCOUNT, ADMIN, &json!({})).await.unwrap();
+    assert_eq!(connected.outcome, "connected");
+    let execution = world.execute(&request(ACCOUNT, connected.integration_id.as_deref())).await;
+    assert_eq!(execution.status, 200, "{}", execution.text);
+    traces(world).await
+}
+
+#[tokio::test]
+async fn killed_before_the_code_is_exchanged_a_new_attempt_connects() {
+    let world = World::start().await;
+    killed(&world, &json!({}), |world| world.stack.dynamo.hold("DeleteItem", At::After)).await;
+
+    let left = connects_again(&world).await;
+
+    assert_eq!(left, Traces { exchanges: 1, records: 1, secrets: 1 });
+}
+
+#[tokio::test]
+async fn killed_with_the_tokens_in_hand_a_new_attempt_connects() {
+    let world = World::start().await;
+    killed(&world, &json!({}), |world| world.stack.hubspot.hold(Match::exchange(), At::After)).await;
+
+    let left = connects_again(&world).await;
+
+    assert_eq!(left, Traces { exchanges: 2, records: 1, secrets: 1 });
+}
+
+#[tokio::test]
+async fn killed_between_secret_and_record_a_new_attempt_connects() {
+    let world = World::start().await;
+    killed(&world, &json!({}), |world| world.stack.dynamo.hold("PutItem", At::Before)).await;
+    assert_eq!(traces(&world).await, Traces { exchanges: 1, records: 0, secrets: 1 });
+
+    let left = connects_again(&world).await;
+
+    assert_eq!(left, Traces { exchanges: 2, records: 1, secrets: 2 });
+}
+
+#[tokio::test]
+async fn killed_after_the_record_was_put_the_account_is_connected() {
+    let world = World::start().await;
+    killed(&world, &json!({}), |world| world.stack.dynamo.hold("PutItem", At::After)).await;
+
+    let again = world.stack.authorize(ACCOUNT, ADMIN, &json!({})).await;
+    let execution = world.execute(&request(ACCOUNT, None)).await;
+
+    assert!(again.unwrap_err().contains("already_connected"));
+    assert_eq!(execution.status, 200, "{}", execution.text);
+    assert_eq!(traces(&world).await, Traces { exchanges: 1, records: 1, secrets: 1 });
+}
+
+#[tokio::test]
+async fn killed_before_the_update_of_a_reconnect_the_old_tokens_run_and_a_new_attempt_reconnects() {
+    let world = World::start().await;
+    let id = world.stack.connect(ACCOUNT, ADMIN).await;
+    let wanted = json!({"integration_id": id});
+    killed(&world, &wanted, |world| world.stack.dynamo.hold("UpdateItem", At::Before)).await;
+
+    let execution = world.execute(&request(ACCOUNT, Some(&id))).await;
+    let again = world.stack.connect_with(ACCOUNT, ADMIN, &wanted).await.unwrap();
+
+    assert_eq!(execution.status, 200, "{}", execution.text);
+    assert_eq!((again.outcome.as_str(), again.integration_id.as_deref()), ("reconnected", Some(id.as_str())));
+    assert_eq!(world.stack.records(ACCOUNT).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn killed_before_a_reconnect_deletes_the_old_secret_the_new_tokens_run() {
+    let world = World::start().await;
+    let id = world.stack.connect(ACCOUNT, ADMIN).await;
+    let old = secrets(&world);
+    let wanted = json!({"integration_id": id});
+    killed(&world, &wanted, |world| world.stack.secrets_manager.hold("DeleteSecret", At::Before)).await;
+
+    let execution = world.execute(&request(ACCOUNT, Some(&id))).await;
+
+    assert_eq!(execution.status, 200, "{}", execution.text);
+    let pointer = world.record(ACCOUNT, 1).await.unwrap().pointer.unwrap();
+    assert!(!old.contains(&pointer.secret_id), "the record points at the new secret");
+}

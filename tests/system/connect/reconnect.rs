@@ -1,0 +1,287 @@
+//! Renewing the authorization of the newest integration: its automations go on.
+
+use devstack::dynamodb::Fault as DynamoFault;
+use devstack::hubspot::{Fault, Match, PORTAL};
+use devstack::wire::{Answer as Wire, At};
+use serde_json::{Value, json};
+use shared::integration::{Integration, IntegrationId, Status};
+use shared::lease::{End, Lease};
+use shared::store::Store;
+use shared::store::Written;
+
+use super::{begin, connect, finish, outcome, secrets};
+use crate::world::{ACCOUNT, Answer, World, reader, request};
+
+const OTHER_PORTAL: u64 = 55_220_022;
+
+fn of(id: &str) -> Value {
+    json!({"integration_id": id})
+}
+
+fn store(world: &World) -> Store {
+    Store::new(world.stack.aws_config(), reader(&world.stack, "oauth-callback").state())
+}
+
+async fn newest(world: &World) -> Integration {
+    world.record(ACCOUNT, 1).await.unwrap()
+}
+
+async fn start(world: &World, account: &str, id: &str) -> Answer {
+    world.dashboard(account, "admin", "POST", "/v1/authorizations", &of(id)).await
+}
+
+/// Leaves every mark on the record that a hard life leaves.
+async fn wear_out(world: &World) {
+    let (store, now) = (store(world), world.clock.now());
+    let lease = |owner: &str| Lease { owner: owner.to_owned(), until: now + 20, unsettled_until: Some(now + 300) };
+    let record = newest(world).await;
+    let pointer = record.pointer.clone().unwrap();
+    let revoked = End::Revoked { reason: Some("refresh_refused"), failures: 3, refresh_at: None };
+    let leased = store.take_lease(&record, &lease("one"), now).await.unwrap().unwrap();
+    store.end_lease(&leased, "one", Some(&pointer), &revoked).await.unwrap();
+    let leased = store.take_lease(&newest(world).await, &lease("two"), now).await.unwrap().unwrap();
+    store
+        .end_lease(
+            &leased,
+            "two",
+            Some(&pointer),
+            &End::Backoff { until: now + 300, failures: 4, unsettled_until: None },
+        )
+        .await
+        .unwrap();
+    store.cool_down(&record, now + 900).await.unwrap();
+    store.supersede(&record, now, now + 7200).await.unwrap();
+    store.take_lease(&newest(world).await, &lease("three"), now).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_reconnect_brings_a_new_secret_and_deletes_exactly_the_old_one() {
+    let world = World::start().await;
+    connect(&world, "acc_other", &json!({})).await;
+    let id = connect(&world, ACCOUNT, &json!({})).await;
+    let (before, all_before) = (newest(&world).await, secrets(&world));
+
+    let outcome = finish(&world, &begin(&world, ACCOUNT, &of(&id)).await).await;
+
+    assert_eq!(outcome, "reconnected");
+    let after = newest(&world).await;
+    let (old, new) = (before.pointer.clone().unwrap().secret_id, after.pointer.clone().unwrap().secret_id);
+    let mut expected: Vec<String> = all_before.into_iter().filter(|name| *name != old).chain([new.clone()]).collect();
+    expected.sort();
+    let mut all = secrets(&world);
+    all.sort();
+    assert_eq!(all, expected);
+    assert_ne!(old, new);
+    assert_eq!((&after.integration_id, after.created_at), (&before.integration_id, before.created_at));
+    assert_eq!(world.stack.records(ACCOUNT).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_reconnect_clears_every_mark_of_the_old_authorization_and_the_automations_go_on() {
+    let world = World::start().await;
+    let id = connect(&world, ACCOUNT, &json!({})).await;
+    wear_out(&world).await;
+    let worn = newest(&world).await;
+    assert_eq!(worn.status, Status::NeedsReauthorization);
+    assert!(worn.status_reason.is_some() && worn.failures.is_some() && worn.refresh_not_before.is_some());
+    assert!(worn.cooldown_until.is_some() && worn.superseded_at.is_some() && worn.unsettled_until.is_some());
+    assert!(worn.lease_owner.is_some() && worn.lease_until.is_some());
+
+    let outcome = finish(&world, &begin(&world, ACCOUNT, &of(&id)).await).await;
+    let execution = world.execute(&request(ACCOUNT, Some(&id))).await;
+
+    assert_eq!(outcome, "reconnected");
+    assert_eq!(execution.status, 200, "{}", execution.text);
+    let record = newest(&world).await;
+    assert_eq!((record.status, record.status_reason, record.failures), (Status::Active, None, None));
+    assert_eq!((record.lease_owner, record.lease_until, record.unsettled_until), (None, None, None));
+    assert_eq!((record.cooldown_until, record.superseded_at, record.refresh_not_before), (None, None, None));
+    assert!(record.refresh_shard.is_some() && record.refresh_at.is_some());
+}
+
+#[tokio::test]
+async fn after_a_revocation_a_reconnect_makes_the_automations_run_again() {
+    let world = World::start().await;
+    let id = connect(&world, ACCOUNT, &json!({})).await;
+    world.stack.hubspot.uninstall(PORTAL);
+    world.pass(std::time::Duration::from_secs(1801));
+    let refused = world.execute(&request(ACCOUNT, Some(&id))).await;
+    assert_eq!(refused.code(), "reauthorization_required", "{}", refused.text);
+
+    let outcome = finish(&world, &begin(&world, ACCOUNT, &of(&id)).await).await;
+
+    assert_eq!(outcome, "reconnected");
+    assert_eq!(world.execute(&request(ACCOUNT, Some(&id))).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_reconnect_to_another_portal_changes_nothing() {
+    let world = World::start().await;
+    let id = connect(&world, ACCOUNT, &json!({})).await;
+    let (before, all) = (newest(&world).await, secrets(&world));
+    world.stack.hubspot.add_portal(OTHER_PORTAL);
+    let begun = begin(&world, ACCOUNT, &of(&id)).await;
+
+    let answer = world.callback(&begun.accept(&world, OTHER_PORTAL), &[&begun.cookie]).await;
+
+    assert_eq!(outcome(&world, &answer), "different-portal");
+    let after = newest(&world).await;
+    assert_eq!((after.pointer, after.hub_id, secrets(&world)), (before.pointer, Some(PORTAL), all));
+    assert_eq!(world.stack.hubspot.count(&Match::path("/oauth/2026-03/token/revoke")), 0);
+    assert_eq!(world.execute(&request(ACCOUNT, Some(&id))).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_reconnect_without_a_required_scope_leaves_the_old_tokens() {
+    let world = World::start().await;
+    let id = connect(&world, ACCOUNT, &json!({})).await;
+    let (before, all) = (newest(&world).await, secrets(&world));
+    let begun = begin(&world, ACCOUNT, &of(&id)).await;
+    let query = begun.accept(&world, PORTAL);
+    let body = json!({"access_token": "a", "refresh_token": "r", "expires_in": 1800, "token_type": "bearer",
+        "hub_id": PORTAL, "scopes": ["oauth"]});
+    world.stack.hubspot.script(Match::exchange(), [Fault::Answer(Wire::json(200, &body))]);
+
+    let answer = world.callback(&query, &[&begun.cookie]).await;
+
+    assert_eq!(outcome(&world, &answer), "missing-scopes");
+    let after = newest(&world).await;
+    assert_eq!((after.pointer, after.scopes, secrets(&world)), (before.pointer, before.scopes, all));
+    assert_eq!(world.execute(&request(ACCOUNT, Some(&id))).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_reconnect_that_hubspot_refuses_leaves_the_old_tokens() {
+    let world = World::start().await;
+    let id = connect(&world, ACCOUNT, &json!({})).await;
+    let (before, all) = (newest(&world).await, secrets(&world));
+    let begun = begin(&world, ACCOUNT, &of(&id)).await;
+
+    let answer = world.callback(&format!("code=unknown&state={}", begun.state()), &[&begun.cookie]).await;
+
+    assert_eq!(outcome(&world, &answer), "failed");
+    assert_eq!((newest(&world).await.pointer, secrets(&world)), (before.pointer, all));
+    assert_eq!(world.execute(&request(ACCOUNT, Some(&id))).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_older_integration_cannot_be_reconnected() {
+    let world = World::start().await;
+    let older = connect(&world, ACCOUNT, &json!({})).await;
+    connect(&world, ACCOUNT, &json!({"new_instance": true})).await;
+
+    let answer = start(&world, ACCOUNT, &older).await;
+
+    assert_eq!((answer.status, answer.code()), (409, "integration_superseded"), "{}", answer.text);
+    assert!(answer.cookies.is_empty());
+}
+
+#[tokio::test]
+async fn an_integration_that_the_account_does_not_have_cannot_be_reconnected() {
+    let world = World::start().await;
+    connect(&world, ACCOUNT, &json!({})).await;
+
+    let unknown = start(&world, ACCOUNT, "0193-unknown").await;
+    let unconnected = start(&world, "acc_unconnected", "0193-unknown").await;
+
+    assert_eq!((unknown.status, unknown.code()), (404, "integration_not_found"), "{}", unknown.text);
+    assert_eq!((unconnected.status, unconnected.code()), (409, "not_connected"), "{}", unconnected.text);
+}
+
+#[tokio::test]
+async fn a_reconnect_that_was_superseded_meanwhile_fails_and_leaves_no_secret() {
+    let world = World::start().await;
+    let id = connect(&world, ACCOUNT, &json!({})).await;
+    let begun = begin(&world, ACCOUNT, &of(&id)).await;
+    connect(&world, ACCOUNT, &json!({"new_instance": true})).await;
+    let (before, all) = (newest(&world).await, secrets(&world));
+
+    let outcome = finish(&world, &begun).await;
+
+    assert_eq!(outcome, "failed");
+    assert_eq!((newest(&world).await.pointer, secrets(&world)), (before.pointer, all));
+}
+
+#[tokio::test]
+async fn a_reconnect_that_is_superseded_while_its_secret_is_made_fails_and_leaves_no_secret() {
+    let world = World::start().await;
+    let id = connect(&world, ACCOUNT, &json!({})).await;
+    let begun = begin(&world, ACCOUNT, &of(&id)).await;
+    let (before, all) = (newest(&world).await, secrets(&world));
+    let newer = Integration { sequence: 2, integration_id: IntegrationId::random(), ..before.clone() };
+    let gate = world.stack.secrets_manager.hold("CreateSecret", At::After);
+
+    let (outcome, ()) = tokio::join!(finish(&world, &begun), async {
+        gate.reached(1).await;
+        assert_eq!(store(&world).insert(&newer).await.unwrap(), Written::Yes);
+        gate.open();
+    });
+
+    assert_eq!(outcome, "failed");
+    assert_eq!((newest(&world).await.pointer, secrets(&world)), (before.pointer, all));
+}
+
+#[tokio::test]
+async fn a_reconnect_whose_integration_was_disconnected_meanwhile_fails_and_leaves_nothing() {
+    let world = World::start().await;
+    let id = connect(&world, ACCOUNT, &json!({})).await;
+    let begun = begin(&world, ACCOUNT, &of(&id)).await;
+    let path = format!("/v1/integrations/{id}");
+    assert_eq!(world.dashboard(ACCOUNT, "admin", "DELETE", &path, &json!(null)).await.status, 204);
+
+    let outcome = finish(&world, &begun).await;
+
+    assert_eq!(outcome, "failed");
+    assert!(world.stack.records(ACCOUNT).await.unwrap().is_empty() && secrets(&world).is_empty());
+}
+
+#[tokio::test]
+async fn a_reconnect_whose_update_got_no_answer_is_reconnected() {
+    let world = World::start().await;
+    let id = connect(&world, ACCOUNT, &json!({})).await;
+    let begun = begin(&world, ACCOUNT, &of(&id)).await;
+    world.stack.dynamo.fail_next("UpdateItem", DynamoFault::AnswerLost, 1);
+
+    let outcome = finish(&world, &begun).await;
+
+    assert_eq!(outcome, "reconnected");
+    assert_eq!(secrets(&world), [newest(&world).await.pointer.unwrap().secret_id]);
+    assert_eq!(world.execute(&request(ACCOUNT, Some(&id))).await.status, 200);
+}
+
+#[tokio::test]
+async fn two_reconnects_at_once_end_with_one_secret_that_the_record_points_at() {
+    let world = World::start().await;
+    let id = connect(&world, ACCOUNT, &json!({})).await;
+    let (one, two) = (begin(&world, ACCOUNT, &of(&id)).await, begin(&world, ACCOUNT, &of(&id)).await);
+    let gate = world.stack.dynamo.hold("UpdateItem", At::Before);
+
+    let (first, second, ()) = tokio::join!(finish(&world, &one), finish(&world, &two), async {
+        gate.reached(2).await;
+        gate.open();
+    });
+
+    assert_eq!((first.as_str(), second.as_str()), ("reconnected", "reconnected"));
+    assert_eq!(secrets(&world), [newest(&world).await.pointer.unwrap().secret_id]);
+    assert_eq!(world.execute(&request(ACCOUNT, Some(&id))).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_refresh_of_the_old_authorization_that_comes_late_does_not_undo_a_reconnect() {
+    let world = World::start().await;
+    let id = connect(&world, ACCOUNT, &json!({})).await;
+    world.pass(std::time::Duration::from_secs(1801));
+    let begun = begin(&world, ACCOUNT, &of(&id)).await;
+    let gate = world.stack.hubspot.hold(Match::refresh(), At::After);
+    let order = request(ACCOUNT, Some(&id));
+    let (execution, outcome) = tokio::join!(world.execute(&order), async {
+        gate.reached(1).await;
+        let outcome = finish(&world, &begun).await;
+        gate.open();
+        outcome
+    });
+
+    assert_eq!(outcome, "reconnected");
+    assert_eq!(secrets(&world), [newest(&world).await.pointer.unwrap().secret_id]);
+    assert_eq!(execution.status, 200, "{}", execution.text);
+}

@@ -1,0 +1,401 @@
+//! Authorizations that HubSpot, AWS or the admin's choice end otherwise.
+
+use devstack::dynamodb::Fault as DynamoFault;
+use devstack::hubspot::{Fault, Issued, Match, PORTAL};
+use devstack::secrets_manager::FaultKind;
+use devstack::stack::Options;
+use devstack::wire::Answer as Wire;
+use serde_json::{Value, json};
+
+use super::{NOTHING, Traces, begin, connect, finish, outcome, traces};
+use crate::world::{ACCOUNT, World, request};
+
+/// The required scopes of the template.
+const REQUIRED: [&str; 3] = ["oauth", "crm.objects.contacts.read", "crm.objects.contacts.write"];
+const INTROSPECT: &str = "/oauth/2026-03/token/introspect";
+
+/// What HubSpot answers to an exchange, before a test changes it.
+fn token_answer(issued: &Issued) -> Value {
+    json!({
+        "access_token": issued.access_token,
+        "refresh_token": issued.refresh_token,
+        "expires_in": issued.expires_in,
+        "token_type": "bearer",
+        "hub_id": issued.hub_id,
+        "scopes": issued.scopes,
+    })
+}
+
+/// Lets the next exchange be answered so.
+fn answer_exchange(world: &World, body: &Value) {
+    world.stack.hubspot.script(Match::exchange(), [Fault::Answer(Wire::json(200, body))]);
+}
+
+#[tokio::test]
+async fn a_declined_consent_ends_the_authorization() {
+    let world = World::start().await;
+    let begun = begin(&world, ACCOUNT, &json!({})).await;
+    let callback = world.stack.hubspot.decline(begun.authorize_url.as_str()).unwrap();
+
+    let declined = world.callback(callback.split_once('?').unwrap().1, &[&begun.cookie]).await;
+
+    assert_eq!(outcome(&world, &declined), "declined");
+    assert_eq!(declined.cookies.len(), 1);
+    assert_eq!(traces(&world).await, NOTHING);
+    assert_eq!(finish(&world, &begun).await, "expired", "its state is used");
+}
+
+#[tokio::test]
+async fn any_other_error_of_hubspot_is_a_failure_that_ends_the_authorization() {
+    let world = World::start().await;
+
+    for error in ["server_error", "invalid_scope", "temporarily_unavailable", "ACCESS_DENIED", "access_denied "] {
+        let begun = begin(&world, ACCOUNT, &json!({})).await;
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("error", error)
+            .append_pair("state", &begun.state())
+            .finish();
+        let answer = world.callback(&query, &[&begun.cookie]).await;
+
+        assert_eq!(outcome(&world, &answer), "failed", "{error}");
+        assert_eq!(finish(&world, &begun).await, "expired", "{error}");
+    }
+    assert_eq!(traces(&world).await, NOTHING);
+}
+
+#[tokio::test]
+async fn a_code_that_hubspot_does_not_know_is_a_failure() {
+    let world = World::start().await;
+    let begun = begin(&world, ACCOUNT, &json!({})).await;
+
+    let answer = world.callback(&format!("code=unknown&state={}", begun.state()), &[&begun.cookie]).await;
+
+    assert_eq!(outcome(&world, &answer), "failed");
+    assert_eq!(traces(&world).await, Traces { exchanges: 1, ..NOTHING });
+}
+
+#[tokio::test]
+async fn whatever_goes_wrong_at_the_token_endpoint_stores_nothing() {
+    let world = World::start().await;
+    let issued = world.stack.hubspot.authorize(PORTAL, &REQUIRED);
+    let without = |name: &str| {
+        let mut body = token_answer(&issued);
+        body.as_object_mut().unwrap().remove(name);
+        Fault::Answer(Wire::json(200, &body))
+    };
+    let with = |name: &str, value: Value| {
+        let mut body = token_answer(&issued);
+        body[name] = value;
+        Fault::Answer(Wire::json(200, &body))
+    };
+
+    for fault in [
+        Fault::status(500),
+        Fault::status(503),
+        Fault::status(429),
+        Fault::status(404),
+        Fault::Answer(Wire::json(400, &json!({"error": "invalid_grant", "status": "BAD_AUTH_CODE"}))),
+        Fault::Answer(Wire::html(502, "<h1>Bad Gateway</h1>")),
+        Fault::Answer(Wire::html(200, "<h1>Welcome</h1>")),
+        Fault::Answer(Wire::redirect(302, "https://evil.example/")),
+        Fault::Answer(Wire::json(200, &json!([]))),
+        Fault::Close,
+        Fault::CloseAfterEffect,
+        Fault::Reset,
+        Fault::Cut(300),
+        without("access_token"),
+        without("refresh_token"),
+        without("expires_in"),
+        with("token_type", json!("mac")),
+        with("expires_in", json!(-1)),
+        with("expires_in", json!("soon")),
+        with("access_token", json!("two words")),
+        with("refresh_token", json!("")),
+        with("refresh_token", json!("two words")),
+    ] {
+        let begun = begin(&world, ACCOUNT, &json!({})).await;
+        let query = begun.accept(&world, PORTAL);
+        world.stack.hubspot.script(Match::exchange(), [fault.clone()]);
+        let answer = world.callback(&query, &[&begun.cookie]).await;
+
+        assert_eq!(outcome(&world, &answer), "failed", "{fault:?}");
+        assert_eq!(world.stack.hubspot.faults_left(), 0, "{fault:?}");
+    }
+    let left = traces(&world).await;
+    assert_eq!((left.records, left.secrets), (0, 0));
+}
+
+#[tokio::test]
+async fn a_grant_without_a_required_scope_is_not_stored() {
+    let world = World::start().await;
+    let begun = begin(&world, ACCOUNT, &json!({})).await;
+    let query = begun.accept(&world, PORTAL);
+    answer_exchange(&world, &token_answer(&world.stack.hubspot.authorize(PORTAL, &REQUIRED[..2])));
+
+    let answer = world.callback(&query, &[&begun.cookie]).await;
+
+    assert_eq!(outcome(&world, &answer), "missing-scopes");
+    assert_eq!(traces(&world).await, Traces { exchanges: 1, ..NOTHING });
+    assert_eq!(world.stack.hubspot.count(&Match::path("/oauth/2026-03/token/revoke")), 0);
+}
+
+#[tokio::test]
+async fn a_portal_that_lacks_optional_scopes_connects_with_what_it_has() {
+    let world = World::start().await;
+    world.stack.hubspot.set_portal_scopes(PORTAL, Some(&REQUIRED));
+
+    connect(&world, ACCOUNT, &json!({})).await;
+
+    assert_eq!(world.record(ACCOUNT, 1).await.unwrap().scopes, REQUIRED);
+}
+
+#[tokio::test]
+async fn a_token_answer_without_portal_and_scopes_is_completed_by_one_introspection() {
+    let world = World::start().await;
+    let begun = begin(&world, ACCOUNT, &json!({})).await;
+    let query = begun.accept(&world, PORTAL);
+    let mut terse = token_answer(&world.stack.hubspot.authorize(PORTAL, &REQUIRED));
+    terse.as_object_mut().unwrap().retain(|name, _| name != "hub_id" && name != "scopes");
+    answer_exchange(&world, &terse);
+
+    let answer = world.callback(&query, &[&begun.cookie]).await;
+
+    assert_eq!(outcome(&world, &answer), "connected");
+    let asked = world.stack.hubspot.requests_that(&Match::path(INTROSPECT));
+    let [asked] = &asked[..] else { panic!("{} introspections", asked.len()) };
+    assert!(asked.form().contains(&("token".to_owned(), terse["access_token"].as_str().unwrap().to_owned())));
+    let record = world.record(ACCOUNT, 1).await.unwrap();
+    assert_eq!((record.hub_id, record.scopes.as_slice()), (Some(PORTAL), &REQUIRED.map(str::to_owned)[..]));
+}
+
+#[tokio::test]
+async fn scopes_that_cannot_be_read_are_asked_for() {
+    let world = World::start().await;
+    let begun = begin(&world, ACCOUNT, &json!({})).await;
+    let query = begun.accept(&world, PORTAL);
+    let mut odd = token_answer(&world.stack.hubspot.authorize(PORTAL, &REQUIRED));
+    odd["scopes"] = json!(7);
+    answer_exchange(&world, &odd);
+
+    let answer = world.callback(&query, &[&begun.cookie]).await;
+
+    assert_eq!(outcome(&world, &answer), "connected");
+    assert_eq!(world.record(ACCOUNT, 1).await.unwrap().scopes, REQUIRED);
+}
+
+#[tokio::test]
+async fn only_the_three_fields_that_hubspot_promises_are_needed() {
+    let world = World::start().await;
+    world.stack.hubspot.set_terse(true);
+
+    let id = connect(&world, ACCOUNT, &json!({})).await;
+
+    assert_eq!(world.stack.hubspot.count(&Match::path(INTROSPECT)), 1);
+    assert_eq!(world.record(ACCOUNT, 1).await.unwrap().hub_id, Some(PORTAL));
+    assert_eq!(world.execute(&request(ACCOUNT, Some(&id))).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_complete_token_answer_is_not_introspected() {
+    let world = World::start().await;
+
+    connect(&world, ACCOUNT, &json!({})).await;
+
+    assert_eq!(world.stack.hubspot.count(&Match::path(INTROSPECT)), 0);
+}
+
+#[tokio::test]
+async fn tokens_of_which_nobody_says_the_portal_or_the_scopes_are_not_stored() {
+    let world = World::start().await;
+
+    for introspection in [
+        Fault::Answer(Wire::json(200, &json!({"active": false}))),
+        Fault::Answer(Wire::json(200, &json!({"active": true, "hub_id": PORTAL}))),
+        Fault::Answer(Wire::json(200, &json!({"active": true, "scopes": REQUIRED}))),
+        Fault::status(500),
+        Fault::Close,
+    ] {
+        let begun = begin(&world, ACCOUNT, &json!({})).await;
+        let query = begun.accept(&world, PORTAL);
+        let mut terse = token_answer(&world.stack.hubspot.authorize(PORTAL, &REQUIRED));
+        terse.as_object_mut().unwrap().retain(|name, _| name != "hub_id" && name != "scopes");
+        answer_exchange(&world, &terse);
+        world.stack.hubspot.script(Match::path(INTROSPECT), [introspection.clone()]);
+        let answer = world.callback(&query, &[&begun.cookie]).await;
+
+        assert_eq!(outcome(&world, &answer), "failed", "{introspection:?}");
+        assert_eq!(world.stack.hubspot.faults_left(), 0, "{introspection:?}");
+    }
+    let left = traces(&world).await;
+    assert_eq!((left.records, left.secrets), (0, 0));
+}
+
+#[tokio::test]
+async fn a_wrong_client_secret_is_our_misconfiguration() {
+    let world = World::start().await;
+    world.stack.hubspot.rotate_client_secret("another");
+
+    let outcome = finish(&world, &begin(&world, ACCOUNT, &json!({})).await).await;
+
+    assert_eq!(outcome, "misconfigured");
+    let left = traces(&world).await;
+    assert_eq!((left.records, left.secrets), (0, 0));
+}
+
+#[tokio::test]
+async fn a_client_secret_that_ops_have_replaced_is_read_again() {
+    let world = World::start().await;
+    let begun = begin(&world, ACCOUNT, &json!({})).await;
+    world.stack.hubspot.rotate_client_secret("another");
+    let credentials = json!({"client_id": world.stack.hubspot.client_id(), "client_secret": "another"});
+    world.stack.put_app_secret(&credentials).await.unwrap();
+
+    let outcome = finish(&world, &begun).await;
+
+    assert_eq!(outcome, "connected");
+}
+
+#[tokio::test]
+async fn during_a_rotation_the_previous_client_secret_still_connects() {
+    let world = World::start().await;
+    let (client_id, previous) = (world.stack.hubspot.client_id(), world.stack.hubspot.client_secret());
+    let credentials =
+        json!({"client_id": client_id, "client_secret": "not-yet-in-force", "previous_client_secret": previous});
+    world.stack.put_app_secret(&credentials).await.unwrap();
+
+    let outcome = finish(&world, &begin(&world, ACCOUNT, &json!({})).await).await;
+
+    assert_eq!(outcome, "connected");
+}
+
+#[tokio::test]
+async fn before_ops_have_put_the_app_secret_the_start_is_unavailable_and_right_after_it_works() {
+    let world = World::with(Options { app_secret: false, ..Default::default() }).await;
+
+    let before = world.dashboard(ACCOUNT, "admin", "POST", "/v1/authorizations", &json!({})).await;
+    let credentials =
+        json!({"client_id": world.stack.hubspot.client_id(), "client_secret": world.stack.hubspot.client_secret()});
+    world.stack.put_app_secret(&credentials).await.unwrap();
+    let after = finish(&world, &begin(&world, ACCOUNT, &json!({})).await).await;
+
+    assert_eq!((before.status, before.code()), (503, "temporarily_unavailable"), "{}", before.text);
+    assert!(before.headers.contains_key("retry-after") && before.cookies.is_empty(), "{before:?}");
+    assert_eq!(after, "connected");
+}
+
+#[tokio::test]
+async fn an_app_secret_that_is_none_makes_the_start_unavailable_without_showing_it() {
+    let world = World::start().await;
+    world.stack.put_app_secret(&json!({"clientId": "planted-id", "clientSecret": "planted-secret"})).await.unwrap();
+
+    let answer = world.dashboard(ACCOUNT, "admin", "POST", "/v1/authorizations", &json!({})).await;
+
+    assert_eq!((answer.status, answer.code()), (503, "temporarily_unavailable"), "{}", answer.text);
+    assert!(!answer.text.contains("planted"), "{}", answer.text);
+}
+
+#[tokio::test]
+async fn while_the_state_cannot_be_consumed_nothing_is_exchanged_and_the_browser_can_come_back() {
+    let world = World::start().await;
+    let begun = begin(&world, ACCOUNT, &json!({})).await;
+    let query = begun.accept(&world, PORTAL);
+    world.stack.dynamo.fail_next("DeleteItem", DynamoFault::Refused, 3);
+
+    let answer = world.callback(&query, &[&begun.cookie]).await;
+
+    assert_eq!(outcome(&world, &answer), "failed");
+    assert_eq!(traces(&world).await, NOTHING);
+    assert!(answer.cookies.is_empty(), "the cookie is still needed");
+    assert_eq!(outcome(&world, &world.callback(&query, &[&begun.cookie]).await), "connected");
+}
+
+#[tokio::test]
+async fn a_state_whose_consumption_got_no_answer_counts_as_used() {
+    let world = World::start().await;
+    let begun = begin(&world, ACCOUNT, &json!({})).await;
+    let query = begun.accept(&world, PORTAL);
+    world.stack.dynamo.fail_next("DeleteItem", DynamoFault::AnswerLost, 1);
+
+    let answer = world.callback(&query, &[&begun.cookie]).await;
+
+    assert_eq!(outcome(&world, &answer), "expired");
+    assert_eq!(traces(&world).await, NOTHING);
+}
+
+#[tokio::test]
+async fn one_hiccup_of_aws_at_each_write_is_not_noticed() {
+    let world = World::start().await;
+    let begun = begin(&world, ACCOUNT, &json!({})).await;
+    world.stack.dynamo.fail_next("DeleteItem", DynamoFault::Throttled, 1);
+    world.stack.secrets_manager.fail_next("CreateSecret", FaultKind::Throttle, 1);
+    world.stack.dynamo.fail_next("PutItem", DynamoFault::Refused, 1);
+
+    let outcome = finish(&world, &begun).await;
+
+    assert_eq!(outcome, "connected");
+    assert_eq!(traces(&world).await, Traces { exchanges: 1, records: 1, secrets: 1 });
+}
+
+#[tokio::test]
+async fn a_record_whose_first_put_got_no_answer_is_there_once_and_connected() {
+    let world = World::start().await;
+    let begun = begin(&world, ACCOUNT, &json!({})).await;
+    world.stack.dynamo.fail_next("PutItem", DynamoFault::AnswerLost, 1);
+
+    let outcome = finish(&world, &begun).await;
+
+    assert_eq!(outcome, "connected");
+    assert_eq!(traces(&world).await, Traces { exchanges: 1, records: 1, secrets: 1 });
+}
+
+#[tokio::test]
+async fn a_new_instance_whose_first_put_got_no_answer_is_there_once() {
+    let world = World::start().await;
+    connect(&world, ACCOUNT, &json!({})).await;
+    let begun = begin(&world, ACCOUNT, &json!({"new_instance": true})).await;
+    world.stack.dynamo.fail_next("PutItem", DynamoFault::AnswerLost, 1);
+
+    let outcome = finish(&world, &begun).await;
+
+    assert_eq!(outcome, "connected");
+    assert_eq!(traces(&world).await, Traces { exchanges: 2, records: 2, secrets: 2 });
+}
+
+#[tokio::test]
+async fn a_secret_whose_creation_got_no_answer_is_there_once() {
+    let world = World::start().await;
+    let begun = begin(&world, ACCOUNT, &json!({})).await;
+    world.stack.secrets_manager.fail_next("CreateSecret", FaultKind::AnswerLost, 1);
+
+    let outcome = finish(&world, &begun).await;
+
+    assert_eq!(outcome, "connected");
+    assert_eq!(traces(&world).await, Traces { exchanges: 1, records: 1, secrets: 1 });
+}
+
+#[tokio::test]
+async fn without_secrets_manager_or_dynamodb_a_connect_fails_and_a_later_one_works() {
+    let world = World::start().await;
+    let (one, two) = (begin(&world, ACCOUNT, &json!({})).await, begin(&world, ACCOUNT, &json!({})).await);
+
+    world.stack.secrets_manager.fail_next("CreateSecret", FaultKind::Error, 3);
+    let without_secrets = finish(&world, &one).await;
+    world.stack.dynamo.fail_next("PutItem", DynamoFault::Refused, 3);
+    let without_records = finish(&world, &two).await;
+    let records = traces(&world).await.records;
+    let later = finish(&world, &begin(&world, ACCOUNT, &json!({})).await).await;
+
+    assert_eq!((without_secrets.as_str(), without_records.as_str(), records), ("failed", "failed", 0));
+    assert_eq!(later, "connected");
+}
+
+#[tokio::test]
+async fn an_authorization_that_cannot_be_stored_is_not_started() {
+    let world = World::start().await;
+    world.stack.dynamo.fail_next("PutItem", DynamoFault::Refused, 3);
+
+    let answer = world.dashboard(ACCOUNT, "admin", "POST", "/v1/authorizations", &json!({})).await;
+
+    assert_eq!((answer.status, answer.code()), (503, "temporarily_unavailable"), "{}", answer.text);
+    assert!(answer.cookies.is_empty());
+}

@@ -1,0 +1,227 @@
+//! `status`, `integrations`, `refresh`, `disconnect`: what is the matter with an account, and what to do.
+
+use devstack::hubspot::{Match, PORTAL};
+use devstack::secrets_manager::FaultKind;
+use serde_json::{Value, json};
+use shared::integration::Status;
+
+use super::run;
+use crate::refresh::planted::{
+    another_has_refreshed, change, change_text, expire, hold_lease, plant, pointer, refused, store,
+};
+use crate::world::{ACCOUNT, World, request};
+
+fn text(value: &str) -> aws_sdk_dynamodb::types::AttributeValue {
+    aws_sdk_dynamodb::types::AttributeValue::S(value.to_owned())
+}
+
+/// The matter that `status` tells of an account.
+async fn matter(world: &World, account: &str) -> (i32, String) {
+    let ended = run(&world.stack, &["status", account, "--json"]).await;
+    assert_eq!((ended.lines.len(), ended.errors.as_str()), (1, ""), "{ended:?}");
+    (ended.code, ended.lines[0]["matter"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn one_line_says_what_is_the_matter_with_an_account() {
+    let world = World::start().await;
+    let mut records = Vec::new();
+    for account in ["sound", "idle", "marked", "limited", "failing", "died", "late", "lost", "strange"] {
+        records.push(plant(&world, account, 1).await);
+    }
+    let now = world.clock.now();
+    expire(&world, &records[1]).await;
+    change_text(&world, &records[2], "status", text("needs_reauthorization")).await;
+    change(&world, &records[3], &[("cooldown_until", Some(now + 500))]).await;
+    change(&world, &records[4], &[("refresh_not_before", Some(now + 200)), ("failures", Some(4))]).await;
+    hold_lease(&world, &records[5]).await;
+    change(&world, &records[5], &[("lease_until", Some(now - 60))]).await;
+    change(&world, &records[6], &[("refresh_at", Some(now - 4000))]).await;
+    change_text(&world, &records[7], "secret_version", text("00000000-0000-0000-0000-000000000000")).await;
+    let other = pointer(&records[0]);
+    change_text(&world, &records[8], "secret_id", text(&other.secret_id)).await;
+    change_text(&world, &records[8], "secret_version", text(&other.secret_version)).await;
+
+    for (account, code, expected) in [
+        ("sound", 0, "sound"),
+        ("idle", 0, "sound"),
+        ("marked", 1, "needs_reauthorization"),
+        ("limited", 1, "rate_limited"),
+        ("failing", 1, "refreshes_fail"),
+        ("died", 1, "refresh_interrupted"),
+        ("late", 1, "overdue"),
+        ("lost", 1, "corrupt"),
+        ("strange", 1, "corrupt"),
+        ("nobody", 1, "not_connected"),
+    ] {
+        assert_eq!(matter(&world, account).await, (code, expected.to_owned()), "{account}");
+    }
+}
+
+#[tokio::test]
+async fn the_line_for_people_names_account_matter_remedy_and_integration() {
+    let world = World::start().await;
+    let record = plant(&world, ACCOUNT, 1).await;
+    plant(&world, ACCOUNT, 2).await;
+    change_text(&world, &record, "status", text("needs_reauthorization")).await;
+
+    let ended = run(&world.stack, &["status", ACCOUNT]).await;
+
+    let newest = format!(" [integration-2, portal {PORTAL}, 1 older]\n");
+    assert!(ended.text.starts_with("acc_1: sound: the tokens are good for "), "{ended:?}");
+    assert!(ended.text.contains(", next refresh: in 22 min"), "{ended:?}");
+    assert!(ended.text.ends_with(&newest) && ended.text.lines().count() == 1, "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_walk_through_the_table_shows_only_accounts_with_which_something_is_the_matter() {
+    let world = World::start().await;
+    for number in 0..30 {
+        plant(&world, &format!("acc_{number}"), 1).await;
+        plant(&world, &format!("acc_{number}"), 2).await;
+    }
+    let (newest, older) = (world.record("acc_7", 2).await.unwrap(), world.record("acc_8", 1).await.unwrap());
+    change_text(&world, &newest, "status", text("needs_reauthorization")).await;
+    // Nobody has to act on an older one.
+    change_text(&world, &older, "status", text("needs_reauthorization")).await;
+    let unreadable = plant(&world, "acc_9", 3).await;
+    change_text(&world, &unreadable, "status", text("odd")).await;
+
+    let some = run(&world.stack, &["status", "--json"]).await;
+    let all = run(&world.stack, &["status", "--all", "--json"]).await;
+
+    let accounts: Vec<&str> = some.lines.iter().filter_map(|line| line["account_id"].as_str()).collect();
+    assert_eq!((some.code, some.lines.len(), all.lines.len()), (1, 3, 32), "{some:?}");
+    assert!(accounts.contains(&"acc_7") && accounts.contains(&""), "{some:?}");
+    assert_eq!(some.lines[2], json!({"accounts": 30, "with_a_matter": 2}));
+    assert!(some.text.contains("account_id acc_9 sequence 3"), "{some:?}");
+}
+
+#[tokio::test]
+async fn the_list_is_that_of_an_account_or_of_all_or_of_those_that_need_reauthorization() {
+    let world = World::start().await;
+    for account in ["acc_1", "acc_2", "acc_3"] {
+        plant(&world, account, 1).await;
+        plant(&world, account, 2).await;
+    }
+    let marked = world.record("acc_2", 2).await.unwrap();
+    change_text(&world, &marked, "status", text("needs_reauthorization")).await;
+    let superseded = world.record("acc_3", 1).await.unwrap();
+    change_text(&world, &superseded, "status", text("needs_reauthorization")).await;
+    let list = async |options: &[&str]| {
+        let ended = run(&world.stack, &[&["integrations", "list", "--json"], options].concat()).await;
+        assert_eq!(ended.code, 0, "{ended:?}");
+        let row = |row: &Value| {
+            format!("{} {} {}", row["account_id"], row["sequence"], row["runs_automations"]).replace('"', "")
+        };
+        let mut rows: Vec<String> = ended.lines.iter().map(row).collect();
+        rows.sort();
+        rows
+    };
+
+    let one = list(&["--account", "acc_1"]).await;
+    let broken = list(&["--needs-reauthorization"]).await;
+    let all = list(&[]).await;
+
+    assert_eq!(one, ["acc_1 1 false", "acc_1 2 true"]);
+    assert_eq!(broken, ["acc_2 2 true"]);
+    assert_eq!(all.len(), 6);
+    assert_eq!(all.iter().filter(|row| row.ends_with("true")).count(), 3);
+}
+
+#[tokio::test]
+async fn an_integration_is_shown_with_its_versions_and_what_the_next_execution_does() {
+    let world = World::start().await;
+    let record = plant(&world, ACCOUNT, 1).await;
+    let served = another_has_refreshed(&world, &record).await;
+    let show = async || run(&world.stack, &["integrations", "show", ACCOUNT, "integration-1", "--json"]).await;
+
+    let sound = show().await;
+    expire(&world, &record).await;
+    let expired = show().await;
+
+    let shown = &sound.lines[0];
+    assert_eq!((sound.code, &shown["next_execution"], &shown["matter"]), (0, &json!("sends"), &json!("sound")));
+    let versions = shown["versions"].as_array().unwrap();
+    let flags: Vec<_> =
+        versions.iter().map(|it| (it["id"] == served.secret_version.as_str(), it["is_served"] == true)).collect();
+    assert!(flags.len() == 2 && flags.contains(&(true, true)) && flags.contains(&(false, false)), "{shown}");
+    assert_eq!(shown["record"]["secret_id"], served.secret_id);
+    assert_eq!(expired.lines[0]["next_execution"], "refreshes_and_sends", "{expired:?}");
+}
+
+#[tokio::test]
+async fn a_refresh_brings_new_tokens_however_good_the_old_ones_are() {
+    let world = World::start().await;
+    let record = plant(&world, ACCOUNT, 1).await;
+
+    let ended = run(&world.stack, &["refresh", ACCOUNT, "--json"]).await;
+
+    let now = world.record(ACCOUNT, 1).await.unwrap();
+    assert_eq!((ended.code, &ended.lines[0]["outcome"]), (0, &json!("refreshed")), "{ended:?}");
+    assert!(now.pointer != record.pointer && now.lease_owner.is_none(), "{now:?}");
+    assert_eq!(world.execute(&request(ACCOUNT, None)).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_refresh_ends_with_what_hubspot_says_and_marks_nobody_for_our_mistakes() {
+    let world = World::start().await;
+    plant(&world, "revoked", 1).await;
+    plant(&world, "ours", 1).await;
+    plant(&world, "older", 1).await;
+    plant(&world, "older", 2).await;
+    world.stack.hubspot.script(Match::refresh(), [refused("invalid_grant", "BAD_REFRESH_TOKEN")]);
+
+    let revoked = run(&world.stack, &["refresh", "revoked"]).await;
+    world.stack.hubspot.rotate_client_secret("another");
+    let ours = run(&world.stack, &["refresh", "ours"]).await;
+    let again = run(&world.stack, &["refresh", "ours"]).await;
+    let older = run(&world.stack, &["refresh", "older", "integration-1"]).await;
+    let nobody = run(&world.stack, &["refresh", "nobody"]).await;
+
+    let codes = [&revoked, &ours, &again, &older, &nobody].map(|ended| ended.code);
+    assert_eq!(codes, [1, 3, 3, 2, 2], "{revoked:?} {ours:?} {again:?} {older:?} {nobody:?}");
+    assert!(ours.errors.contains("doctor") && again.errors.contains("Try again in"), "{ours:?} {again:?}");
+    assert_eq!(world.record("revoked", 1).await.unwrap().status, Status::NeedsReauthorization);
+    assert_eq!(world.record("ours", 1).await.unwrap().status, Status::Active);
+}
+
+#[tokio::test]
+async fn a_refresh_heals_an_integration_that_was_marked_falsely() {
+    let world = World::start().await;
+    let record = plant(&world, ACCOUNT, 1).await;
+    change_text(&world, &record, "status", text("needs_reauthorization")).await;
+
+    let ended = run(&world.stack, &["refresh", ACCOUNT]).await;
+
+    assert_eq!((ended.code, world.execute(&request(ACCOUNT, None)).await.status), (0, 200), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_disconnect_asks_and_then_deletes_record_and_tokens_and_wakes_the_previous_one() {
+    let world = World::start().await;
+    let (older, newest) = (plant(&world, ACCOUNT, 1).await, plant(&world, ACCOUNT, 2).await);
+
+    let unasked = run(&world.stack, &["disconnect", ACCOUNT, "integration-2"]).await;
+    let before = world.record(ACCOUNT, 2).await;
+    let done = run(&world.stack, &["disconnect", ACCOUNT, "integration-2", "--yes", "--json"]).await;
+
+    assert_eq!((unasked.code, done.code), (2, 0), "{unasked:?} {done:?}");
+    assert!(unasked.errors.contains("--yes") && before.is_some());
+    assert!(world.record(ACCOUNT, 2).await.is_none());
+    assert!(world.stack.secrets_manager.secret(&pointer(&newest).secret_id).is_none());
+    assert!(world.record(ACCOUNT, 1).await.unwrap().refresh_at < older.refresh_at);
+    assert_eq!(world.execute(&request(ACCOUNT, Some("integration-1"))).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_disconnect_says_what_it_leaves_behind() {
+    let world = World::start().await;
+    plant(&world, ACCOUNT, 1).await;
+    world.stack.secrets_manager.fail_next("DeleteSecret", FaultKind::AccessDenied, 1);
+
+    let ended = run(&world.stack, &["disconnect", ACCOUNT, "integration-1", "--yes"]).await;
+
+    assert!(ended.code == 0 && ended.text.contains("sweeps it"), "{ended:?}");
+    assert!(store(&world).newest(&ACCOUNT.to_owned().try_into().unwrap()).await.unwrap().is_none());
+}

@@ -1,0 +1,182 @@
+//! `check`: its verdicts are what the function then does.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use devstack::hubspot::PORTAL;
+use serde_json::{Value, json};
+
+use super::{Ended, Folder, legacy, path, run};
+use crate::refresh::planted::{change_text, plant};
+use crate::world::{Answer, World};
+
+/// Requests as customers have stored them.
+const REQUESTS: &[(&str, &str)] = &[
+    ("GET", "/crm/v3/objects/contacts?limit=1"),
+    ("GET", "https://api.hubapi.com/crm/v3/objects/contacts?limit=1&hapikey=s3cret"),
+    ("GET", "https://user:s3cret@api.hubapi.com/crm/v3/objects/contacts"),
+    ("POST", "/crm/v3/objects/contacts/search"),
+    ("POST", "/crm/v3/objects/deals/search"),
+    ("GET", "/crm/v3/owners/"),
+    ("GET", "/some/api/nobody/knows"),
+    ("GET", "https://example.com/s3cret"),
+    ("DELETE", "/oauth/2026-03/token"),
+    ("GET", "/crm/../s3cret"),
+    ("TRACE", "/crm/v3/objects/contacts"),
+];
+
+/// Accounts in every state, with the integration that their automations name.
+const ACCOUNTS: &[(&str, Option<&str>)] = &[
+    ("acc_fine", None),
+    ("acc_fine", Some("integration-1")),
+    ("acc_two", Some("integration-1")),
+    ("acc_two", Some("integration-2")),
+    ("acc_two", None),
+    ("acc_fine", Some("nobody-knows")),
+    ("acc_absent", None),
+    ("acc_dead", Some("integration-1")),
+];
+
+async fn world() -> World {
+    let world = World::start().await;
+    for (account, sequence) in [("acc_fine", 1), ("acc_two", 1), ("acc_two", 2), ("acc_dead", 1)] {
+        let record = plant(&world, account, sequence).await;
+        if account == "acc_dead" {
+            let marked = AttributeValue::S("needs_reauthorization".to_owned());
+            change_text(&world, &record, "status", marked).await;
+        }
+    }
+    world
+}
+
+fn stored() -> Vec<Value> {
+    let of = |account: &str, integration: Option<&str>, number: usize| {
+        let (method, endpoint) = REQUESTS[number];
+        let headers = json!({"Authorization": "Bearer s3cret"});
+        let request = json!({"method": method, "endpoint": endpoint, "headers": headers});
+        json!({"account_id": account, "integration_id": integration, "automation_id": format!("wf_{number}"),
+            "request": request})
+    };
+    let all = ACCOUNTS
+        .iter()
+        .flat_map(|(account, integration)| (0..REQUESTS.len()).map(move |number| of(account, *integration, number)));
+    all.collect()
+}
+
+async fn check(world: &World, file: &Path, options: &[&str]) -> Ended {
+    run(&world.stack, &[&["check", path(file)], options].concat()).await
+}
+
+/// The word of `check` for an answer of the function.
+fn verdict(answer: &Answer) -> String {
+    match (answer.status, answer.body.get("missing_scopes")) {
+        (200, Some(_)) => "missing_scopes".to_owned(),
+        (200, None) => "runs".to_owned(),
+        _ => answer.code().to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn the_verdict_on_an_automation_is_what_the_function_then_does() {
+    let world = world().await;
+    let folder = Folder::new();
+    let stored = stored();
+    let file = folder.file("stored", &stored);
+
+    let checked = check(&world, &file, &["--json"]).await;
+
+    assert_eq!((checked.code, checked.lines.len()), (1, stored.len() + 1), "{checked:?}");
+    assert_eq!(world.stack.hubspot.requests().len(), 0, "nothing is sent");
+    let mut seen = BTreeMap::new();
+    for (line, request) in checked.lines.iter().zip(&stored) {
+        let answer = world.execute(request).await;
+        let executed = verdict(&answer);
+        // Where HubSpot is content although it is not known to be, the check has said that it does not know.
+        assert_eq!(line["verdict"], executed, "{request} {line} {}", answer.text);
+        if answer.status == 200 {
+            assert_eq!(line["ignored_credentials"], answer.body["ignored_credentials"], "{request}");
+            assert_eq!(line["remedy"], answer.body["remedy"], "{request} {line} {}", answer.text);
+        } else {
+            assert_eq!(line["detail"], answer.body["detail"], "{request}");
+        }
+        *seen.entry(executed).or_insert(0) += 1;
+    }
+    assert_eq!(checked.summary()["verdicts"], json!(seen));
+    assert_eq!(seen.len(), 8, "every kind of verdict is in the sample: {seen:?}");
+}
+
+#[tokio::test]
+async fn an_import_file_stands_for_the_table_before_anything_is_imported() {
+    let world = World::start().await;
+    let folder = Folder::new();
+    let mut lines = [("acc_fine", "integration-1"), ("acc_two", "integration-2"), ("acc_two", "integration-1")]
+        .map(|(account, id)| legacy(&world, account, id, if id.ends_with('2') { 20 } else { 10 }));
+    lines[0]["scopes"] = json!(["crm.objects.contacts.read"]);
+    let (import, file) = (folder.file("old", &lines), folder.file("stored", &stored()));
+    let calls = world.stack.interruptions.calls().len();
+
+    let checked = check(&world, &file, &["--json", "--import", path(&import)]).await;
+
+    assert_eq!(world.stack.interruptions.calls().len(), calls, "AWS is not asked");
+    let of = |account: &str, integration: Option<&str>, automation: &str| {
+        let fits = |line: &&Value| {
+            line["account_id"] == account
+                && line["integration_id"].as_str() == integration
+                && line["automation_id"] == automation
+        };
+        checked.lines.iter().find(fits).unwrap()["verdict"].clone()
+    };
+    assert_eq!(of("acc_fine", None, "wf_0"), "runs");
+    assert_eq!(of("acc_fine", None, "wf_4"), "missing_scopes");
+    assert_eq!(of("acc_two", Some("integration-2"), "wf_4"), "runs");
+    assert_eq!(of("acc_two", Some("integration-1"), "wf_0"), "integration_superseded");
+    assert_eq!(of("acc_dead", Some("integration-1"), "wf_0"), "not_connected");
+}
+
+#[tokio::test]
+async fn people_are_told_the_totals_and_the_worst_accounts_first() {
+    let world = world().await;
+    let folder = Folder::new();
+    let mut lines: Vec<String> = stored().iter().map(Value::to_string).collect();
+    lines.push("{\"account_id\": \"acc_fine\", s3cret".to_owned());
+    let file = folder.text("stored", &lines.join("\n"));
+
+    let checked = check(&world, &file, &["--worst", "2"]).await;
+
+    assert_eq!(checked.code, 1, "{checked:?}");
+    let told: Vec<&str> = checked.text.lines().map(str::trim).collect();
+    assert_eq!(told[0], "89 automations");
+    assert!(
+        told.contains(&"5  invalid_request") || told.iter().any(|line| line.ends_with("invalid_request")),
+        "{told:?}"
+    );
+    let worst = told.iter().position(|line| line.starts_with("4 accounts have automations that will not run")).unwrap();
+    assert_eq!(told.len(), worst + 3, "{told:?}");
+    assert!(!format!("{checked:?}").contains("s3cret"), "{checked:?}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_there_is_told_before_anything_is_begun() {
+    let world = World::start().await;
+
+    let checked = check(&world, Path::new("/nowhere/stored"), &[]).await;
+
+    assert_eq!((checked.code, checked.text.as_str()), (2, ""));
+    assert!(checked.errors.contains("/nowhere/stored"), "{checked:?}");
+}
+
+#[tokio::test]
+async fn scopes_that_an_account_has_in_the_table_are_what_counts() {
+    let world = World::start().await;
+    let folder = Folder::new();
+    plant(&world, "acc_fine", 1).await;
+    world.stack.hubspot.set_granted_scopes(PORTAL, &["crm.objects.contacts.read"]);
+    let request = json!({"method": "POST", "endpoint": "/crm/v3/objects/deals/search"});
+    let file = folder.file("stored", &[json!({"account_id": "acc_fine", "request": request})]);
+
+    let checked = check(&world, &file, &["--json"]).await;
+
+    assert_eq!(checked.lines[0]["missing_scopes"], json!(["crm.objects.deals.read"]), "{checked:?}");
+    assert!(checked.lines[0]["detail"].as_str().is_some_and(|detail| detail.len() > 20), "{checked:?}");
+}

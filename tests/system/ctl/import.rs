@@ -1,0 +1,232 @@
+//! `import`: nothing is lost, nothing is there twice, nothing comes back, whatever happens on the way.
+
+mod killed;
+
+use std::path::Path;
+
+use devstack::hubspot::{Fault, Match, PORTAL};
+use serde_json::{Value, json};
+use shared::integration::{Integration, Status};
+
+use super::{Ended, Folder, legacy, path, run};
+use crate::refresh::planted::{refused, store};
+use crate::world::{ACCOUNT, ADMIN, World, request};
+
+/// When the system before connected somebody.
+const THEN: i64 = 1_600_000_000;
+
+async fn import(world: &World, file: &Path, options: &[&str]) -> Ended {
+    run(&world.stack, &[&["import", path(file), "--json"], options].concat()).await
+}
+
+/// All records of an account, newest first.
+pub(super) async fn records(world: &World, account: &str) -> Vec<Integration> {
+    store(world).all(&account.to_owned().try_into().unwrap()).await.unwrap()
+}
+
+fn results(ended: &Ended) -> Vec<String> {
+    ended.results().into_iter().map(|(_, result)| result).collect()
+}
+
+#[tokio::test]
+async fn an_imported_integration_keeps_its_id_and_runs_its_automations() {
+    let world = World::start().await;
+    let folder = Folder::new();
+    let file = folder.file("old", &[legacy(&world, ACCOUNT, "legacy-1", THEN)]);
+
+    let ended = import(&world, &file, &[]).await;
+
+    assert_eq!((ended.code, results(&ended)), (0, vec!["imported".to_owned()]), "{ended:?}");
+    let records = records(&world, ACCOUNT).await;
+    assert_eq!((records[0].sequence, records[0].status), (THEN - 10_000_000_000, Status::Active));
+    assert!(records[0].token_expires_at > world.clock.now() && records[0].hub_id == Some(PORTAL), "{records:?}");
+    let answer = world.execute(&request(ACCOUNT, Some("legacy-1"))).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+}
+
+#[tokio::test]
+async fn an_import_after_customers_have_connected_supersedes_no_connect() {
+    let world = World::start().await;
+    let folder = Folder::new();
+    let accounts: Vec<String> = (0..10).map(|number| format!("acc_{number}")).collect();
+    let lines: Vec<Value> =
+        accounts.iter().map(|account| legacy(&world, account, &format!("old-{account}"), THEN)).collect();
+    let file = folder.file("old", &lines);
+    let mut connected = Vec::new();
+    for account in &accounts[..5] {
+        connected.push(world.stack.connect(account, ADMIN).await);
+    }
+
+    let ended = import(&world, &file, &[]).await;
+
+    assert_eq!(ended.summary(), &json!({"imported": 5, "imported_as_older": 5}), "{ended:?}");
+    for (account, id) in accounts.iter().zip(&connected) {
+        let records = records(&world, account).await;
+        assert_eq!((records.len(), records[0].integration_id.as_str()), (2, id.as_str()));
+        assert_eq!(world.execute(&request(account, Some(id))).await.status, 200);
+        let old = world.execute(&request(account, Some(&format!("old-{account}")))).await;
+        assert_eq!(old.code(), "integration_superseded");
+    }
+}
+
+#[tokio::test]
+async fn instances_of_one_account_keep_their_order_whatever_that_of_the_file() {
+    let world = World::start().await;
+    let folder = Folder::new();
+    let lines =
+        [("third", 2), ("first", 0), ("second", 0)].map(|(id, later)| legacy(&world, ACCOUNT, id, THEN + later));
+    let file = folder.file("old", &lines);
+
+    let ended = import(&world, &file, &[]).await;
+
+    assert_eq!(ended.summary(), &json!({"imported": 1, "imported_as_older": 2}), "{ended:?}");
+    let ids: Vec<String> = records(&world, ACCOUNT).await.iter().map(|one| one.integration_id.to_string()).collect();
+    assert_eq!(ids, ["third", "second", "first"]);
+}
+
+#[tokio::test]
+async fn a_rerun_does_not_bring_back_what_a_customer_has_disconnected() {
+    let world = World::start().await;
+    let folder = Folder::new();
+    let lines = ["acc_1", "acc_2"].map(|account| legacy(&world, account, &format!("old-{account}"), THEN));
+    let file = folder.file("old", &lines);
+    import(&world, &file, &[]).await;
+    let gone = world.dashboard("acc_1", "admin", "DELETE", "/v1/integrations/old-acc_1", &json!({})).await;
+
+    let ended = import(&world, &file, &[]).await;
+
+    assert_eq!((gone.status, ended.code, ended.summary()), (204, 0, &json!({"finished_before": 2})), "{ended:?}");
+    assert_eq!((records(&world, "acc_1").await.len(), records(&world, "acc_2").await.len()), (0, 1));
+}
+
+#[tokio::test]
+async fn a_rerun_after_a_crash_does_not_bring_back_what_was_disconnected_before_it_was_noted_as_finished() {
+    let world = World::start().await;
+    let folder = Folder::new();
+    let file = folder.file("old", &[legacy(&world, ACCOUNT, "legacy-1", THEN)]);
+    import(&world, &file, &[]).await;
+    world.dashboard(ACCOUNT, "admin", "DELETE", "/v1/integrations/legacy-1", &json!({})).await;
+    let note =
+        json!({"account_id": ACCOUNT, "integration_id": "legacy-1", "stage": "begun", "at": world.clock.now() - 60});
+    folder.text("old.done", &note.to_string());
+
+    let ended = import(&world, &file, &[]).await;
+
+    assert_eq!((ended.code, results(&ended)), (0, vec!["disconnected".to_owned()]), "{ended:?}");
+    assert!(records(&world, ACCOUNT).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_line_is_told_by_its_number_and_the_rest_goes_on() {
+    let world = World::start().await;
+    let folder = Folder::new();
+    let connected = world.stack.connect("acc_2", ADMIN).await;
+    let good = legacy(&world, "acc_1", "legacy-1", THEN);
+    let other = |change: Value| {
+        let mut line = legacy(&world, "acc_3", "legacy-3", THEN);
+        line.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        line
+    };
+    let lines = [
+        good.to_string(),
+        "eu1-s3cret".to_owned(),
+        "{\"account_id\":\"acc_3\"}".to_owned(),
+        other(json!({"created_at": world.clock.now() + 3600})).to_string(),
+        good.to_string(),
+        other(json!({"integration_id": "legacy-1"})).to_string(),
+        other(json!({"account_id": "acc_2", "integration_id": connected})).to_string(),
+        other(json!({"refresh_token": "eu1-s3cret-of-another-app"})).to_string(),
+        String::new(),
+        other(json!({"account_id": "acc_4", "integration_id": "legacy-4"})).to_string(),
+    ];
+    let text = lines.join("\r\n");
+    let file = folder.text("old", &text);
+
+    let ended = import(&world, &file, &[]).await;
+
+    let expected = [
+        "imported",
+        "malformed",
+        "malformed",
+        "malformed",
+        "malformed",
+        "malformed",
+        "conflict",
+        "refused",
+        "imported",
+    ];
+    assert_eq!((ended.code, results(&ended)), (1, expected.map(str::to_owned).to_vec()), "{ended:?}");
+    let reasoned = |line: &&Value| line["line"].is_u64() && line["result"] != "imported";
+    assert!(ended.lines.iter().filter(reasoned).all(|line| line["reason"].as_str().is_some_and(|why| why.len() > 20)));
+    assert!(!format!("{ended:?}").contains("s3cret"), "{ended:?}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+}
+
+#[tokio::test]
+async fn a_dead_token_leaves_an_integration_that_an_admin_can_reconnect() {
+    let world = World::start().await;
+    let folder = Folder::new();
+    let file = folder.file("old", &[legacy(&world, ACCOUNT, "legacy-1", THEN)]);
+    world.stack.hubspot.revoke_refresh_tokens(PORTAL);
+
+    let ended = import(&world, &file, &[]).await;
+    let reconnected = world.stack.connect_with(ACCOUNT, ADMIN, &json!({"integration_id": "legacy-1"})).await.unwrap();
+
+    assert_eq!((ended.code, results(&ended)), (1, vec!["refused".to_owned()]), "{ended:?}");
+    assert_eq!(reconnected.outcome, "reconnected");
+    assert_eq!(world.execute(&request(ACCOUNT, Some("legacy-1"))).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_dry_run_says_what_would_happen_and_writes_nothing() {
+    let world = World::start().await;
+    let folder = Folder::new();
+    let there = legacy(&world, "acc_1", "legacy-1", THEN);
+    import(&world, &folder.file("first", std::slice::from_ref(&there)), &[]).await;
+    let moved =
+        json!({"created_at": THEN + 1, "account_id": "acc_1", "integration_id": "legacy-1", "refresh_token": "x"});
+    let absent = legacy(&world, "acc_2", "legacy-2", THEN);
+    let (file, odd) = (folder.file("second", &[there, absent]), folder.file("third", &[moved]));
+    let asked = world.stack.hubspot.count(&Match::token());
+
+    let (ended, conflict) = (import(&world, &file, &["--dry-run"]).await, import(&world, &odd, &["--dry-run"]).await);
+
+    assert_eq!((ended.code, results(&ended)), (0, vec!["already_there".to_owned(), "would_be_imported".to_owned()]));
+    assert_eq!((conflict.code, results(&conflict)), (1, vec!["conflict".to_owned()]));
+    assert!(records(&world, "acc_2").await.is_empty() && !file.with_extension("done").exists());
+    assert_eq!(world.stack.hubspot.count(&Match::token()), asked);
+}
+
+#[tokio::test]
+async fn hubspots_limit_is_waited_for_by_all_lines_and_costs_nobody_anything() {
+    let world = World::start().await;
+    let folder = Folder::new();
+    let lines: Vec<Value> = (0..6).map(|n| legacy(&world, &format!("acc_{n}"), &format!("legacy-{n}"), THEN)).collect();
+    let file = folder.file("old", &lines);
+    let limited = Fault::Answer(devstack::wire::Answer::new(429).header("retry-after", "2"));
+    world.stack.hubspot.script(Match::refresh(), [limited]);
+
+    let ended = import(&world, &file, &["--concurrency", "1"]).await;
+
+    assert_eq!((ended.code, ended.summary()), (0, &json!({"imported": 6})), "{ended:?}");
+    let asked = world.stack.hubspot.token_requests();
+    // Times are kept in whole seconds here and in milliseconds there.
+    assert!(asked[1].at - asked[0].at > 1_000, "{} ms", asked[1].at - asked[0].at);
+}
+
+#[tokio::test]
+async fn an_app_whose_credentials_are_refused_ends_the_import_and_a_rerun_goes_on() {
+    let world = World::start().await;
+    let folder = Folder::new();
+    let lines: Vec<Value> = (0..9).map(|n| legacy(&world, &format!("acc_{n}"), &format!("legacy-{n}"), THEN)).collect();
+    let file = folder.file("old", &lines);
+    world.stack.hubspot.script_always(Match::refresh(), refused("invalid_client", "BAD_CLIENT_SECRET"));
+
+    let stopped = import(&world, &file, &["--concurrency", "1"]).await;
+    world.stack.hubspot.clear_scripts();
+    let ended = import(&world, &file, &[]).await;
+
+    assert_eq!((stopped.code, stopped.summary()), (3, &json!({"left": 9})), "{stopped:?}");
+    assert!(stopped.errors.contains("put them right"), "{}", stopped.errors);
+    assert_eq!((ended.code, ended.summary()), (0, &json!({"imported": 9})), "{ended:?}");
+}

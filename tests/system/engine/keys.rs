@@ -1,0 +1,203 @@
+//! One trigger delivered five times into four real processes, which die or freeze at every step.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use devstack::hubspot::Match;
+use devstack::stack::Answer;
+use devstack::wire::{At, Gate};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use serde_json::{Value, json};
+use shared::random::sha256_hex;
+
+use super::{dice, effects, note, say, seed, setting};
+use crate::execution::connected;
+use crate::idempotency::{STEPS, Step, age};
+use crate::world::World;
+
+/// Deliveries of a trigger.
+const DELIVERIES: usize = 5;
+
+/// What happens to it there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Blow {
+    /// Killed; what it was waiting for is lost on its way.
+    Killed,
+    /// Killed; what it has sent arrives all the same.
+    KilledLate,
+    /// Frozen until others have taken over, then thawed.
+    Frozen,
+}
+
+/// What the deliveries of one key were told.
+#[derive(Debug, Default)]
+struct Told {
+    blow: Option<(Step, Blow)>,
+    answers: Vec<Answer>,
+    last: Option<Answer>,
+}
+
+fn hold(world: &World, step: Step, key: &str) -> Gate {
+    let (stack, hash) = (&world.stack, sha256_hex(key));
+    let put = |state: &str, at| stack.dynamo.hold_one("PutItem", &[&hash, &format!(r#"{{"S":"{state}"}}"#)], at);
+    match step {
+        Step::Claimed => put("accepted", At::After),
+        Step::NewestRead => stack.dynamo.hold_one("Query", &[], At::After),
+        Step::SendingAsked => put("sending", At::Before),
+        Step::SendingNoted => put("sending", At::After),
+        Step::Sent => stack.hubspot.hold(Match::api().body(key), At::Before),
+        Step::Acted => stack.hubspot.hold(Match::api().body(key), At::After),
+        Step::EndAsked => put("answered", At::Before),
+        Step::EndNoted => put("answered", At::After),
+    }
+}
+
+/// What happens to a key's owner, if anything does.
+fn blow(seed: u64, nth: usize) -> Option<(Step, Blow)> {
+    let blow = match dice(seed, "blow", nth, 8) {
+        0 => Blow::Killed,
+        1 => Blow::KilledLate,
+        2 => Blow::Frozen,
+        _ => return None,
+    };
+    Some((STEPS[usize::try_from(dice(seed, "step", nth, 8)).unwrap()], blow))
+}
+
+/// Five deliveries at once; the owner gets its blow when the others have been told, so that nobody else is busy.
+async fn trigger(world: &World, key: &str, blow: Option<(Step, Blow)>) -> Told {
+    let body = note(key).to_string();
+    let gate = blow.map(|(step, _)| hold(world, step, key));
+    let mut open: FuturesUnordered<_> = (0..DELIVERIES).map(|_| world.stack.post_automation(body.clone())).collect();
+    let mut told = Told { blow, ..Told::default() };
+    let mut frozen = None;
+    if let (Some((_, blow)), Some(gate)) = (blow, gate) {
+        while told.answers.len() < DELIVERIES - 1 {
+            told.answers.push(open.next().await.unwrap());
+        }
+        gate.reached(1).await;
+        match blow {
+            Blow::Frozen => frozen = Some(freeze_busy(world).await),
+            Blow::Killed | Blow::KilledLate => assert_eq!(world.stack.lambda.kill_busy("automation-execute").await, 1),
+        }
+        if blow == Blow::Killed { gate.lose() } else { gate.open() }
+    }
+    if frozen.is_some() {
+        settle(world, key, &mut told).await;
+    }
+    if let Some(pid) = frozen {
+        world.stack.lambda.thaw(pid).await.unwrap();
+    }
+    while let Some(answer) = open.next().await {
+        told.answers.push(answer);
+    }
+    settle(world, key, &mut told).await;
+    told
+}
+
+async fn freeze_busy(world: &World) -> u32 {
+    let processes = world.stack.lambda.processes("automation-execute");
+    let [busy] = processes.iter().filter(|process| process.invocation.is_some()).collect::<Vec<_>>()[..] else {
+        panic!("one process is busy: {processes:?}")
+    };
+    world.stack.lambda.freeze(busy.pid).await.unwrap();
+    busy.pid
+}
+
+/// Delivers until the key has its final word. A minute of waiting is an owner that looks a minute older.
+async fn settle(world: &World, key: &str, told: &mut Told) {
+    for _ in 0..30 {
+        let answer = world.stack.post_automation(note(key).to_string()).await;
+        let running = answer.code().as_deref() == Some("execution_in_progress");
+        told.answers.push(answer.clone());
+        if !running {
+            told.last = Some(answer);
+            return;
+        }
+        age(world, key, 61).await;
+    }
+    panic!("{key} has no final word: {told:?}");
+}
+
+/// What an answer says, if it is one that a delivery of a create may truthfully get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Word {
+    Written,
+    Running,
+    Unknown,
+    /// The process has died: the front door's own 5xx, whose outcome is unknown.
+    Died,
+}
+
+fn word(answer: &Answer) -> Word {
+    let body = answer.json();
+    let header = answer.header("retry-after").map(|seconds| seconds.parse::<u64>().unwrap());
+    assert_eq!(body["retry_after_seconds"].as_u64(), header, "{body}");
+    let ends = (body["outcome"].as_str().unwrap_or("-"), body["retryable"].as_bool());
+    match (answer.status, body["code"].as_str(), ends) {
+        (200, None, ("answered", Some(false))) if body["hubspot"]["status"] == 201 => Word::Written,
+        (409, Some("execution_in_progress"), ("unknown", Some(true))) if header.is_some() => Word::Running,
+        (502, Some("hubspot_unreachable"), ("unknown", Some(false))) if header.is_none() => Word::Unknown,
+        (500, None, ("-", None)) => Word::Died,
+        _ => panic!("no truthful word: {} {body}", answer.status),
+    }
+}
+
+fn judge(key: &str, told: &Told, writes: usize) {
+    let words: Vec<Word> = told.answers.iter().map(word).collect();
+    let last = word(told.last.as_ref().unwrap());
+    let context = format!("{key} {:?}: {words:?}, {writes} writes", told.blow);
+    let count = |wanted| words.iter().filter(|word| **word == wanted).count();
+    let texts = |wanted| -> BTreeSet<String> {
+        told.answers.iter().filter(|answer| word(answer) == wanted).map(Answer::text).collect()
+    };
+
+    assert!(writes <= 1, "written twice: {context}");
+    assert!(count(Word::Written) == 0 || writes == 1, "told of a write that is not there: {context}");
+    assert!(texts(Word::Written).len() <= 1 && texts(Word::Unknown).len() <= 1, "told differently: {context}");
+    let killed = matches!(told.blow, Some((_, Blow::Killed | Blow::KilledLate)));
+    assert_eq!(count(Word::Died), usize::from(killed), "{context}");
+    // Who had not noted that it sends has not sent: the next one does. Who has noted its end is told again.
+    let safe = match told.blow {
+        None | Some((Step::Claimed | Step::NewestRead | Step::EndNoted, _) | (Step::EndAsked, Blow::KilledLate)) => {
+            true
+        }
+        Some((step, blow)) => step == Step::SendingAsked && blow == Blow::Killed,
+    };
+    let frozen_at_its_end = matches!(told.blow, Some((Step::EndAsked, Blow::Frozen)));
+    assert!(frozen_at_its_end || (last == Word::Written) == safe, "{context}");
+    let frozen = matches!(told.blow, Some((_, Blow::Frozen)));
+    assert!(last == Word::Written || frozen || count(Word::Written) == 0, "taken back: {context}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trigger_delivered_five_times_into_dying_processes_is_written_once_and_everybody_told_the_truth() {
+    let (keys, seed) = (usize::try_from(setting("ENGINE_KEYS", 100)).unwrap(), seed());
+    say(&format!("ENGINE_SEED={seed} ENGINE_KEYS={keys}"));
+    let world = connected().await;
+    world.stack.hubspot.set_rate_limit(None);
+    let mut all = Vec::new();
+
+    for nth in 0..keys {
+        let key = format!("k{nth}-{seed}");
+        all.push((trigger(&world, &key, blow(seed, nth)).await, key));
+        if nth % 100 == 99 {
+            say(&format!("{} keys", nth + 1));
+        }
+    }
+
+    let written = effects(&world);
+    let mut figures: BTreeMap<String, usize> = BTreeMap::new();
+    for (told, key) in &all {
+        let writes = written.get(key).copied().unwrap_or_default();
+        judge(key, told, writes);
+        let last = format!("last word {:?}, {writes} writes", word(told.last.as_ref().unwrap()));
+        let counted = [Some("keys".to_owned()), told.blow.map(|blow| format!("{blow:?}")), Some(last)];
+        for name in counted.into_iter().flatten() {
+            *figures.entry(name).or_default() += 1;
+        }
+        *figures.entry("deliveries".to_owned()).or_default() += told.answers.len();
+    }
+    say(&format!("{figures:#?}"));
+    let notes: Vec<Value> = world.stack.hubspot.objects(devstack::hubspot::PORTAL, "notes");
+    assert_eq!(notes.len(), written.values().sum::<usize>(), "{}", json!(figures));
+}

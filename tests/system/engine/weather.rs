@@ -1,0 +1,85 @@
+//! What goes wrong, by dice: the same seed, the same weather.
+
+use std::time::Duration;
+
+use devstack::dynamodb::Fault as Lost;
+use devstack::hubspot::{Fault, Recorded};
+use devstack::secrets_manager::FaultKind;
+use devstack::wire::Answer;
+use serde_json::json;
+
+use super::dice;
+
+/// After so many requests of one target HubSpot is well again: every run ends.
+const WELL_AFTER: usize = 8;
+
+/// HubSpot: of its API's requests two thirds pass, of those for tokens three quarters.
+pub(super) fn hubspot(seed: u64, request: &Recorded, nth: usize) -> Fault {
+    if request.is_oauth() {
+        return match dice(seed, "token", nth, 20) {
+            0 => Fault::status(503),
+            1 => Fault::Close,
+            2 => Fault::CloseAfterEffect,
+            3 => Fault::status(429).header("retry-after", "7"),
+            4 => Fault::Cut(30),
+            _ => Fault::Pass,
+        };
+    }
+    if nth >= WELL_AFTER {
+        return Fault::Pass;
+    }
+    let after_effect = |status| Fault::AnswerAfterEffect(Answer::json(status, &json!({"status": "error"})));
+    match dice(seed, &request.target, nth, 100) {
+        0 | 1 => Fault::Close,
+        2 | 3 => Fault::Reset,
+        4..=6 => Fault::CloseAfterEffect,
+        7 => Fault::Cut(0),
+        8 | 9 => Fault::Cut(60),
+        10 => Fault::WrongLength(9),
+        11 => Fault::Raw(b"HTTP/1.1 two hundred\r\n\r\n".to_vec()),
+        12 => Fault::StallAnswer(Duration::from_secs(4)),
+        13 | 14 => Fault::status(423).header("retry-after", "0"),
+        15 => Fault::status(423).header("retry-after", "9"),
+        16 => Fault::status(477).header("retry-after", "30"),
+        17 => Fault::status(477),
+        18 => Fault::rate_limited("SECONDLY").header("retry-after", "0"),
+        19 => Fault::rate_limited("TEN_SECONDLY_ROLLING"),
+        20 => Fault::status(500),
+        21 => Fault::status(502),
+        22 => Fault::status(503).header("retry-after", "0"),
+        23 => Fault::status(504).header("retry-after", "40"),
+        24 => after_effect(500),
+        25 => after_effect(502),
+        26 => after_effect(503),
+        27 => after_effect(504),
+        28 => after_effect(524),
+        29 => Fault::Answer(Answer::json(401, &json!({"category": "INVALID_AUTHENTICATION"}))),
+        30 => Fault::Answer(Answer::redirect(307, "/elsewhere")),
+        _ => Fault::Pass,
+    }
+}
+
+/// DynamoDB: single calls, and times of trouble in which every call of an operation is refused.
+pub(super) fn dynamo(seed: u64, operation: &str, nth: usize) -> Option<Lost> {
+    if dice(seed, &format!("trouble {operation}"), nth / 150, 12) == 0 {
+        return Some(if nth.is_multiple_of(3) { Lost::Throttled } else { Lost::Refused });
+    }
+    match dice(seed, operation, nth, 100) {
+        0 => Some(Lost::Refused),
+        1 => Some(Lost::Throttled),
+        2 | 3 => Some(Lost::AnswerLost),
+        _ => None,
+    }
+}
+
+/// Secrets Manager: every fifth call.
+pub(super) fn secrets(seed: u64, operation: &str, nth: usize) -> Option<FaultKind> {
+    match dice(seed, operation, nth, 25) {
+        0 => Some(FaultKind::Error),
+        1 => Some(FaultKind::ErrorAfterEffect),
+        2 => Some(FaultKind::Throttle),
+        3 => Some(FaultKind::ConnectionDropped),
+        4 => Some(FaultKind::AnswerLost),
+        _ => None,
+    }
+}

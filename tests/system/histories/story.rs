@@ -1,0 +1,123 @@
+//! What may happen to one account: the steps of a history, and what becomes of each.
+
+use std::fmt;
+
+use devstack::hubspot::Rotation;
+use devstack::interrupt::Interruption;
+use devstack::wire::At;
+
+/// One history.
+#[derive(Clone, Debug)]
+pub(crate) struct Story {
+    /// Where it comes from, so that it can be played again.
+    pub(crate) name: String,
+    pub(crate) habits: Habits,
+    pub(crate) steps: Vec<Step>,
+}
+
+/// How HubSpot and AWS behave all along.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Habits {
+    pub(crate) rotation: Rotation,
+    /// Whether all integrations of the portal get the same refresh token.
+    pub(crate) shared: bool,
+    /// How much later a write to Secrets Manager is seen, in milliseconds.
+    pub(crate) secrets_lag: u64,
+    /// How many queries the index of due integrations is behind.
+    pub(crate) index_lag: usize,
+}
+
+impl Habits {
+    pub(crate) const fn of(rotation: Rotation) -> Self {
+        Self { rotation, shared: false, secrets_lag: 0, index_lag: 0 }
+    }
+}
+
+/// One step: a process does something, or time passes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step {
+    pub(crate) process: usize,
+    pub(crate) act: Act,
+    pub(crate) fate: Fate,
+}
+
+/// What is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Act {
+    Connect,
+    NewInstance,
+    Reconnect,
+    /// An older instance comes from another system: with a refresh token, and a negative sequence.
+    Import,
+    DisconnectNewest,
+    DisconnectOlder,
+    Execute,
+    ExecuteOlder,
+    Schedule,
+    /// HubSpot's token endpoint will say this to the next refresh.
+    Says(Word),
+    /// So many seconds.
+    Pass(u64),
+}
+
+/// An answer of the token endpoint that is not about this authorization.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// 429, with or without `Retry-After`.
+    TooMany(Option<u8>),
+    /// `invalid_grant`, though the grant is good.
+    InvalidGrant,
+    /// `invalid_client`, though the client is right.
+    InvalidClient,
+}
+
+/// What becomes of an act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It ends before anything else happens.
+    Ends,
+    /// It goes on while the next step happens.
+    Beside,
+    /// Something happens to its n-th call.
+    Interrupted(usize, Interruption),
+    /// Its process is killed at its n-th call.
+    Killed(usize, At),
+    /// Its process stands still at its n-th call while the next steps happen: a frozen sandbox, or a peer that takes
+    /// longer than the lease lasts.
+    Frozen(usize, At, usize),
+    /// Its n-th call arrives only after the next steps; its caller has lost the connection long before.
+    Delayed(usize, usize),
+}
+
+impl Story {
+    /// Whether nothing goes wrong in it but that several things happen at once.
+    pub(crate) fn is_undisturbed(&self) -> bool {
+        let fine = |step: &Step| matches!(step.fate, Fate::Ends | Fate::Beside) && !matches!(step.act, Act::Says(_));
+        self.steps.iter().all(fine)
+    }
+
+    /// Whether HubSpot says in it that a good grant is bad.
+    pub(crate) fn may_be_marked(&self) -> bool {
+        self.steps.iter().any(|step| step.act == Act::Says(Word::InvalidGrant))
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Act::Pass(seconds) = self.act {
+            return write!(f, "{seconds} s pass");
+        }
+        if let Act::Says(word) = self.act {
+            return write!(f, "HubSpot will answer the next refresh with {word:?}");
+        }
+        write!(f, "process {}: {:?}", self.process, self.act)?;
+        match self.fate {
+            Fate::Ends => Ok(()),
+            Fate::Beside => write!(f, ", while the next step happens"),
+            Fate::Interrupted(nth, what) => write!(f, ", call {nth} {what:?}"),
+            Fate::Killed(nth, at) => write!(f, ", killed {at:?} call {nth}"),
+            Fate::Frozen(nth, at, steps) => write!(f, ", frozen {at:?} call {nth} for {steps} steps"),
+            Fate::Delayed(nth, steps) => write!(f, ", call {nth} arrives {steps} steps later"),
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! What happens to an integration goes out: the template's pipes over the stream of what the functions really wrote.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use devstack::dynamodb::Fault as Lost;
+use devstack::hubspot::{Match, PORTAL};
+use devstack::pipe;
+use devstack::template::repository;
+use devstack::wire::At;
+use serde_json::{Value, json};
+
+use crate::connect::{begin, connect, finish};
+use crate::refresh::planted::{HOUR, access, change_text, need, plant, refused};
+use crate::world::{ACCOUNT, World, request};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// All events so far, each as the schema wants it.
+async fn events(world: &World) -> Vec<Value> {
+    let schema = std::fs::read_to_string(repository().join("infra/events.schema.json")).unwrap();
+    let schema = jsonschema::validator_for(&serde_json::from_str(&schema).unwrap()).unwrap();
+    let stream = world.stack.dynamo.stream(world.stack.table("INTEGRATIONS_TABLE")).await.unwrap();
+    let pipes = &world.stack.deployment.pipes;
+    let events = stream.iter().flat_map(|record| pipes.iter().filter_map(move |pipe| pipe::event(pipe, record)));
+    let events: Vec<Value> = events.collect();
+    for event in &events {
+        schema.validate(event).unwrap_or_else(|error| panic!("{error}: {event}"));
+    }
+    events
+}
+
+/// Their names, without the common first part, and whom they are about.
+async fn told(world: &World) -> Vec<String> {
+    let events = events(world).await;
+    let name = |event: &Value| event["detail-type"].as_str().unwrap().replace("Integration", "");
+    let whom = |event: &Value| event["detail"]["sequence"].as_str().unwrap().to_owned();
+    events.iter().map(|event| format!("{} {}", name(event), whom(event))).collect()
+}
+
+async fn reconnect(world: &World, id: &str) {
+    assert_eq!(finish(world, &begin(world, ACCOUNT, &json!({ "integration_id": id })).await).await, "reconnected");
+}
+
+#[tokio::test]
+async fn a_whole_life_is_told_event_by_event_and_nothing_else_is() {
+    let world = World::start().await;
+
+    let first = connect(&world, ACCOUNT, &json!({})).await;
+    assert_eq!(world.execute(&request(ACCOUNT, None)).await.status, 200);
+    world.pass(HOUR);
+    assert_eq!(world.execute(&request(ACCOUNT, None)).await.status, 200);
+    world.stack.hubspot.revoke_refresh_tokens(PORTAL);
+    world.pass(HOUR);
+    assert_eq!(world.execute(&request(ACCOUNT, None)).await.code(), "reauthorization_required");
+    world.pass(2 * HOUR);
+    world.refresh(json!({})).await;
+    reconnect(&world, &first).await;
+    reconnect(&world, &first).await;
+    connect(&world, ACCOUNT, &json!({ "new_instance": true })).await;
+    for _ in 0..2 {
+        world.pass(3 * HOUR);
+        world.refresh(json!({})).await;
+    }
+    world.pass(31 * DAY);
+    world.refresh(json!({})).await;
+    for integration in
+        world.dashboard(ACCOUNT, "admin", "GET", "/v1/integrations", &json!(null)).await.body["integrations"]
+            .as_array()
+            .unwrap()
+    {
+        let path = format!("/v1/integrations/{}", integration["integration_id"].as_str().unwrap());
+        assert_eq!(world.dashboard(ACCOUNT, "admin", "DELETE", &path, &json!(null)).await.status, 204);
+    }
+
+    assert_eq!(
+        told(&world).await,
+        [
+            "Connected 1",
+            "NeedsReauthorization 1",
+            "Recovered 1",
+            "Connected 2",
+            "Superseded 1",
+            "Disconnected 2",
+            "Disconnected 1"
+        ]
+    );
+    let record = world.stack.dynamo.stream(world.stack.table("INTEGRATIONS_TABLE")).await.unwrap();
+    assert!(record.iter().any(|record| record["dynamodb"]["NewImage"]["status_reason"]["S"] == "superseded"));
+}
+
+#[tokio::test]
+async fn a_refusal_that_was_a_mistake_is_told_and_so_is_its_end() {
+    let world = World::start().await;
+    connect(&world, ACCOUNT, &json!({})).await;
+    world.pass(HOUR);
+    world.stack.hubspot.script(Match::refresh(), [refused("invalid_grant", "BAD_REFRESH_TOKEN")]);
+
+    world.execute(&request(ACCOUNT, None)).await;
+    world.pass(2 * HOUR);
+    world.refresh(json!({})).await;
+
+    assert_eq!(told(&world).await, ["Connected 1", "NeedsReauthorization 1", "Recovered 1"]);
+}
+
+#[tokio::test]
+async fn each_event_has_an_id_of_its_own_and_no_secret() {
+    let world = World::start().await;
+    let id = connect(&world, ACCOUNT, &json!({})).await;
+    let secret_id = world.record(ACCOUNT, 1).await.unwrap().pointer.unwrap().secret_id;
+    world.stack.hubspot.uninstall(PORTAL);
+    world.pass(HOUR);
+    world.execute(&request(ACCOUNT, None)).await;
+    reconnect(&world, &id).await;
+
+    let events = events(&world).await;
+
+    let ids: BTreeSet<&str> = events.iter().map(|event| event["detail"]["id"].as_str().unwrap()).collect();
+    assert_eq!((events.len(), ids.len()), (3, 3));
+    let text = json!(events).to_string();
+    assert!(!text.contains(&secret_id) && !text.contains("user_1"), "{text}");
+}
+
+#[tokio::test]
+async fn an_event_goes_out_once_though_the_answer_of_its_write_is_lost() {
+    let world = World::start().await;
+    let begun = begin(&world, ACCOUNT, &json!({})).await;
+    world.stack.dynamo.fail_next("PutItem", Lost::AnswerLost, 1);
+
+    let outcome = finish(&world, &begun).await;
+
+    assert_eq!((outcome.as_str(), told(&world).await), ("connected", vec!["Connected 1".to_owned()]));
+}
+
+#[tokio::test]
+async fn an_import_is_no_connect() {
+    let world = World::start().await;
+
+    plant(&world, ACCOUNT, -8_000_000_000).await;
+    world.pass(HOUR);
+    world.refresh(json!({})).await;
+
+    assert_eq!(told(&world).await, Vec::<String>::new());
+    assert_eq!(world.execute(&request(ACCOUNT, None)).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_commit_that_comes_after_a_verdict_it_has_not_seen_is_told_as_the_recovery_that_it_is() {
+    let world = World::start().await;
+    let record = plant(&world, ACCOUNT, 1).await;
+    world.pass(HOUR);
+    let gate = world.stack.dynamo.hold_one("UpdateItem", &["IntegrationRecovered"], At::Before);
+    let (access, need) = (access(&world), need(&world));
+
+    let (tokens, ()) = tokio::join!(access.usable(record.clone(), &need), async {
+        gate.reached(1).await;
+        for (name, value) in [("status", "needs_reauthorization"), ("event", "IntegrationNeedsReauthorization")] {
+            change_text(&world, &record, name, AttributeValue::S(value.to_owned())).await;
+        }
+        gate.open();
+    });
+
+    assert!(tokens.is_ok());
+    assert_eq!(told(&world).await.last().unwrap(), "Recovered 1");
+}

@@ -1,0 +1,290 @@
+//! A refresh: one caller at a time, and everybody honours what it brought.
+
+mod crowd;
+mod judgements;
+pub(crate) mod planted;
+mod versions;
+
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use devstack::hubspot::{Fault, Match, PORTAL, Rotation};
+use devstack::secrets_manager::FaultKind;
+use devstack::wire::At;
+use futures_util::future::join_all;
+use serde_json::json;
+use shared::access::{Need, Unusable};
+use shared::integration::{Integration, IntegrationId};
+use shared::lease::Lease;
+
+use crate::world::{ACCOUNT, World, request};
+use planted::{HOUR, access, hold_lease, need, overwrite, plant, plant_due, pointer, reconnect, store};
+
+#[tokio::test]
+async fn fifty_executions_in_one_process_that_meet_one_expired_token_ask_hubspot_once() {
+    let world = World::start().await;
+    plant(&world, ACCOUNT, 1).await;
+    world.pass(HOUR);
+    let body = request(ACCOUNT, None);
+
+    let answers = join_all((0..50).map(|_| world.execute(&body))).await;
+
+    let failed = answers.iter().find(|answer| answer.body["hubspot"]["status"] != 200);
+    assert!(failed.is_none(), "{failed:?}");
+    assert_eq!(world.stack.hubspot.count(&Match::refresh()), 1);
+}
+
+#[tokio::test]
+async fn who_waits_for_anothers_refresh_is_told_to_come_back_by_the_deadline() {
+    let world = World::start().await;
+    let record = plant(&world, ACCOUNT, 1).await;
+    world.pass(HOUR);
+    hold_lease(&world, &record).await;
+    let mut body = request(ACCOUNT, None);
+    body["deadline_ms"] = json!(1000);
+
+    let began = Instant::now();
+    let answer = world.execute(&body).await;
+
+    assert_eq!((answer.status, answer.code()), (503, "temporarily_unavailable"), "{}", answer.text);
+    assert!(answer.headers.contains_key("retry-after"), "{answer:?}");
+    assert_eq!(answer.body["outcome"], "not_sent");
+    assert!(began.elapsed() <= Duration::from_secs(3), "{:?}", began.elapsed());
+    assert_eq!(world.stack.hubspot.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn who_waits_goes_on_as_soon_as_the_other_has_refreshed() {
+    let world = World::start().await;
+    plant(&world, ACCOUNT, 1).await;
+    world.pass(HOUR);
+    let gate = world.stack.hubspot.hold(Match::refresh(), At::After);
+    let body = request(ACCOUNT, None);
+
+    let (first, second, ()) = tokio::join!(world.execute(&body), world.execute(&body), async {
+        gate.reached(1).await;
+        let reads = world.stack.dynamo.count("GetItem");
+        world.stack.dynamo.wait_for_calls("GetItem", reads + 2).await;
+        gate.open();
+    });
+
+    assert_eq!((first.status, second.status), (200, 200), "{} {}", first.text, second.text);
+    assert_eq!(world.stack.hubspot.count(&Match::refresh()), 1);
+}
+
+#[tokio::test]
+async fn tokens_that_still_live_are_used_while_another_refreshes_them() {
+    let world = World::start().await;
+    let record = plant(&world, ACCOUNT, 1).await;
+    world.pass(Duration::from_secs(1800 - 40));
+    hold_lease(&world, &record).await;
+
+    let answer = world.execute(&request(ACCOUNT, None)).await;
+
+    assert_eq!(answer.body["hubspot"]["status"], 200, "{}", answer.text);
+    assert_eq!(world.stack.hubspot.count(&Match::refresh()), 0);
+}
+
+#[tokio::test]
+async fn tokens_inside_the_margin_are_refreshed_and_those_before_it_are_not() {
+    let world = World::start().await;
+    plant(&world, ACCOUNT, 1).await;
+
+    world.pass(Duration::from_secs(1800 - 90));
+    assert_eq!(world.execute(&request(ACCOUNT, None)).await.status, 200);
+    let before = world.stack.hubspot.count(&Match::refresh());
+    world.pass(Duration::from_secs(60));
+    assert_eq!(world.execute(&request(ACCOUNT, None)).await.status, 200);
+
+    assert_eq!((before, world.stack.hubspot.count(&Match::refresh())), (0, 1));
+}
+
+#[tokio::test]
+async fn who_read_the_record_before_anothers_failure_honours_the_pause_all_the_same() {
+    let world = World::start().await;
+    plant(&world, ACCOUNT, 1).await;
+    world.pass(HOUR);
+    let read_before = world.record(ACCOUNT, 1).await.unwrap();
+    world.stack.hubspot.script_always(Match::refresh(), Fault::status(500));
+    world.execute(&request(ACCOUNT, None)).await;
+
+    let late = access(&world).usable(read_before, &need(&world)).await;
+
+    assert!(matches!(late, Err(Unusable::Transient { .. })), "{late:?}");
+    assert_eq!(world.stack.hubspot.count(&Match::refresh()), 1);
+}
+
+#[tokio::test]
+async fn who_read_the_record_before_the_verdict_does_not_ask_again() {
+    let world = World::start().await;
+    plant(&world, ACCOUNT, 1).await;
+    world.pass(HOUR);
+    let read_before = world.record(ACCOUNT, 1).await.unwrap();
+    world.stack.hubspot.revoke_refresh_tokens(PORTAL);
+    world.execute(&request(ACCOUNT, None)).await;
+
+    let late = access(&world).usable(read_before, &need(&world)).await;
+
+    assert_eq!(late.err(), Some(Unusable::Revoked));
+    assert_eq!(world.stack.hubspot.count(&Match::refresh()), 1);
+}
+
+#[tokio::test]
+async fn who_read_the_record_before_anothers_refresh_uses_what_it_brought() {
+    let world = World::start().await;
+    plant(&world, ACCOUNT, 1).await;
+    world.pass(HOUR);
+    let read_before = world.record(ACCOUNT, 1).await.unwrap();
+    world.execute(&request(ACCOUNT, None)).await;
+
+    let late = access(&world).usable(read_before, &need(&world)).await.unwrap();
+
+    let record = world.record(ACCOUNT, 1).await.unwrap();
+    assert_eq!((late.version.pointer, late.refreshed), (pointer(&record), false));
+    assert_eq!((world.stack.hubspot.count(&Match::refresh()), record.lease_owner), (1, None));
+}
+
+#[tokio::test]
+async fn a_refresh_is_not_begun_when_the_function_has_no_time_to_end_it() {
+    let world = World::start().await;
+    plant(&world, ACCOUNT, 1).await;
+    world.pass(HOUR);
+    let record = world.record(ACCOUNT, 1).await.unwrap();
+    let now = world.clock.now_millis();
+    let short = Need { deadline: now + 11_000, function_deadline: now + 12_000, ..need(&world) };
+
+    let late = access(&world).usable(record, &short).await;
+
+    assert!(matches!(late, Err(Unusable::Transient { .. })), "{late:?}");
+    assert_eq!(world.stack.hubspot.requests().len(), 0);
+    assert!(world.record(ACCOUNT, 1).await.unwrap().lease_owner.is_none());
+}
+
+#[tokio::test]
+async fn who_has_no_time_for_a_refresh_of_its_own_still_waits_for_anothers() {
+    let world = World::start().await;
+    plant(&world, ACCOUNT, 1).await;
+    world.pass(HOUR);
+    let (body, late) = (request(ACCOUNT, None), access(&world));
+    let gate = world.stack.hubspot.hold(Match::refresh(), At::After);
+
+    let (first, second) = tokio::join!(world.execute(&body), async {
+        gate.reached(1).await;
+        let (record, now) = (world.record(ACCOUNT, 1).await.unwrap(), world.clock.now_millis());
+        let short = Need { deadline: now + 11_000, function_deadline: now + 12_000, ..need(&world) };
+        let reads = world.stack.dynamo.count("GetItem");
+        let mut second = pin!(late.usable(record, &short));
+        tokio::select! {
+            early = &mut second => early,
+            () = world.stack.dynamo.wait_for_calls("GetItem", reads + 1) => {
+                gate.open();
+                second.await
+            }
+        }
+    });
+
+    assert_eq!(first.status, 200, "{}", first.text);
+    assert!(second.is_ok(), "{second:?}");
+}
+
+#[tokio::test]
+async fn a_refresh_that_has_begun_is_brought_to_its_end_past_the_callers_deadline() {
+    let world = World::start().await;
+    let before = plant(&world, ACCOUNT, 1).await;
+    world.pass(HOUR);
+    let mut body = request(ACCOUNT, None);
+    body["deadline_ms"] = json!(1000);
+    let gate = world.stack.hubspot.hold(Match::refresh(), At::After);
+
+    let (_, ()) = tokio::join!(world.execute(&body), async {
+        gate.reached(1).await;
+        world.pass(Duration::from_secs(5));
+        gate.open();
+    });
+
+    let after = world.record(ACCOUNT, 1).await.unwrap();
+    assert!(after.pointer != before.pointer && after.lease_owner.is_none(), "{after:?}");
+}
+
+#[tokio::test]
+async fn an_execution_during_whose_refresh_the_integration_is_reconnected_runs_with_the_new_tokens() {
+    let world = World::start().await;
+    let record = plant(&world, ACCOUNT, 1).await;
+    world.pass(HOUR);
+    let gate = world.stack.hubspot.hold(Match::refresh(), At::After);
+    let body = request(ACCOUNT, None);
+
+    let (answer, reconnected) = tokio::join!(world.execute(&body), async {
+        gate.reached(1).await;
+        let reconnected = reconnect(&world, &record).await;
+        gate.open();
+        reconnected
+    });
+
+    assert_eq!(answer.body["hubspot"]["status"], 200, "{}", answer.text);
+    assert_eq!(world.record(ACCOUNT, 1).await.unwrap().pointer, Some(reconnected));
+}
+
+#[tokio::test]
+async fn an_execution_during_whose_refresh_the_integration_is_disconnected_writes_nothing_and_says_so() {
+    let world = World::start().await;
+    let record = plant(&world, ACCOUNT, 1).await;
+    world.pass(HOUR);
+    let gate = world.stack.hubspot.hold(Match::refresh(), At::After);
+    let body = request(ACCOUNT, None);
+
+    let (answer, ()) = tokio::join!(world.execute(&body), async {
+        gate.reached(1).await;
+        store(&world).delete(&record).await.unwrap();
+        store(&world).delete_secret(&pointer(&record).secret_id).await.unwrap();
+        gate.open();
+    });
+
+    assert_eq!((answer.status, answer.code()), (503, "temporarily_unavailable"), "{}", answer.text);
+    assert!(world.record(ACCOUNT, 1).await.is_none());
+    assert!(world.stack.secrets_manager.secret(&pointer(&record).secret_id).is_none());
+}
+
+#[tokio::test]
+async fn what_aws_does_not_do_for_the_moment_does_not_lose_hubspots_answer() {
+    let world = World::start().await;
+    world.stack.hubspot.set_rotation(Rotation::Strict);
+    plant(&world, ACCOUNT, 1).await;
+    world.pass(HOUR);
+    world.stack.secrets_manager.fail_next("PutSecretValue", FaultKind::AccessDenied, 2);
+
+    let answer = world.execute(&request(ACCOUNT, None)).await;
+
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(world.stack.hubspot.count(&Match::refresh()), 1);
+}
+
+#[tokio::test]
+async fn the_schedule_looks_soon_after_whoever_takes_a_lease() {
+    let world = World::start().await;
+    let now = world.clock.now();
+    let lapsed = now + 20 + Lease::SKEW + 1;
+    for (sequence, due, looked_after) in [(1, 7_200, lapsed), (2, 3, now + 3)] {
+        let record = plant_due(&world, ACCOUNT, sequence, 1800, due).await;
+        let lease = Lease { owner: "a process that dies".to_owned(), until: now + 20, unsettled_until: None };
+
+        let leased = store(&world).take_lease(&record, &lease, now).await.unwrap().unwrap();
+
+        let found = leased.refresh_at.unwrap();
+        assert!((looked_after..=looked_after + 1).contains(&found), "{found} for {looked_after}");
+    }
+}
+
+#[tokio::test]
+async fn another_integration_under_the_same_key_is_not_the_same_record_again() {
+    let world = World::start().await;
+    let record = plant(&world, ACCOUNT, 1).await;
+    let other = Integration { integration_id: IntegrationId::random(), ..record.clone() };
+
+    let same = store(&world).again(&record).await.unwrap();
+    overwrite(&world, &other).await;
+    let gone = store(&world).again(&record).await.unwrap();
+
+    assert_eq!(same.map(|now| now.integration_id), Some(record.integration_id));
+    assert!(gone.is_none());
+}

@@ -1,0 +1,118 @@
+//! A thousand users of one expired token, in several processes: one asks HubSpot, the others wait in their time.
+
+use std::time::{Duration, Instant};
+
+use devstack::hubspot::Match;
+use devstack::stack::Options;
+use devstack::wire::At;
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use shared::gateway::Response;
+
+use super::planted::{HOUR, change, plant};
+use crate::histories::setting;
+use crate::world::{ACCOUNT, World, execute_by, reader, request};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_executions_in_several_processes_that_meet_one_expired_token_ask_hubspot_once() {
+    let world = World::with(Options { concurrency: 6, ..Options::default() }).await;
+    let record = plant(&world, ACCOUNT, 1).await;
+    world.stack.hubspot.expire_access_tokens();
+    change(&world, &record, &[("token_expires_at", Some(world.clock.now() - 1))]).await;
+    let gate = world.stack.hubspot.hold(Match::refresh(), At::Before);
+    let reads = world.stack.dynamo.count("Query");
+    let body = request(ACCOUNT, None).to_string();
+
+    let all = join_all((0..1000).map(|_| world.stack.post_automation(body.clone())));
+    let (answers, processes) = tokio::join!(all, async {
+        gate.reached(1).await;
+        world.stack.dynamo.wait_for_calls("Query", reads + 6).await;
+        let processes = world.stack.lambda.processes("automation-execute");
+        gate.open();
+        processes.iter().filter(|process| process.invocation.is_some()).count()
+    });
+
+    let failed = answers.iter().filter(|answer| answer.json()["hubspot"]["status"] != 200).map(|answer| answer.text());
+    assert_eq!(failed.collect::<Vec<_>>(), Vec::<String>::new());
+    assert_eq!((processes, world.stack.hubspot.count(&Match::refresh())), (6, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn executions_that_wait_for_one_refresh_in_four_processes_go_on_with_what_it_brought() {
+    let world = World::start().await;
+    plant(&world, ACCOUNT, 1).await;
+    world.pass(HOUR);
+    let gate = world.stack.hubspot.hold(Match::refresh(), At::Before);
+    let reads = world.stack.dynamo.count("Query");
+    let users = setting("LOAD").map_or(100, |_| 1000);
+
+    let (answers, ()) = tokio::join!(crowd(&world, users, 25_000), async {
+        world.stack.dynamo.wait_for_calls("Query", reads + users).await;
+        gate.reached(1).await;
+        gate.open();
+    });
+
+    let failed = answers.iter().filter(|answer| body(&answer.response)["hubspot"]["status"] != 200);
+    assert_eq!(failed.map(|answer| answer.response.body.clone()).collect::<Vec<_>>(), Vec::<String>::new());
+    assert_eq!(world.stack.hubspot.count(&Match::refresh()), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_a_token_endpoint_slower_than_its_deadline_is_told_to_come_back_in_time() {
+    let world = World::start().await;
+    plant(&world, ACCOUNT, 1).await;
+    world.pass(HOUR);
+    let gate = world.stack.hubspot.hold(Match::refresh(), At::Before);
+
+    let answers = crowd(&world, 60, 3000).await;
+
+    drop(gate);
+    assert_eq!(world.stack.hubspot.count(&Match::refresh()), 1);
+    for Timed { response, took } in &answers {
+        let (problem, told) = (body(response), response.headers.contains_key("retry-after"));
+        assert_eq!((response.status_code, told), (503, true), "{}", response.body);
+        assert_eq!((&problem["code"], &problem["outcome"]), (&json!("temporarily_unavailable"), &json!("not_sent")));
+        assert_eq!(problem["retryable"], json!(true));
+        assert!(*took <= Duration::from_secs(3 + 13), "{took:?}");
+    }
+    // All but the one that refreshes are told before the token endpoint's time-out of 8 s, however busy the machine.
+    let late = answers.iter().filter(|answer| answer.took >= Duration::from_secs(8));
+    assert!(late.count() <= 1, "{:?}", answers.iter().map(|answer| answer.took).max());
+}
+
+/// An answer, and how long it took.
+struct Timed {
+    response: Response,
+    took: Duration,
+}
+
+/// So many executions at once, in four functions of which none knows what another has in memory.
+async fn crowd(world: &World, number: usize, deadline_ms: u64) -> Vec<Timed> {
+    let app = || {
+        let config = automation_execute::Config::read(reader(&world.stack, "automation-execute")).unwrap();
+        automation_execute::App::new(config, world.stack.aws_config(), world.clock.clone()).unwrap()
+    };
+    let apps = [app(), app(), app(), app()];
+    let mut body = request(ACCOUNT, None);
+    body["deadline_ms"] = json!(deadline_ms);
+    let event = json!({
+        "rawPath": "/v1/automation-requests",
+        "body": body.to_string(),
+        "requestContext": {"http": {"method": "POST"},
+            "authorizer": {"iam": {"userArn": world.stack.engine.user_arn}}},
+    });
+    let deadline = world.clock.now_millis() + 29_000;
+    let executions = (0..number).map(|number| {
+        let (app, event) = (&apps[number % apps.len()], event.clone());
+        async move {
+            let began = Instant::now();
+            let response = execute_by(app, event, deadline).await;
+            Timed { response, took: began.elapsed() }
+        }
+    });
+    join_all(executions).await
+}
+
+fn body(response: &Response) -> Value {
+    serde_json::from_str(&response.body).unwrap()
+}
