@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use guard::refusal::Refusal;
 use serde::{Deserialize, Serialize};
 
 /// What became of a customer's request, as far as can be known.
@@ -279,6 +280,16 @@ impl Error {
             Self::TemporarilyUnavailable { retry_after, .. } => {
                 format!("{sent}; the same request may be sent again in {retry_after} s.")
             }
+        }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::InvalidRequest(detail) => Self::InvalidRequest(detail),
+            Refusal::EndpointNotAllowed(detail) => Self::EndpointNotAllowed(detail),
+            Refusal::RequestTooLarge(detail) => Self::RequestTooLarge(detail),
         }
     }
 }

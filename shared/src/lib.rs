@@ -8,7 +8,6 @@ pub mod clients;
 pub mod clock;
 pub mod config;
 pub mod error;
-pub mod fields;
 pub mod gateway;
 pub mod hubspot;
 pub mod integration;

@@ -17,16 +17,6 @@ mod tokens;
 mod urls;
 mod wire;
 
-/// The inputs of the guard's own tests, which are tried over the wire as well.
-#[path = "../../functions/automation-execute/tests/guard"]
-#[allow(dead_code, reason = "some of it is for the guard's own tests only")]
-mod inputs {
-    pub(crate) mod endpoints;
-    pub(crate) mod foreign;
-    pub(crate) mod gadgets;
-    pub(crate) mod tally;
-}
-
 use aws_sdk_dynamodb::types::AttributeValue;
 use devstack::hubspot::Recorded;
 use serde_json::{Value, json};

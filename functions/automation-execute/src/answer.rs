@@ -14,10 +14,10 @@ use shared::gateway::Response;
 use shared::integration::{Integration, IntegrationId};
 use shared::store::executions::Kept;
 
-use crate::echo::Echoes;
 use crate::forward::{self, Received};
-use crate::request::Call;
-use crate::scopes::{Asked, Remedy};
+use guard::redact::Echoes;
+use guard::request::Call;
+use guard::scopes::{Asked, Remedy};
 
 /// What Lambda serialises may have at most so many bytes: its limit is 6 MB.
 const LARGEST_ANSWER: usize = 6_000_000;
@@ -234,7 +234,7 @@ fn serialised_len(text: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::AutomationRequest;
+    use guard::request::AutomationRequest;
 
     #[test]
     fn the_length_is_that_of_what_lambda_serialises() {

@@ -7,8 +7,8 @@ use shared::gateway::{Event, Response};
 use shared::integration::Status;
 
 use crate::App;
-use crate::request::{Check, MAX_REQUEST_BYTES};
-use crate::scopes::{self, Remedy, Verdict};
+use guard::request::{Check, MAX_REQUEST_BYTES};
+use guard::scopes::{self, Remedy, Verdict};
 
 #[derive(Serialize)]
 struct Explained<'a> {

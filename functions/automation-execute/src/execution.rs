@@ -14,8 +14,8 @@ use crate::answer::{self, Answer};
 use crate::forward::{self, Attempts, Received};
 use crate::idempotency::{self, Claim, Claimed};
 use crate::note::note;
-use crate::request::{AutomationRequest, Call, MAX_REQUEST_BYTES};
 use crate::retry;
+use guard::request::{AutomationRequest, Call, MAX_REQUEST_BYTES};
 
 /// `last_used_at` is written at most this often, in seconds.
 const USE_NOTED_EVERY: i64 = 3_600;

@@ -11,9 +11,9 @@ use shared::integration::Integration;
 
 use crate::App;
 use crate::note::{self, note};
-use crate::request::Call;
 use crate::retry::{self, Seen, Standing};
 use crate::watched::Taken;
+use guard::request::Call;
 
 /// Reading an answer stops here: no answer of ours could carry more.
 const LONGEST_BODY: usize = 5_900 * 1024;

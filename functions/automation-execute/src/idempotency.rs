@@ -11,7 +11,7 @@ use shared::gateway::Response;
 use shared::random::sha256_hex;
 use shared::store::executions::{Executions, Kept, Put, Row, State};
 
-use crate::request::AutomationRequest;
+use guard::request::AutomationRequest;
 
 /// A row is kept so long, in seconds; after that its key is as good as new.
 const KEPT: i64 = 86_400;
@@ -91,7 +91,7 @@ pub(crate) async fn claim(
         key_hash: sha256_hex(key),
         state: State::Accepted,
         owner: owner.to_owned(),
-        digest: request.digest(),
+        digest: sha256_hex(request.identity()),
         heard_at: now,
         expires_at: now + KEPT,
         answer: None,

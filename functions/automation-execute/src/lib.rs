@@ -2,16 +2,11 @@
 
 mod answer;
 mod check;
-pub mod credentials;
-mod echo;
 mod execution;
 mod forward;
 mod idempotency;
 mod note;
-pub mod request;
 pub mod retry;
-pub mod scopes;
-pub mod target;
 mod watched;
 
 use aws_config::SdkConfig;
@@ -26,7 +21,7 @@ use shared::store::Store;
 use shared::store::executions::Executions;
 
 use crate::execution::Execution;
-use crate::scopes::Asked;
+use guard::scopes::Asked;
 
 /// What the function is told by its environment.
 pub struct Config {

@@ -1,9 +1,9 @@
 //! The start of an authorization: where to send the admin's browser, and what binds it.
 
+use guard::fields::Fields;
 use serde_json::json;
 use shared::caller::Member;
 use shared::error::Error;
-use shared::fields::Fields;
 use shared::gateway::{Event, Response};
 use shared::hubspot::Refusal;
 use shared::integration::{AccountId, Integration, IntegrationId};

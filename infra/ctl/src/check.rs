@@ -6,8 +6,8 @@ mod summary;
 
 use std::path::PathBuf;
 
-use automation_execute::request::AutomationRequest;
-use automation_execute::scopes::Asked;
+use guard::request::AutomationRequest;
+use guard::scopes::Asked;
 use serde::Serialize;
 use shared::error::Error;
 use url::Url;
@@ -102,7 +102,7 @@ fn batch(lines: &mut Lines, origin: &Url) -> Result<Vec<Parsed>, Failure> {
         let request = match line.text {
             Ok(text) => {
                 bytes += text.len();
-                AutomationRequest::parse(&text, origin).map_err(|error| Box::new(Judged::refused(&error, &text)))
+                AutomationRequest::parse(&text, origin).map_err(|error| Box::new(Judged::refused(&error.into(), &text)))
             }
             Err(wrong) => Err(Box::new(Judged::refused(&Error::InvalidRequest(wrong.to_owned()), ""))),
         };

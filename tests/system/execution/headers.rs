@@ -3,10 +3,10 @@
 use devstack::hubspot::Recorded;
 use serde_json::{Value, json};
 
-use super::inputs::tally::Tally;
-use super::inputs::{foreign, gadgets};
 use super::{access_token, connected, to, with};
 use crate::world::World;
+use attacks::tally::Tally;
+use attacks::{foreign, gadgets};
 
 const ALLOWED: [&str; 6] =
     ["accept", "accept-language", "content-type", "if-match", "if-none-match", "if-modified-since"];

@@ -7,8 +7,8 @@ use devstack::hubspot::{Fault, Match};
 use devstack::wire::Answer;
 use serde_json::json;
 
-use super::inputs::tally::Tally;
 use super::{connected, to, with};
+use attacks::tally::Tally;
 
 #[tokio::test]
 async fn no_redirect_is_followed_whatever_its_status_target_and_method() {

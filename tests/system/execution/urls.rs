@@ -2,10 +2,10 @@
 
 use devstack::hubspot::Recorded;
 
-use super::inputs::tally::Tally;
-use super::inputs::{endpoints, foreign};
 use super::{connected, to};
 use crate::world::{Answer, World};
+use attacks::tally::Tally;
+use attacks::{endpoints, foreign};
 
 /// Executes a request, and returns the answer with what HubSpot got.
 async fn sent(world: &World, method: &str, endpoint: &str) -> (Answer, Vec<Recorded>) {

@@ -1,10 +1,10 @@
 //! What the function would say to one stored automation, by the function's own code.
 
-use automation_execute::request::AutomationRequest;
-use automation_execute::scopes::{self, Asked, Remedy, Verdict};
+use guard::fields::Fields;
+use guard::request::AutomationRequest;
+use guard::scopes::{self, Asked, Remedy, Verdict};
 use serde::Serialize;
 use shared::error::{Error, Outcome};
-use shared::fields::Fields;
 use shared::integration::{AccountId, IntegrationId, Status, why_not_newest};
 
 /// What is known of one integration.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use automation_execute::scopes::{Remedy, Verdict};
+use guard::scopes::{Remedy, Verdict};
 use serde::Serialize;
 
 use super::judge::{Judged, told};

@@ -65,7 +65,7 @@ pub(super) async fn writes(stack: &Stack) -> Finding {
 }
 
 fn nobody() -> Result<AccountId, Error> {
-    AccountId::try_from(NOBODY.to_owned())
+    Ok(AccountId::try_from(NOBODY.to_owned())?)
 }
 
 pub(super) async fn secrets(stack: &Stack) -> Finding {

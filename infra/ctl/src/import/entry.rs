@@ -2,9 +2,9 @@
 
 use std::fmt;
 
+use guard::fields::Fields;
 use secrecy::SecretString;
 use shared::error::{Error, Outcome};
-use shared::fields::Fields;
 use shared::integration::{AccountId, Integration, IntegrationId, Key, Pointer};
 use shared::lease::Settled;
 use shared::tokens::Tokens;

@@ -3,7 +3,7 @@
 //! Invariant: what is not documented is unknown. A path is compared as it is sent, so another case or an encoded name
 //! is unknown too; only ids may be percent-encoded.
 
-use reqwest::Method;
+use http::Method;
 
 use super::rows::{
     ACCOUNT, ASSOCIATIONS_DOCS, EVENTS, FILES, FLOWS, LISTS, OBJECTS, OLD_CONTACTS, OLD_ENGAGEMENTS, OWNERS, Row,

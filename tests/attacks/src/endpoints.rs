@@ -52,7 +52,7 @@ const TAILS: [&str; 24] = [
 ];
 
 /// What goes out as it was written.
-pub(crate) fn unchanged() -> Vec<String> {
+pub fn unchanged() -> Vec<String> {
     let mut all = Vec::new();
     for object in OBJECTS {
         for base in ["v3/objects", "objects/2026-03", "objects/2026-09"] {
@@ -141,7 +141,7 @@ const OTHERS: [&str; 59] = [
 ];
 
 /// What variables bring into an endpoint, and how every client would send it.
-pub(crate) const REPAIRED: [(&str, &str); 12] = [
+pub const REPAIRED: [(&str, &str); 12] = [
     (
         "/crm/v3/objects/contacts/müller@x.com?idProperty=email",
         "/crm/v3/objects/contacts/m%C3%BCller@x.com?idProperty=email",

@@ -1,6 +1,6 @@
 //! The APIs beside the CRM's objects and associations.
 
-use reqwest::Method;
+use http::Method;
 
 use super::{Knowledge, REFERENCE, known};
 

@@ -2,20 +2,20 @@
 
 use std::fmt;
 
+use crate::refusal::Refusal;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
-use shared::error::Error;
 
 /// Names and values in order, from an object or from a list of `[name, value]`; a name may occur more than once,
 /// since a doubled header that is dropped anyway must not make a request invalid.
 pub(super) struct Pairs<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'a> Pairs<'a> {
-    pub(super) fn parse(place: &str, raw: &'a RawValue) -> Result<Vec<(String, &'a RawValue)>, Error> {
-        serde_json::from_str::<Self>(raw.get())
-            .map(|pairs| pairs.0)
-            .map_err(|_| Error::InvalidRequest(format!("{place}: an object, or a list of [name, value], is expected")))
+    pub(super) fn parse(place: &str, raw: &'a RawValue) -> Result<Vec<(String, &'a RawValue)>, Refusal> {
+        serde_json::from_str::<Self>(raw.get()).map(|pairs| pairs.0).map_err(|_| {
+            Refusal::InvalidRequest(format!("{place}: an object, or a list of [name, value], is expected"))
+        })
     }
 }
 

@@ -12,14 +12,14 @@ const SCRUBBED: &[u8] = b"[REDACTED]";
 const MOST_LAYERS: usize = 8;
 
 /// What is looked for: the token, and the part of a base64 text that a token anywhere within it decides.
-pub(crate) struct Echoes {
+pub struct Echoes {
     forms: Vec<Vec<u8>>,
     /// Whether a byte may be the first of a form.
     begins: [bool; 256],
 }
 
 impl Echoes {
-    pub(crate) fn of(token: &SecretString) -> Self {
+    pub fn of(token: &SecretString) -> Self {
         let token = token.expose_secret().as_bytes();
         let mut forms = vec![token.to_vec()];
         // Three bytes make four characters: the token's characters depend on how it lies to that, and on nothing else.
@@ -44,7 +44,7 @@ impl Echoes {
     }
 
     /// The bytes without the token, copied only if it is there.
-    pub(crate) fn scrub<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+    pub fn scrub<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
         let (mut clean, mut kept, mut at) = (Vec::new(), 0, 0);
         while at < bytes.len() {
             let found = if self.begins[usize::from(bytes[at])] { self.find(&bytes[at..]) } else { None };

@@ -6,27 +6,22 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends at the first thing that is not as it should be")]
 
 mod details;
-mod endpoints;
-#[allow(dead_code, reason = "some of it is for the tests over the wire only")]
-mod foreign;
-mod gadgets;
 mod headers;
 mod hostile;
 mod legitimate;
 mod parsing;
-mod properties;
 mod random;
 mod refusals;
 mod spellings;
-mod tally;
 
-use automation_execute::request::{AutomationRequest, Call};
-use automation_execute::target::Target;
-use reqwest::Url;
+use guard::refusal::Refusal;
+use guard::request::{AutomationRequest, Call};
+use guard::target::Target;
 use serde_json::{Value, json};
-use shared::error::Error;
+use url::Url;
 
-use properties::{ORIGIN, origin};
+use attacks::properties::{ORIGIN, origin};
+use attacks::{endpoints, foreign, gadgets, properties};
 
 /// How many times the random generators go round: once, unless `HOSTILE_ROUNDS` says another number.
 fn rounds() -> u32 {
@@ -34,12 +29,12 @@ fn rounds() -> u32 {
 }
 
 /// The target of an endpoint, with no further query.
-fn target(method: &str, endpoint: &str) -> Result<Target, Error> {
+fn target(method: &str, endpoint: &str) -> Result<Target, Refusal> {
     Target::parse(&origin(), method, endpoint, &[])
 }
 
 /// The call of a request object.
-fn call(request: &Value) -> Result<Call, Error> {
+fn call(request: &Value) -> Result<Call, Refusal> {
     let body = json!({ "account_id": "acc_1", "request": request }).to_string();
     AutomationRequest::parse(&body, &origin()).map(|request| request.call)
 }
@@ -47,4 +42,13 @@ fn call(request: &Value) -> Result<Call, Error> {
 /// The call of a request object that has to be accepted.
 fn accepted(request: &Value) -> Call {
     call(request).unwrap_or_else(|error| panic!("{request} gave {error}"))
+}
+
+/// The code of the contract that a refusal becomes.
+fn code(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::InvalidRequest(_) => "invalid_request",
+        Refusal::EndpointNotAllowed(_) => "endpoint_not_allowed",
+        Refusal::RequestTooLarge(_) => "request_too_large",
+    }
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::error::Error;
+use crate::refusal::Refusal;
 
 /// The fields of one JSON object, in order, each value as the bytes that were sent.
 #[derive(Debug)]
@@ -20,13 +20,13 @@ pub struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     /// Takes `json` apart; `place` names the object in errors (`"body"`, `"request"`).
-    pub fn parse(place: &'static str, json: &'a str) -> Result<Self, Error> {
+    pub fn parse(place: &'static str, json: &'a str) -> Result<Self, Refusal> {
         let pairs: Pairs<'a> = serde_json::from_str(json)
-            .map_err(|_| Error::InvalidRequest(format!("{place}: one JSON object is expected")))?;
+            .map_err(|_| Refusal::InvalidRequest(format!("{place}: one JSON object is expected")))?;
         let mut names = HashSet::with_capacity(pairs.0.len());
         for (name, _) in &pairs.0 {
             if !names.insert(name) {
-                return Err(Error::InvalidRequest(format!(
+                return Err(Refusal::InvalidRequest(format!(
                     "{place}: field {} stands twice; once is expected",
                     quoted(name)
                 )));
@@ -48,25 +48,27 @@ impl<'a> Fields<'a> {
     }
 
     /// Takes a field out that must be a string if it is there.
-    pub fn take_string(&mut self, name: &str) -> Result<Option<String>, Error> {
+    pub fn take_string(&mut self, name: &str) -> Result<Option<String>, Refusal> {
         self.take_as(name, "a string")
     }
 
     /// Takes a field out that must be of type `T` if it is there; `kind` says in errors what is accepted.
-    pub fn take_as<T: Deserialize<'a>>(&mut self, name: &str, kind: &str) -> Result<Option<T>, Error> {
+    pub fn take_as<T: Deserialize<'a>>(&mut self, name: &str, kind: &str) -> Result<Option<T>, Refusal> {
         let Some(value) = self.take(name) else { return Ok(None) };
         serde_json::from_str(value.get())
             .map(Some)
-            .map_err(|_| Error::InvalidRequest(format!("{}.{name}: {kind} is expected", self.place)))
+            .map_err(|_| Refusal::InvalidRequest(format!("{}.{name}: {kind} is expected", self.place)))
     }
 
     /// Ends the object: whatever was not taken is unknown and refused by name.
-    pub fn finish(self) -> Result<(), Error> {
+    pub fn finish(self) -> Result<(), Refusal> {
         match self.fields.first() {
             None => Ok(()),
-            Some((name, _)) => {
-                Err(Error::InvalidRequest(format!("{}: field {} is not known; leave it out", self.place, quoted(name))))
-            }
+            Some((name, _)) => Err(Refusal::InvalidRequest(format!(
+                "{}: field {} is not known; leave it out",
+                self.place,
+                quoted(name)
+            ))),
         }
     }
 }
@@ -118,7 +120,7 @@ mod tests {
     #[test]
     fn what_is_doubled_unknown_or_no_object_is_refused_by_name_and_without_values() {
         let refused = |json: &str| match Fields::parse("body", json).and_then(Fields::finish) {
-            Err(Error::InvalidRequest(detail)) => detail,
+            Err(Refusal::InvalidRequest(detail)) => detail,
             other => panic!("{json} gave {other:?}"),
         };
 
@@ -134,6 +136,6 @@ mod tests {
 
         let error = fields.take_string("method").unwrap_err();
 
-        assert_eq!(error, Error::InvalidRequest("request.method: a string is expected".to_owned()));
+        assert_eq!(error, Refusal::InvalidRequest("request.method: a string is expected".to_owned()));
     }
 }

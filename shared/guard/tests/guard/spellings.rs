@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::properties::NAMES;
-use super::tally::Tally;
 use super::*;
+use attacks::properties::NAMES;
+use attacks::tally::Tally;
 
 /// How many spellings of each name are tried in each place: for `hapikey` all of its 14 bits.
 const SPELLINGS: u32 = 1 << 14;

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use proptest::test_runner::{TestError, TestRunner};
 
-use super::tally::Tally;
 use super::*;
+use attacks::tally::Tally;
 
 /// So many cases, unless `PROPTEST_CASES` says another number.
 fn config(cases: u32) -> ProptestConfig {

@@ -1,8 +1,8 @@
 //! Headers: only those of the allow-list get into a call, whatever the others try.
 
-use super::properties::{ALLOWED_HEADERS, may_be_sent};
-use super::tally::Tally;
 use super::*;
+use attacks::properties::{ALLOWED_HEADERS, may_be_sent};
+use attacks::tally::Tally;
 
 /// What a call makes of these headers: safe, and nothing but what was allowed to come through.
 fn judged(headers: &Value, allowed: &[(&str, &str)]) -> Result<(), String> {

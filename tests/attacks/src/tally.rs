@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// The inputs of one kind, how many of them got through, and how many ended in a panic.
 ///
 /// Where `HOSTILE_REPORT` names a file, a line about them is appended there: `make hostile` makes its summary of it.
-pub(crate) struct Tally {
+pub struct Tally {
     what: &'static str,
     inputs: u64,
     leaks: u64,
@@ -17,12 +17,12 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    pub(crate) fn new(what: &'static str) -> Self {
+    pub fn new(what: &'static str) -> Self {
         Self { what, inputs: 0, leaks: 0, panics: 0, shown: Vec::new() }
     }
 
     /// Tries one input; `Err` says what got through.
-    pub(crate) fn input(&mut self, input: &impl Debug, attempt: impl FnOnce() -> Result<(), String>) {
+    pub fn input(&mut self, input: &impl Debug, attempt: impl FnOnce() -> Result<(), String>) {
         match catch_unwind(AssertUnwindSafe(attempt)) {
             Ok(result) => self.found(input, result),
             Err(_) => {
@@ -34,7 +34,7 @@ impl Tally {
     }
 
     /// Counts one input that was tried already.
-    pub(crate) fn found(&mut self, input: &impl Debug, result: Result<(), String>) {
+    pub fn found(&mut self, input: &impl Debug, result: Result<(), String>) {
         self.inputs += 1;
         if let Err(leak) = result {
             self.leaks += 1;
@@ -50,7 +50,7 @@ impl Tally {
 
     /// Reports; nothing may have got through, and there have to have been so many inputs.
     #[track_caller]
-    pub(crate) fn finish(self, at_least: u64) {
+    pub fn finish(self, at_least: u64) {
         if let Some(report) = std::env::var_os("HOSTILE_REPORT") {
             let mut file = std::fs::OpenOptions::new().create(true).append(true).open(report).unwrap();
             let line = format!("{}\t{}\t{}\t{}\n", self.what, self.inputs, self.leaks, self.panics);

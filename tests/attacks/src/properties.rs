@@ -3,17 +3,17 @@
 //! The three properties take raw bytes: they are the bodies of the fuzz targets in `tests/fuzz`, and proptest runs
 //! them where no fuzz target can be built. What is wrong comes back as text, so that a test can count it.
 
-use automation_execute::credentials::clean;
-use automation_execute::request::{AutomationRequest, Call};
-use automation_execute::target::Target;
+use guard::credentials::clean;
+use guard::request::{AutomationRequest, Call};
+use guard::target::Target;
 use serde_json::json;
 use url::Url;
 
 /// Where all requests have to go.
-pub(crate) const ORIGIN: &str = "https://api.hubapi.com";
+pub const ORIGIN: &str = "https://api.hubapi.com";
 
 /// The names of credentials, as no query and no form may carry them.
-pub(crate) const NAMES: [&str; 8] = [
+pub const NAMES: [&str; 8] = [
     "hapikey",
     "access_token",
     "client_secret",
@@ -25,16 +25,16 @@ pub(crate) const NAMES: [&str; 8] = [
 ];
 
 /// The headers that a customer may set.
-pub(crate) const ALLOWED_HEADERS: [&str; 6] =
+pub const ALLOWED_HEADERS: [&str; 6] =
     ["accept", "accept-language", "content-type", "if-match", "if-none-match", "if-modified-since"];
 
 /// [`ORIGIN`], parsed.
-pub(crate) fn origin() -> Url {
+pub fn origin() -> Url {
     Url::parse(ORIGIN).unwrap()
 }
 
 /// An endpoint, and behind bytes 0xFF a method, and names and values of `query`.
-pub(crate) fn endpoint(input: &[u8]) -> Result<(), String> {
+pub fn endpoint(input: &[u8]) -> Result<(), String> {
     let mut fields = fields(input);
     let endpoint = fields.next().unwrap_or_default();
     let method = fields.next().unwrap_or_else(|| "PUT".to_owned());
@@ -50,7 +50,7 @@ pub(crate) fn endpoint(input: &[u8]) -> Result<(), String> {
 
 /// The body of an automation request; or, unless it begins as an object does, an endpoint and behind bytes 0xFF a
 /// method, a header's name and value, a query's name and value, a content type and a body.
-pub(crate) fn request(input: &[u8]) -> Result<(), String> {
+pub fn request(input: &[u8]) -> Result<(), String> {
     let body = if input.starts_with(b"{") {
         String::from_utf8_lossy(input).into_owned()
     } else {
@@ -69,7 +69,7 @@ pub(crate) fn request(input: &[u8]) -> Result<(), String> {
 }
 
 /// A query or a form: what is no credential stays as it is and in order, and nothing else does.
-pub(crate) fn credentials(input: &[u8]) -> Result<(), String> {
+pub fn credentials(input: &[u8]) -> Result<(), String> {
     let (rest, dropped) = expected_rest(input);
     let cleaned = clean(input);
     if cleaned.rest.as_deref() != rest.as_deref() || cleaned.dropped != dropped {
@@ -84,7 +84,7 @@ pub(crate) fn credentials(input: &[u8]) -> Result<(), String> {
 }
 
 /// Whether a call may be sent: its target, its headers, and its body if that is a form.
-pub(crate) fn may_be_sent(call: &Call) -> Result<(), String> {
+pub fn may_be_sent(call: &Call) -> Result<(), String> {
     is_safe(call.target())?;
     let mut names: Vec<&str> = call.headers().iter().map(|(name, _)| *name).collect();
     names.sort_unstable();
@@ -106,7 +106,7 @@ pub(crate) fn may_be_sent(call: &Call) -> Result<(), String> {
 }
 
 /// Whether a target is one that the token may be sent to.
-pub(crate) fn is_safe(target: &Target) -> Result<(), String> {
+pub fn is_safe(target: &Target) -> Result<(), String> {
     let sent = target.url().as_str();
     let wrong = |what: &str| Err(format!("{what}: {} {sent}", target.method()));
     if !["GET", "POST", "PUT", "PATCH", "DELETE"].contains(&target.method().as_str()) {
@@ -187,7 +187,7 @@ fn expected_rest(text: &[u8]) -> (Option<Vec<u8>>, Vec<&'static str>) {
 }
 
 /// The credential that a key means to a server that decodes, trims and folds as much as any does.
-pub(crate) fn credential(key: &[u8]) -> Option<&'static str> {
+pub fn credential(key: &[u8]) -> Option<&'static str> {
     let mut key = key.to_vec();
     loop {
         let next = decoded_once(&key);

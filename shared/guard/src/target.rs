@@ -5,9 +5,10 @@
 
 use std::fmt;
 
+use crate::refusal::Refusal;
+use http::Method;
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use reqwest::{Method, Url};
-use shared::error::Error;
+use url::Url;
 
 use crate::credentials;
 
@@ -53,7 +54,7 @@ impl Target {
     /// # Errors
     /// `invalid_request` for what is malformed or ambiguous, `endpoint_not_allowed` for another host, scheme or port
     /// and for the paths that no automation may call, `request_too_large` beyond 32 KiB.
-    pub fn parse(origin: &Url, method: &str, endpoint: &str, query: &[(String, String)]) -> Result<Self, Error> {
+    pub fn parse(origin: &Url, method: &str, endpoint: &str, query: &[(String, String)]) -> Result<Self, Refusal> {
         let method = parse_method(method)?;
         let endpoint = endpoint.trim();
         let endpoint = endpoint.split('#').next().unwrap_or_default();
@@ -119,19 +120,19 @@ impl fmt::Debug for Target {
     }
 }
 
-fn parse_method(text: &str) -> Result<Method, Error> {
+fn parse_method(text: &str) -> Result<Method, Refusal> {
     match text.trim().to_ascii_uppercase().as_str() {
         "GET" => Ok(Method::GET),
         "POST" => Ok(Method::POST),
         "PUT" => Ok(Method::PUT),
         "PATCH" => Ok(Method::PATCH),
         "DELETE" => Ok(Method::DELETE),
-        _ => Err(Error::InvalidRequest("request.method: GET, POST, PUT, PATCH or DELETE is expected".to_owned())),
+        _ => Err(Refusal::InvalidRequest("request.method: GET, POST, PUT, PATCH or DELETE is expected".to_owned())),
     }
 }
 
 /// What stands after scheme and host (empty or from `/` or `?` on), and whether there was userinfo.
-fn after_host(endpoint: &str) -> Result<(&str, bool), Error> {
+fn after_host(endpoint: &str) -> Result<(&str, bool), Refusal> {
     if endpoint.starts_with('/') && !endpoint.starts_with("//") {
         return Ok((endpoint, false));
     }
@@ -154,7 +155,7 @@ fn after_host(endpoint: &str) -> Result<(&str, bool), Error> {
 }
 
 /// Refuses a path that HubSpot's servers might read differently from us, and those that no automation may call.
-fn check_path(path: &str) -> Result<(), Error> {
+fn check_path(path: &str) -> Result<(), Refusal> {
     let Some(segments) = path.strip_prefix('/') else {
         return Err(invalid("a path that begins with `/` is expected after the host"));
     };
@@ -186,7 +187,7 @@ fn check_path(path: &str) -> Result<(), Error> {
 }
 
 /// Checks one reading of the path: as it is sent, or after some rounds of decoding.
-fn check_reading(path: &str) -> Result<(), Error> {
+fn check_reading(path: &str) -> Result<(), Refusal> {
     let path: String = credentials::fold(path).collect();
     if path.chars().any(char::is_control) {
         return Err(invalid(
@@ -216,7 +217,7 @@ fn check_reading(path: &str) -> Result<(), Error> {
 }
 
 /// The query to send, if there is one, and the names of the credentials that were in it.
-fn build_query(own: Option<&str>, more: &[(String, String)]) -> Result<(Option<String>, Vec<String>), Error> {
+fn build_query(own: Option<&str>, more: &[(String, String)]) -> Result<(Option<String>, Vec<String>), Refusal> {
     let mut query = own.map(repaired_query);
     for (name, value) in more {
         let query = query.get_or_insert_default();
@@ -231,7 +232,7 @@ fn build_query(own: Option<&str>, more: &[(String, String)]) -> Result<(Option<S
     let cleaned = credentials::clean(query.as_bytes());
     let ignored = cleaned.dropped.iter().map(|name| format!("query:{name}")).collect();
     let rest = cleaned.rest.map(|rest| String::from_utf8(rest.into_owned())).transpose();
-    Ok((rest.map_err(|_| Error::internal("a query of ASCII is no UTF-8"))?, ignored))
+    Ok((rest.map_err(|_| invalid("the query is not UTF-8"))?, ignored))
 }
 
 /// Percent-encodes what a query may not carry raw, a `%` that begins no encoding included.
@@ -248,7 +249,7 @@ fn repaired_query(query: &str) -> String {
 /// Puts the URL together, and refuses it unless the HTTP client's own parser leaves every byte of it alone.
 ///
 /// No input is known that gets this far and does not survive: this is the second line, for the day one is found.
-fn build_url(origin: &Url, path: &str, query: Option<&str>) -> Result<Url, Error> {
+fn build_url(origin: &Url, path: &str, query: Option<&str>) -> Result<Url, Refusal> {
     let mut text = origin.origin().ascii_serialization();
     text.push_str(path);
     if let Some(query) = query {
@@ -268,14 +269,14 @@ fn starts_with_two_digits(text: &str) -> bool {
     matches!(text.as_bytes(), [high, low, ..] if credentials::hex(*high).is_some() && credentials::hex(*low).is_some())
 }
 
-fn invalid(detail: &str) -> Error {
-    Error::InvalidRequest(format!("request.endpoint: {detail}"))
+fn invalid(detail: &str) -> Refusal {
+    Refusal::InvalidRequest(format!("request.endpoint: {detail}"))
 }
 
-fn not_allowed(detail: &str) -> Error {
-    Error::EndpointNotAllowed(format!("request.endpoint: {detail}"))
+fn not_allowed(detail: &str) -> Refusal {
+    Refusal::EndpointNotAllowed(format!("request.endpoint: {detail}"))
 }
 
-fn too_large() -> Error {
-    Error::RequestTooLarge("request.endpoint: endpoint and query may have 32 KiB together".to_owned())
+fn too_large() -> Refusal {
+    Refusal::RequestTooLarge("request.endpoint: endpoint and query may have 32 KiB together".to_owned())
 }

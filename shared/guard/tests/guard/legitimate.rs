@@ -1,7 +1,7 @@
 //! What automations really send goes out as it was written.
 
-use super::tally::Tally;
 use super::*;
+use attacks::tally::Tally;
 
 #[test]
 fn legitimate_endpoints_are_sent_byte_for_byte() {

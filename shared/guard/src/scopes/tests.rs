@@ -2,7 +2,7 @@
 
 mod apis;
 
-use reqwest::Method;
+use http::Method;
 
 use super::*;
 

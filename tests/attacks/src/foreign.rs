@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 /// All texts of all collections.
-pub(crate) fn all_texts() -> Vec<String> {
+pub fn all_texts() -> Vec<String> {
     let mut folders: Vec<PathBuf> = folder().into_iter().collect();
     let mut all = Vec::new();
     while let Some(folder) = folders.pop() {
@@ -24,12 +24,12 @@ pub(crate) fn all_texts() -> Vec<String> {
 }
 
 /// The texts of one collection.
-pub(crate) fn texts(file: &str) -> Vec<String> {
+pub fn texts(file: &str) -> Vec<String> {
     folder().map(|folder| texts_of(&folder.join(file))).unwrap_or_default()
 }
 
 /// One of so many, for tests that take longer for each; all of them where `HOSTILE_ROUNDS` asks for the long form.
-pub(crate) fn sample(texts: Vec<String>, of: usize) -> Vec<String> {
+pub fn sample(texts: Vec<String>, of: usize) -> Vec<String> {
     let of = if std::env::var_os("HOSTILE_ROUNDS").is_some() { 1 } else { of };
     texts.into_iter().step_by(of).collect()
 }

@@ -7,14 +7,13 @@ mod pairs;
 
 use std::fmt;
 
+use crate::fields::Fields;
+use crate::ids::{AccountId, IntegrationId};
+use crate::refusal::Refusal;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::Url;
 use serde_json::value::RawValue;
-use shared::error::Error;
-use shared::fields::Fields;
-use shared::integration::{AccountId, IntegrationId};
-use shared::random::sha256_hex;
+use url::Url;
 
 use self::pairs::{Pairs, scalar};
 use crate::credentials;
@@ -51,7 +50,7 @@ impl AutomationRequest {
     ///
     /// # Errors
     /// `request_too_large`, `invalid_request`, and what the guard refuses with.
-    pub fn parse(body: &str, origin: &Url) -> Result<Self, Error> {
+    pub fn parse(body: &str, origin: &Url) -> Result<Self, Refusal> {
         let mut fields = fields_of(body)?;
         let account_id = fields
             .take_string("account_id")?
@@ -77,8 +76,8 @@ impl AutomationRequest {
         Ok(Self { account_id, integration_id, automation_id, deadline_ms, idempotency_key, call })
     }
 
-    /// Tells requests apart that are not the same: SHA-256, in hex, over the integration and all that would be sent.
-    pub fn digest(&self) -> String {
+    /// Bytes that differ wherever two requests differ: the integration and everything that would be sent.
+    pub fn identity(&self) -> Vec<u8> {
         let target = &self.call.target;
         let mut parts: Vec<&[u8]> = vec![
             self.integration_id.as_ref().map(IntegrationId::as_str).unwrap_or_default().as_bytes(),
@@ -95,7 +94,7 @@ impl AutomationRequest {
             bytes.extend_from_slice(&part.len().to_be_bytes());
             bytes.extend_from_slice(part);
         }
-        sha256_hex(bytes)
+        bytes
     }
 }
 
@@ -113,7 +112,7 @@ impl Check {
     ///
     /// # Errors
     /// The same that executing the request would end in.
-    pub fn parse(body: &str, origin: &Url) -> Result<Self, Error> {
+    pub fn parse(body: &str, origin: &Url) -> Result<Self, Refusal> {
         let mut fields = fields_of(body)?;
         let integration_id = fields.take_string("integration_id")?.map(IntegrationId::try_from).transpose()?;
         let request = fields.take("request");
@@ -134,7 +133,7 @@ pub struct Call {
 }
 
 impl Call {
-    fn parse(request: Option<&RawValue>, origin: &Url) -> Result<Self, Error> {
+    fn parse(request: Option<&RawValue>, origin: &Url) -> Result<Self, Refusal> {
         let request =
             request.ok_or_else(|| invalid("request: it is missing; an object with method and endpoint is expected"))?;
         let mut fields = Fields::parse("request", request.get())?;
@@ -207,14 +206,14 @@ impl fmt::Debug for Call {
     }
 }
 
-fn fields_of(body: &str) -> Result<Fields<'_>, Error> {
+fn fields_of(body: &str) -> Result<Fields<'_>, Refusal> {
     if body.len() > MAX_REQUEST_BYTES {
-        return Err(Error::RequestTooLarge(format!("body: at most {MAX_REQUEST_BYTES} bytes are accepted")));
+        return Err(Refusal::RequestTooLarge(format!("body: at most {MAX_REQUEST_BYTES} bytes are accepted")));
     }
     Fields::parse("body", body)
 }
 
-fn parse_query(raw: &RawValue) -> Result<Vec<(String, String)>, Error> {
+fn parse_query(raw: &RawValue) -> Result<Vec<(String, String)>, Refusal> {
     let refused = || invalid("request.query: values have to be strings, numbers, booleans, or lists of them");
     let mut query = Vec::new();
     for (name, value) in Pairs::parse("request.query", raw)? {
@@ -233,7 +232,7 @@ fn parse_query(raw: &RawValue) -> Result<Vec<(String, String)>, Error> {
 type Headers = (Vec<(&'static str, String)>, Vec<String>);
 
 /// Takes the allowed headers; all others are dropped without a look at their values.
-fn parse_headers(raw: &RawValue) -> Result<Headers, Error> {
+fn parse_headers(raw: &RawValue) -> Result<Headers, Refusal> {
     let mut headers: Vec<(&'static str, String)> = Vec::new();
     let mut ignored = Vec::new();
     for (name, value) in Pairs::parse("request.headers", raw)? {
@@ -242,10 +241,10 @@ fn parse_headers(raw: &RawValue) -> Result<Headers, Error> {
             continue;
         };
         if headers.iter().any(|(earlier, _)| *earlier == name) {
-            return Err(Error::InvalidRequest(format!("request.headers: {name} is given twice; once is expected")));
+            return Err(Refusal::InvalidRequest(format!("request.headers: {name} is given twice; once is expected")));
         }
         let value = scalar(value).filter(|value| value.bytes().all(|b| matches!(b, b' '..=b'~'))).ok_or_else(|| {
-            Error::InvalidRequest(format!("request.headers.{name}: a string of printable ASCII is expected"))
+            Refusal::InvalidRequest(format!("request.headers.{name}: a string of printable ASCII is expected"))
         })?;
         // A content type without a value says nothing: the default applies, and what follows from it.
         if name != "content-type" || !value.trim().is_empty() {
@@ -256,7 +255,7 @@ fn parse_headers(raw: &RawValue) -> Result<Headers, Error> {
 }
 
 /// The body's bytes and the content type that it has unless a header says otherwise.
-fn parse_body(fields: &mut Fields<'_>) -> Result<Option<(Vec<u8>, &'static str)>, Error> {
+fn parse_body(fields: &mut Fields<'_>) -> Result<Option<(Vec<u8>, &'static str)>, Refusal> {
     // `null` is a JSON body like any other; in the two fields of text it means that there is none.
     let json = fields.take_any("body").map(|json| (json.get().as_bytes().to_vec(), "application/json"));
     let text = fields.take_string("body_text")?.map(|text| (text.into_bytes(), "application/json"));
@@ -276,7 +275,7 @@ fn parse_body(fields: &mut Fields<'_>) -> Result<Option<(Vec<u8>, &'static str)>
 }
 
 /// Whether a body of this content type is a form, from which credentials have to be taken.
-fn is_form(content_type: &str) -> Result<bool, Error> {
+fn is_form(content_type: &str) -> Result<bool, Refusal> {
     let content_type = content_type.to_ascii_lowercase();
     let mut parts = content_type.split(';').map(str::trim);
     if parts.next() != Some(FORM) {
@@ -315,6 +314,6 @@ fn deduplicated(names: Vec<String>) -> Vec<String> {
     unique
 }
 
-fn invalid(detail: &str) -> Error {
-    Error::InvalidRequest(detail.to_owned())
+fn invalid(detail: &str) -> Refusal {
+    Refusal::InvalidRequest(detail.to_owned())
 }

@@ -1,8 +1,8 @@
 //! Inputs of people who want the token to go elsewhere: our own generators and foreign collections.
 
-use super::properties::{is_safe, may_be_sent};
-use super::tally::Tally;
 use super::*;
+use attacks::properties::{is_safe, may_be_sent};
+use attacks::tally::Tally;
 
 /// Judges what the guard makes of an endpoint.
 fn judged(method: &str, endpoint: &str) -> Result<(), String> {

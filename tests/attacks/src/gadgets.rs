@@ -1,6 +1,6 @@
 //! Headers that are meant to become more than one, or another one, or a second request.
 
-use super::foreign;
+use crate::foreign;
 
 /// Characters that some reader takes for the end of a line, a value or a name, or cuts down to one that is.
 const CHARACTERS: [&str; 22] = [
@@ -10,7 +10,7 @@ const CHARACTERS: [&str; 22] = [
 ];
 
 /// Header lines, name and value in one, of smuggling tools.
-pub(crate) fn lines() -> Vec<String> {
+pub fn lines() -> Vec<String> {
     let mut all = foreign::texts("te_mutations.json");
     for name in ["Transfer-Encoding", "Content-Length", "Accept", "Authorization", "If-Match", "Host"] {
         for c in CHARACTERS {
@@ -30,7 +30,7 @@ pub(crate) fn lines() -> Vec<String> {
 }
 
 /// Names of headers, most of them unknown to the guard.
-pub(crate) fn names() -> Vec<String> {
+pub fn names() -> Vec<String> {
     let mut all = foreign::texts("header-names.txt");
     let own = [
         "Accept",
