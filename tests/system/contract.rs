@@ -60,7 +60,7 @@ async fn an_execution_is_refused_without_the_engines_signature_and_role() {
 }
 
 #[tokio::test]
-async fn the_dashboards_routes_are_refused_without_a_token_that_names_an_account_and_a_person() {
+async fn dashboard_routes_require_a_token_with_account_and_person() {
     let stack = stack().await;
     let routes = [
         ("POST", "/v1/authorizations"),

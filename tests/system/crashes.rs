@@ -82,7 +82,7 @@ async fn killed_at(world: &World, account: &str, step: Step) -> (Integration, us
 }
 
 #[tokio::test]
-async fn a_process_killed_at_any_step_loses_nothing_where_hubspot_keeps_the_refresh_token() {
+async fn a_crash_at_any_step_loses_nothing_if_refresh_tokens_are_kept() {
     let world = World::start().await;
 
     for (number, step) in STEPS.into_iter().enumerate() {
@@ -93,7 +93,7 @@ async fn a_process_killed_at_any_step_loses_nothing_where_hubspot_keeps_the_refr
 }
 
 #[tokio::test]
-async fn a_process_killed_at_any_step_loses_nothing_where_hubspot_rotates_with_grace() {
+async fn a_crash_at_any_step_loses_nothing_under_rotation_with_grace() {
     let world = World::start().await;
     world.stack.hubspot.set_rotation(Rotation::Grace(60_000));
 
@@ -108,7 +108,7 @@ async fn a_process_killed_at_any_step_loses_nothing_where_hubspot_rotates_with_g
 }
 
 #[tokio::test]
-async fn a_process_killed_outside_the_one_window_loses_nothing_where_hubspot_rotates_strictly() {
+async fn a_crash_outside_the_window_loses_nothing_under_strict_rotation() {
     let world = World::start().await;
     world.stack.hubspot.set_rotation(Rotation::Strict);
     // Between HubSpot's rotation and our write the only copy of the new refresh token is in the dead process.
@@ -140,7 +140,7 @@ async fn tokens_that_a_dead_process_stored_are_adopted_without_asking_hubspot() 
 }
 
 #[tokio::test]
-async fn tokens_that_a_dead_process_stored_and_that_have_expired_since_are_what_is_refreshed() {
+async fn expired_tokens_of_a_dead_process_are_refreshed_next() {
     let world = World::start().await;
     world.stack.hubspot.set_rotation(Rotation::Strict);
     let before = plant(&world, ACCOUNT, 1).await;
@@ -187,7 +187,7 @@ async fn a_schedule_goes_on_where_a_dead_execution_stopped() {
 }
 
 #[tokio::test]
-async fn the_lease_of_a_dead_process_is_respected_until_it_has_lapsed_beyond_the_skew_of_clocks() {
+async fn a_dead_lease_is_respected_until_it_lapses_beyond_clock_skew() {
     let world = World::start().await;
     plant(&world, ACCOUNT, 1).await;
     world.pass(HOUR);
@@ -204,7 +204,7 @@ async fn the_lease_of_a_dead_process_is_respected_until_it_has_lapsed_beyond_the
 }
 
 #[tokio::test]
-async fn in_the_one_window_of_strict_rotation_nobody_is_marked_before_the_dead_one_cannot_come_back() {
+async fn a_crash_after_the_token_call_does_not_revoke_within_five_minutes() {
     let world = World::start().await;
     world.stack.hubspot.set_rotation(Rotation::Strict);
     plant(&world, ACCOUNT, 1).await;
@@ -248,7 +248,7 @@ async fn a_process_that_thaws_late_with_hubspots_answer_overwrites_nothing_newer
 }
 
 #[tokio::test]
-async fn a_process_that_thaws_late_between_its_two_writes_overwrites_nothing_newer() {
+async fn a_process_thawed_between_its_writes_overwrites_nothing_newer() {
     let world = World::start().await;
     world.stack.hubspot.set_rotation(Rotation::Strict);
     let record = plant(&world, ACCOUNT, 1).await;
@@ -269,7 +269,7 @@ async fn a_process_that_thaws_late_between_its_two_writes_overwrites_nothing_new
 }
 
 #[tokio::test]
-async fn a_commit_that_arrives_after_anothers_is_refused_and_the_newer_tokens_are_used() {
+async fn a_late_commit_is_refused_and_the_newer_tokens_are_used() {
     let world = World::start().await;
     let record = plant(&world, ACCOUNT, 1).await;
     world.pass(HOUR);

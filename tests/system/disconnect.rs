@@ -29,7 +29,7 @@ async fn an_admin_disconnects_and_neither_record_nor_secret_is_left() {
 }
 
 #[tokio::test]
-async fn a_disconnected_integration_runs_nothing_and_the_account_can_connect_again() {
+async fn a_disconnected_account_runs_nothing_and_can_connect_again() {
     let world = World::start().await;
     let id = connect(&world, ACCOUNT, &json!({})).await;
     assert_eq!(world.execute(&request(ACCOUNT, Some(&id))).await.status, 200);
@@ -106,7 +106,7 @@ async fn only_an_admin_disconnects() {
 }
 
 #[tokio::test]
-async fn disconnecting_the_newest_makes_the_previous_one_due_at_once_and_it_runs_again() {
+async fn disconnecting_the_newest_makes_the_previous_one_due_at_once() {
     let world = World::start().await;
     let previous = connect(&world, ACCOUNT, &json!({})).await;
     let newest = connect(&world, ACCOUNT, &json!({"new_instance": true})).await;
@@ -171,7 +171,7 @@ async fn a_secret_that_cannot_be_deleted_does_not_keep_the_integration_alive() {
 }
 
 #[tokio::test]
-async fn killed_between_record_and_secret_the_account_is_disconnected_and_can_connect_again() {
+async fn a_disconnect_killed_between_its_deletes_can_connect_again() {
     let world = World::start().await;
     let id = world.stack.connect(ACCOUNT, ADMIN).await;
     let (token, path) = (world.stack.jwt(ACCOUNT, ADMIN, "admin"), format!("/v1/integrations/{id}"));

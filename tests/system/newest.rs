@@ -77,7 +77,7 @@ async fn import(world: &World, integration_id: &str, created_at: i64) {
 }
 
 #[tokio::test]
-async fn an_automation_of_an_older_integration_is_refused_and_nothing_reaches_hubspot() {
+async fn automations_of_older_integrations_never_reach_hubspot() {
     let (world, older, _) = two_instances().await;
 
     let answer = world.execute(&request(ACCOUNT, Some(&older))).await;
@@ -201,7 +201,7 @@ async fn after_disconnecting_the_newest_the_previous_one_runs_again() {
 }
 
 #[tokio::test]
-async fn after_disconnecting_the_newest_the_previous_one_runs_although_its_token_has_expired_long_ago() {
+async fn the_previous_integration_runs_again_after_a_disconnect() {
     let (world, older, newest) = two_instances().await;
     world.pass(Duration::from_secs(10 * 3600));
 

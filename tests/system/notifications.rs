@@ -146,7 +146,7 @@ async fn an_import_is_no_connect() {
 }
 
 #[tokio::test]
-async fn a_commit_that_comes_after_a_verdict_it_has_not_seen_is_told_as_the_recovery_that_it_is() {
+async fn a_commit_after_an_unseen_verdict_is_published_as_a_recovery() {
     let world = World::start().await;
     let record = plant(&world, ACCOUNT, 1).await;
     world.pass(HOUR);

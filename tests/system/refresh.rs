@@ -21,7 +21,7 @@ use crate::world::{ACCOUNT, World, request};
 use planted::{HOUR, access, hold_lease, need, overwrite, plant, plant_due, pointer, reconnect, store};
 
 #[tokio::test]
-async fn fifty_executions_in_one_process_that_meet_one_expired_token_ask_hubspot_once() {
+async fn fifty_executions_in_one_process_refresh_an_expired_token_once() {
     let world = World::start().await;
     plant(&world, ACCOUNT, 1).await;
     world.pass(HOUR);
@@ -100,7 +100,7 @@ async fn tokens_inside_the_margin_are_refreshed_and_those_before_it_are_not() {
 }
 
 #[tokio::test]
-async fn who_read_the_record_before_anothers_failure_honours_the_pause_all_the_same() {
+async fn a_pause_binds_callers_that_read_the_record_before_it() {
     let world = World::start().await;
     plant(&world, ACCOUNT, 1).await;
     world.pass(HOUR);
@@ -207,7 +207,7 @@ async fn a_refresh_that_has_begun_is_brought_to_its_end_past_the_callers_deadlin
 }
 
 #[tokio::test]
-async fn an_execution_during_whose_refresh_the_integration_is_reconnected_runs_with_the_new_tokens() {
+async fn an_execution_overtaken_by_a_reconnect_uses_the_new_tokens() {
     let world = World::start().await;
     let record = plant(&world, ACCOUNT, 1).await;
     world.pass(HOUR);
@@ -226,7 +226,7 @@ async fn an_execution_during_whose_refresh_the_integration_is_reconnected_runs_w
 }
 
 #[tokio::test]
-async fn an_execution_during_whose_refresh_the_integration_is_disconnected_writes_nothing_and_says_so() {
+async fn an_execution_overtaken_by_a_disconnect_writes_nothing() {
     let world = World::start().await;
     let record = plant(&world, ACCOUNT, 1).await;
     world.pass(HOUR);

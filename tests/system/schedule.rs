@@ -25,7 +25,7 @@ use crate::world::{ACCOUNT, World, request};
 const DAY: i64 = 86_400;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_three_hundred_integrations_the_forty_due_ones_are_refreshed_and_of_these_the_newest_only() {
+async fn only_due_newest_integrations_are_refreshed() {
     let world = World::start().await;
     // 245 are not due, 40 are; 15 of these have an older instance, which is due too.
     let plan = (0..285).map(|number| (number, 2)).chain((0..15).map(|number| (number, 1)));
@@ -41,7 +41,7 @@ async fn of_three_hundred_integrations_the_forty_due_ones_are_refreshed_and_of_t
 }
 
 #[tokio::test]
-async fn an_older_instance_that_is_due_is_not_refreshed_but_noted_once_and_put_off() {
+async fn a_due_older_instance_is_marked_superseded_once_and_rescheduled() {
     let world = World::start().await;
     let older = plant_due(&world, ACCOUNT, 1, -60, -10).await;
     plant(&world, ACCOUNT, 2).await;
@@ -77,7 +77,7 @@ async fn an_older_instance_gives_up_its_tokens_after_thirty_days() {
 }
 
 #[tokio::test]
-async fn an_older_instance_keeps_its_tokens_until_then_and_runs_again_when_it_is_the_newest() {
+async fn an_older_instance_keeps_its_tokens_and_runs_again_when_newest() {
     let world = World::start().await;
     let (older, newest) = superseded_for(&world, 30 * DAY - 60).await;
     world.refresh(json!({})).await;
@@ -91,7 +91,7 @@ async fn an_older_instance_keeps_its_tokens_until_then_and_runs_again_when_it_is
 }
 
 #[tokio::test]
-async fn an_older_instance_that_becomes_the_newest_at_this_very_moment_keeps_its_tokens() {
+async fn an_older_instance_becoming_the_newest_keeps_its_tokens() {
     let world = World::start().await;
     let (older, newest) = superseded_for(&world, 31 * DAY).await;
     let gate = world.stack.dynamo.hold("TransactWriteItems", At::Before);
@@ -119,7 +119,7 @@ async fn a_secret_is_given_up_even_if_the_answer_of_the_transaction_is_lost() {
 }
 
 #[tokio::test]
-async fn an_instance_that_has_given_up_its_tokens_asks_for_a_reconnect_when_it_is_the_newest_again() {
+async fn an_instance_without_tokens_asks_for_a_reconnect_when_newest() {
     let world = World::start().await;
     let (_, newest) = superseded_for(&world, 31 * DAY).await;
     world.refresh(json!({})).await;
@@ -202,7 +202,7 @@ async fn a_run_that_cannot_read_the_index_says_so() {
 }
 
 #[tokio::test]
-async fn a_run_begins_nothing_more_when_its_time_is_nearly_over_and_the_next_one_goes_on() {
+async fn a_run_near_its_deadline_leaves_the_rest_to_the_next() {
     let world = with(&[("REFRESH_CONCURRENCY", "4")]).await;
     plant_all(&world, (0..10).map(|number| (number, 1)), |_| (300, -10)).await;
     let gate = world.stack.hubspot.hold(Match::refresh(), At::Before);
@@ -283,7 +283,7 @@ async fn one_that_pauses_after_an_executions_failure_is_not_asked_for() {
 }
 
 #[tokio::test]
-async fn a_revoked_one_is_tried_after_an_hour_then_daily_for_a_week_and_then_no_more() {
+async fn a_revoked_integration_is_retried_for_a_week_and_then_no_more() {
     let world = World::start().await;
     plant_due(&world, ACCOUNT, 1, 300, -10).await;
     world.stack.hubspot.revoke_refresh_tokens(PORTAL);
@@ -323,7 +323,7 @@ async fn a_run_stops_after_five_refusals_of_our_own_credentials_and_marks_nobody
 }
 
 #[tokio::test]
-async fn one_in_use_is_refreshed_before_its_tokens_expire_and_an_idle_one_every_two_hours() {
+async fn integrations_in_use_are_refreshed_early_and_idle_ones_two_hourly() {
     let world = World::start().await;
     let used = plant_due(&world, "acc_used", 1, 300, -10).await;
     let idle = plant_due(&world, "acc_idle", 1, 300, -10).await;

@@ -187,7 +187,7 @@ async fn a_single_run_that_fails_is_one_alarm() {
 }
 
 #[tokio::test]
-async fn many_authorizations_that_hubspot_refuses_are_one_alarm_and_a_few_are_none() {
+async fn many_refused_authorizations_raise_one_alarm_and_a_few_raise_none() {
     for (accounts, expected) in [(10, vec!["reauthorizations-jump"]), (9, vec![])] {
         let (world, mut night) = quiet().await;
         world.stack.hubspot.script_always(Match::token(), refused("invalid_grant", "BAD_REFRESH_TOKEN"));

@@ -68,7 +68,7 @@ fn a_line_that_is_not_as_the_schema_says_is_found() {
 }
 
 #[tokio::test]
-async fn every_line_names_its_invocation_and_only_a_processes_first_is_a_cold_start() {
+async fn every_line_names_its_invocation_and_only_the_first_is_cold() {
     let world = World::start().await;
     for _ in 0..3 {
         world.stack.post_automation(request("acc_none", None).to_string()).await;

@@ -185,7 +185,7 @@ fn the_codes_of_the_readme_of_the_document_and_of_the_code_are_the_same() {
 }
 
 #[test]
-fn the_table_of_refusals_lacks_no_code_by_which_an_automation_request_is_refused_for_what_it_is() {
+fn the_refusal_table_lists_every_code_of_an_automation_request() {
     let table: BTreeSet<&str> = rows().into_iter().map(|(_, code)| code).collect();
     // Who calls, what our side lacks and what HubSpot does are no properties of a request.
     let others = [

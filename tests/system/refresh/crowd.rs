@@ -14,7 +14,7 @@ use crate::histories::setting;
 use crate::world::{ACCOUNT, World, execute_by, reader, request};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_executions_in_several_processes_that_meet_one_expired_token_ask_hubspot_once() {
+async fn a_thousand_executions_with_one_expired_token_ask_hubspot_once() {
     let world = World::with(Options { concurrency: 6, ..Options::default() }).await;
     let record = plant(&world, ACCOUNT, 1).await;
     world.stack.hubspot.expire_access_tokens();
@@ -38,7 +38,7 @@ async fn a_thousand_executions_in_several_processes_that_meet_one_expired_token_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn executions_that_wait_for_one_refresh_in_four_processes_go_on_with_what_it_brought() {
+async fn executions_waiting_in_four_processes_use_the_refreshed_tokens() {
     let world = World::start().await;
     plant(&world, ACCOUNT, 1).await;
     world.pass(HOUR);
@@ -58,7 +58,7 @@ async fn executions_that_wait_for_one_refresh_in_four_processes_go_on_with_what_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_waits_for_a_token_endpoint_slower_than_its_deadline_is_told_to_come_back_in_time() {
+async fn a_waiter_past_its_deadline_gets_retry_after() {
     let world = World::start().await;
     plant(&world, ACCOUNT, 1).await;
     world.pass(HOUR);

@@ -48,7 +48,7 @@ async fn a_portal_that_is_gone_counts_as_revoked() {
 }
 
 #[tokio::test]
-async fn an_authorization_that_is_marked_executes_nothing_even_while_its_token_lives() {
+async fn a_marked_integration_executes_nothing_while_its_token_lives() {
     let world = World::start().await;
     plant(&world, ACCOUNT, 1).await;
     world.stack.hubspot.revoke_refresh_tokens(PORTAL);
@@ -92,7 +92,7 @@ async fn a_marked_integration_is_tried_by_the_schedule_even_while_its_token_live
 }
 
 #[tokio::test]
-async fn a_wrong_client_secret_marks_nobody_and_is_not_shown_again_before_the_pause_is_over() {
+async fn a_wrong_client_secret_marks_nobody_and_waits_out_the_pause() {
     let world = World::start().await;
     plant(&world, ACCOUNT, 1).await;
     world.stack.hubspot.rotate_client_secret("another one");
@@ -155,7 +155,7 @@ async fn a_new_client_secret_is_picked_up_by_a_warm_function() {
 }
 
 #[tokio::test]
-async fn the_previous_client_secret_works_while_hubspot_does_not_know_the_new_one_yet() {
+async fn the_previous_client_secret_works_until_hubspot_knows_the_new_one() {
     let world = World::start().await;
     plant(&world, ACCOUNT, 1).await;
     let (client_id, old) = (world.stack.hubspot.client_id(), world.stack.hubspot.client_secret());
@@ -235,7 +235,7 @@ fn nonsense() -> Vec<Fault> {
 }
 
 #[tokio::test]
-async fn what_passes_and_what_is_not_believed_stores_nothing_and_leaves_the_old_token_in_use() {
+async fn transient_and_malformed_answers_store_nothing() {
     let environment = BTreeMap::from([("TOKEN_TIMEOUT_SECONDS".to_owned(), Some("1".to_owned()))]);
     let world = World::with(Options { environment, ..Options::default() }).await;
     let cases = nonsense();

@@ -95,7 +95,7 @@ async fn a_refresh_token_that_another_has_spent_meanwhile_marks_nobody() {
 }
 
 #[tokio::test]
-async fn a_version_that_the_record_does_not_point_at_may_hold_the_refresh_token_that_still_works() {
+async fn an_uncommitted_version_may_hold_the_working_refresh_token() {
     let world = World::start().await;
     let record = plant(&world, ACCOUNT, 1).await;
     world.stack.hubspot.revoke_refresh_tokens(PORTAL);
@@ -131,7 +131,7 @@ async fn a_refresh_token_that_is_known_to_be_spent_is_never_shown_again() {
 }
 
 #[tokio::test]
-async fn a_version_that_is_not_visible_yet_is_waited_for_and_the_old_one_never_served() {
+async fn an_invisible_version_is_awaited_and_the_old_one_never_served() {
     let world = World::start().await;
     plant(&world, ACCOUNT, 1).await;
     world.pass(HOUR);
@@ -167,7 +167,7 @@ async fn a_spent_refresh_token_that_a_lag_still_shows_is_not_used() {
 }
 
 #[tokio::test]
-async fn a_version_that_is_gone_is_given_up_for_the_current_one_only_when_it_is_more_than_a_day_past() {
+async fn a_lost_version_is_replaced_only_a_day_after_its_expiry() {
     let world = World::start().await;
     let record = plant(&world, ACCOUNT, 1).await;
     let gone = AttributeValue::S("gone".to_owned());
@@ -183,7 +183,7 @@ async fn a_version_that_is_gone_is_given_up_for_the_current_one_only_when_it_is_
 }
 
 #[tokio::test]
-async fn a_secret_of_another_account_or_integration_is_corruption_and_never_a_token() {
+async fn a_secret_of_another_account_or_integration_is_never_served() {
     for (name, expired) in [("account_id", false), ("account_id", true), ("integration_id", false)] {
         let world = World::start().await;
         let record = plant(&world, ACCOUNT, 1).await;

@@ -64,7 +64,7 @@ async fn an_outage_of_hubspot_costs_a_few_calls_and_the_recovery_is_no_stampede(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_secret_that_is_refused_for_an_hour_marks_nobody_and_the_recovery_is_no_stampede() {
+async fn an_hour_of_refused_credentials_marks_nobody() {
     let size = Size::of(60);
     let world = in_use(size.integrations).await;
     let steady = minutes(&world, CYCLE).await;
