@@ -34,9 +34,9 @@ impl Store {
 
 /// Whether a conditional write took place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Written {
+pub enum WriteResult {
     /// It did, or an earlier try of the very same write did.
-    Yes,
+    Applied,
     /// Its condition did not hold.
     ConditionFailed,
 }

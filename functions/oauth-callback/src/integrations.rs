@@ -6,7 +6,7 @@ use shared::error::Error;
 use shared::gateway::{Event, Response};
 use shared::integration::{Integration, IntegrationId, Key, Pointer, Status};
 use shared::lease::{self, Settled};
-use shared::store::Written;
+use shared::store::WriteResult;
 use shared::store::authorizations::{Authorization, Kind};
 use shared::tokens::Tokens;
 
@@ -63,7 +63,7 @@ async fn connect(
         }
         let sequence = newest.map_or(0, |newest| newest.sequence).max(0) + 1;
         let record = record(app, authorization, new, pointer, sequence);
-        if app.store.insert(&record).await? == Written::Yes {
+        if app.store.insert(&record).await? == WriteResult::Applied {
             return Ok(Outcome::Connected);
         }
     }
@@ -118,7 +118,7 @@ async fn reconnect(
             Ok(newest) => newest,
             Err(outcome) => return Ok(outcome),
         };
-        if app.store.reconnect(newest, &settled(app, new, pointer)).await? == Written::Yes {
+        if app.store.reconnect(newest, &settled(app, new, pointer)).await? == WriteResult::Applied {
             if let Some(old) = newest.pointer.as_ref().filter(|old| old.secret_id != pointer.secret_id) {
                 drop_secret(app, old).await;
             }

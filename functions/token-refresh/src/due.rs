@@ -6,7 +6,7 @@ use shared::access::{Need, Unusable};
 use shared::error::Error;
 use shared::integration::{Integration, Status};
 use shared::lease::{self, Purpose};
-use shared::store::Written;
+use shared::store::WriteResult;
 use shared::store::integrations::Due;
 
 use crate::{Done, Run};
@@ -94,7 +94,7 @@ impl Run<'_> {
         let since = record.superseded_at.unwrap_or(now);
         if let Some(pointer) = &record.pointer
             && since + self.app.config.superseded_keep <= now
-            && self.app.store.give_up_tokens(&record, pointer, &newest.key()).await? == Written::Yes
+            && self.app.store.give_up_tokens(&record, pointer, &newest.key()).await? == WriteResult::Applied
         {
             self.app.store.delete_secret(&pointer.secret_id).await?;
             let (account_id, integration_id) = (&record.account_id, &record.integration_id);

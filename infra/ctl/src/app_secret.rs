@@ -10,7 +10,7 @@ use clap::Subcommand;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use shared::hubspot::Refusal;
-use shared::store::Written;
+use shared::store::WriteResult;
 use shared::tokens::AppCredentials;
 
 use crate::ask::{self, Yes, confirm};
@@ -141,8 +141,8 @@ fn credentials(client_id: &str, client_secret: SecretString) -> Result<AppCreden
 
 async fn put(stack: &Stack, new: &AppCredentials, stored: Option<&SecretString>) -> Result<(), Failure> {
     match stack.store.put_app_secret(&new.json_over(stored)).await? {
-        Written::Yes => Ok(()),
-        Written::ConditionFailed => {
+        WriteResult::Applied => Ok(()),
+        WriteResult::ConditionFailed => {
             let name = stack.store.app_secret_id();
             Err(Failure::usage(format!("the secret {name} does not exist: the template makes it, deploy first")))
         }

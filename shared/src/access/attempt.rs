@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::hubspot::{Grant, Refusal};
 use crate::integration::{Integration, Pointer, Status};
 use crate::lease::{self, End, Lease, Purpose, Settled};
-use crate::store::Written;
+use crate::store::WriteResult;
 use crate::store::secrets::{Label, Version};
 use crate::tokens::Tokens;
 
@@ -99,7 +99,7 @@ impl Access {
                 return self.commit(leased, lease, fence, current, need).await;
             }
             let settled = self.settled(leased, &current, need);
-            if self.store.roll_forward(leased, fence, &settled).await? == Written::ConditionFailed {
+            if self.store.roll_forward(leased, fence, &settled).await? == WriteResult::ConditionFailed {
                 return Ok(Attempt::Again);
             }
             *fence = current.pointer.clone();
@@ -247,8 +247,8 @@ impl Access {
         let secret_version = uuid::Uuid::now_v7().to_string();
         loop {
             match self.store.put_secret(&fence.secret_id, &secret_version, &tokens).await {
-                Ok(Written::Yes) => break,
-                Ok(Written::ConditionFailed) => return self.without_secret(leased).await,
+                Ok(WriteResult::Applied) => break,
+                Ok(WriteResult::ConditionFailed) => return self.without_secret(leased).await,
                 Err(error) if self.insists(need, &error).await => {}
                 // A pause, or everybody who comes next would ask HubSpot again.
                 Err(error) => return Ok(self.paused(leased, error.into())),
@@ -275,8 +275,8 @@ impl Access {
         }
         loop {
             match self.store.commit(leased, fence, &settled).await {
-                Ok(Written::Yes) => break,
-                Ok(Written::ConditionFailed) => return Ok(Attempt::Again),
+                Ok(WriteResult::Applied) => break,
+                Ok(WriteResult::ConditionFailed) => return Ok(Attempt::Again),
                 Err(error) if self.insists(need, &error).await => {}
                 Err(error) => return Ok(self.paused(leased, error.into())),
             }

@@ -15,7 +15,7 @@ use aws_sdk_dynamodb::types::{
 };
 
 use super::write::Write;
-use super::{Item, Store, Written, n, s, unavailable};
+use super::{Item, Store, WriteResult, n, s, unavailable};
 use crate::error::Error;
 use crate::integration::{AccountId, Integration, IntegrationId, Key, Pointer, shard, why_not_newest};
 use crate::lease::{End, Lease, Settled};
@@ -94,7 +94,7 @@ impl Store {
     }
 
     /// Puts a new record where none stands.
-    pub async fn insert(&self, integration: &Integration) -> Result<Written, Error> {
+    pub async fn insert(&self, integration: &Integration) -> Result<WriteResult, Error> {
         let mut item: Item = serde_dynamo::to_item(integration).map_err(|_| Error::internal("a record is no item"))?;
         // An imported one (negative) was connected long ago.
         if integration.sequence > 0 {
@@ -110,11 +110,11 @@ impl Store {
             .send()
             .await;
         match put {
-            Ok(_) => Ok(Written::Yes),
+            Ok(_) => Ok(WriteResult::Applied),
             Err(error) => match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(failed)) => {
                     let mine = stands(failed.item.as_ref(), "integration_id", integration.integration_id.as_str());
-                    Ok(if mine { Written::Yes } else { Written::ConditionFailed })
+                    Ok(if mine { WriteResult::Applied } else { WriteResult::ConditionFailed })
                 }
                 _ => Err(unavailable("PutItem", &error)),
             },
@@ -150,7 +150,7 @@ impl Store {
     }
 
     /// Points the record at a version that a process wrote before it died, and keeps the lease.
-    pub async fn roll_forward(&self, record: &Integration, from: &Pointer, to: &Settled) -> Result<Written, Error> {
+    pub async fn roll_forward(&self, record: &Integration, from: &Pointer, to: &Settled) -> Result<WriteResult, Error> {
         let write = Write::of(record)
             .fence(from)
             .set("secret_version", s(&to.pointer.secret_version))
@@ -161,7 +161,7 @@ impl Store {
     /// Points the record at new tokens, declares it sound and releases the lease: the commit of a refresh.
     ///
     /// The fence is the pointer, not the lease: whoever comes late with tokens of an older pointer cannot commit.
-    pub async fn commit(&self, record: &Integration, from: &Pointer, to: &Settled) -> Result<Written, Error> {
+    pub async fn commit(&self, record: &Integration, from: &Pointer, to: &Settled) -> Result<WriteResult, Error> {
         let mut write = Write::of(record)
             .fence(from)
             .set("secret_version", s(&to.pointer.secret_version))
@@ -231,7 +231,7 @@ impl Store {
     }
 
     /// Gives the record the tokens of a new authorization. It wins over any refresh of the old one.
-    pub async fn reconnect(&self, record: &Integration, to: &Settled) -> Result<Written, Error> {
+    pub async fn reconnect(&self, record: &Integration, to: &Settled) -> Result<WriteResult, Error> {
         let mut write = Write::of(record)
             .set("secret_id", s(&to.pointer.secret_id))
             .set("secret_version", s(&to.pointer.secret_version))
@@ -314,7 +314,12 @@ impl Store {
     }
 
     /// Lets a superseded record give up its tokens, provided that the newer one still exists.
-    pub async fn give_up_tokens(&self, record: &Integration, pointer: &Pointer, newer: &Key) -> Result<Written, Error> {
+    pub async fn give_up_tokens(
+        &self,
+        record: &Integration,
+        pointer: &Pointer,
+        newer: &Key,
+    ) -> Result<WriteResult, Error> {
         let write = Write::of(record)
             .fence(pointer)
             .set("status", s("needs_reauthorization"))
@@ -347,9 +352,9 @@ impl Store {
             .send()
             .await;
         match written {
-            Ok(_) => Ok(Written::Yes),
+            Ok(_) => Ok(WriteResult::Applied),
             Err(error) => match error.as_service_error() {
-                Some(service) if service.is_transaction_canceled_exception() => Ok(Written::ConditionFailed),
+                Some(service) if service.is_transaction_canceled_exception() => Ok(WriteResult::ConditionFailed),
                 _ => Err(unavailable("TransactWriteItems", &error)),
             },
         }
@@ -384,11 +389,11 @@ impl Store {
     }
 
     /// Performs a write; a failed condition behind which `attribute` already has `value` is success.
-    async fn written(&self, write: Write, attribute: &str, value: &str) -> Result<Written, Error> {
+    async fn written(&self, write: Write, attribute: &str, value: &str) -> Result<WriteResult, Error> {
         Ok(match self.update(write).await? {
-            Updated::Yes(_) => Written::Yes,
-            Updated::No(stored) if stands(stored.as_ref(), attribute, value) => Written::Yes,
-            Updated::No(_) => Written::ConditionFailed,
+            Updated::Yes(_) => WriteResult::Applied,
+            Updated::No(stored) if stands(stored.as_ref(), attribute, value) => WriteResult::Applied,
+            Updated::No(_) => WriteResult::ConditionFailed,
         })
     }
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::integrations::{Cursor, record};
 use super::secrets::is_gone;
 use super::write::Write;
-use super::{Store, Written, n, unavailable};
+use super::{Store, WriteResult, n, unavailable};
 use crate::error::Error;
 use crate::integration::{AccountId, Integration, Key};
 
@@ -108,12 +108,12 @@ impl Store {
     }
 
     /// Puts the app's secret. The condition is that the stack has declared it.
-    pub async fn put_app_secret(&self, text: &SecretString) -> Result<Written, Error> {
+    pub async fn put_app_secret(&self, text: &SecretString) -> Result<WriteResult, Error> {
         let put = self.secrets.put_secret_value().secret_id(self.app_secret_id());
         let put = put.client_request_token(Uuid::now_v7().to_string()).secret_string(text.expose_secret());
         match put.send().await {
-            Ok(_) => Ok(Written::Yes),
-            Err(error) if is_gone(error.code()) => Ok(Written::ConditionFailed),
+            Ok(_) => Ok(WriteResult::Applied),
+            Err(error) if is_gone(error.code()) => Ok(WriteResult::ConditionFailed),
             Err(error) => Err(unavailable("PutSecretValue (app)", &error)),
         }
     }

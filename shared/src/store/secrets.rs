@@ -9,7 +9,7 @@ use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType};
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
-use super::{Store, Written, unavailable};
+use super::{Store, WriteResult, unavailable};
 use crate::error::Error;
 use crate::integration::{AccountId, IntegrationId, Pointer};
 use crate::tokens::{AppCredentials, Tokens};
@@ -105,7 +105,7 @@ impl Store {
     ///
     /// `version` is chosen by the caller, so that the same call may be repeated until it has succeeded. The condition
     /// is that the secret exists: a reconnect or a disconnect may have deleted it meanwhile.
-    pub async fn put_secret(&self, secret_id: &str, version: &str, tokens: &Tokens) -> Result<Written, Error> {
+    pub async fn put_secret(&self, secret_id: &str, version: &str, tokens: &Tokens) -> Result<WriteResult, Error> {
         let put = self
             .secrets
             .put_secret_value()
@@ -115,8 +115,8 @@ impl Store {
             .send()
             .await;
         match put {
-            Ok(_) => Ok(Written::Yes),
-            Err(error) if is_gone(error.code()) => Ok(Written::ConditionFailed),
+            Ok(_) => Ok(WriteResult::Applied),
+            Err(error) if is_gone(error.code()) => Ok(WriteResult::ConditionFailed),
             Err(error) => Err(unavailable("PutSecretValue", &error)),
         }
     }

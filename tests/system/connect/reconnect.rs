@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use shared::integration::{Integration, IntegrationId, Status};
 use shared::lease::{End, Lease};
 use shared::store::Store;
-use shared::store::Written;
+use shared::store::WriteResult;
 
 use super::{begin, connect, finish, outcome, secrets};
 use crate::world::{ACCOUNT, Answer, World, reader, request};
@@ -213,7 +213,7 @@ async fn a_reconnect_that_is_superseded_while_its_secret_is_made_fails_and_leave
 
     let (outcome, ()) = tokio::join!(finish(&world, &begun), async {
         gate.reached(1).await;
-        assert_eq!(store(&world).insert(&newer).await.unwrap(), Written::Yes);
+        assert_eq!(store(&world).insert(&newer).await.unwrap(), WriteResult::Applied);
         gate.open();
     });
 

@@ -121,7 +121,7 @@ async fn settle(world: &World, key: &str, told: &mut Told) {
 /// What an answer says, if it is one that a delivery of a create may truthfully get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Word {
-    Written,
+    WriteResult,
     Running,
     Unknown,
     /// The process has died: the front door's own 5xx, whose outcome is unknown.
@@ -134,7 +134,7 @@ fn word(answer: &Answer) -> Word {
     assert_eq!(body["retry_after_seconds"].as_u64(), header, "{body}");
     let ends = (body["outcome"].as_str().unwrap_or("-"), body["retryable"].as_bool());
     match (answer.status, body["code"].as_str(), ends) {
-        (200, None, ("answered", Some(false))) if body["hubspot"]["status"] == 201 => Word::Written,
+        (200, None, ("answered", Some(false))) if body["hubspot"]["status"] == 201 => Word::WriteResult,
         (409, Some("execution_in_progress"), ("unknown", Some(true))) if header.is_some() => Word::Running,
         (502, Some("hubspot_unreachable"), ("unknown", Some(false))) if header.is_none() => Word::Unknown,
         (500, None, ("-", None)) => Word::Died,
@@ -152,8 +152,8 @@ fn judge(key: &str, told: &Told, writes: usize) {
     };
 
     assert!(writes <= 1, "written twice: {context}");
-    assert!(count(Word::Written) == 0 || writes == 1, "told of a write that is not there: {context}");
-    assert!(texts(Word::Written).len() <= 1 && texts(Word::Unknown).len() <= 1, "told differently: {context}");
+    assert!(count(Word::WriteResult) == 0 || writes == 1, "told of a write that is not there: {context}");
+    assert!(texts(Word::WriteResult).len() <= 1 && texts(Word::Unknown).len() <= 1, "told differently: {context}");
     let killed = matches!(told.blow, Some((_, Blow::Killed | Blow::KilledLate)));
     assert_eq!(count(Word::Died), usize::from(killed), "{context}");
     // Who had not noted that it sends has not sent: the next one does. Who has noted its end is told again.
@@ -164,9 +164,9 @@ fn judge(key: &str, told: &Told, writes: usize) {
         Some((step, blow)) => step == Step::SendingAsked && blow == Blow::Killed,
     };
     let frozen_at_its_end = matches!(told.blow, Some((Step::EndAsked, Blow::Frozen)));
-    assert!(frozen_at_its_end || (last == Word::Written) == safe, "{context}");
+    assert!(frozen_at_its_end || (last == Word::WriteResult) == safe, "{context}");
     let frozen = matches!(told.blow, Some((_, Blow::Frozen)));
-    assert!(last == Word::Written || frozen || count(Word::Written) == 0, "taken back: {context}");
+    assert!(last == Word::WriteResult || frozen || count(Word::WriteResult) == 0, "taken back: {context}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -13,7 +13,7 @@ use shared::clients::Http;
 use shared::hubspot::HubSpot;
 use shared::integration::{Integration, Pointer};
 use shared::lease::Purpose;
-use shared::store::{Store, Written};
+use shared::store::{Store, WriteResult};
 
 use crate::world::{World, reader};
 
@@ -143,7 +143,7 @@ pub(crate) async fn reconnect(world: &World, record: &Integration) -> Pointer {
         refresh_at: tokens.expires_at - 300,
         suspect_at: None,
     };
-    assert_eq!(store(world).reconnect(record, &settled).await.unwrap(), Written::Yes);
+    assert_eq!(store(world).reconnect(record, &settled).await.unwrap(), WriteResult::Applied);
     store(world).delete_secret(&pointer(record).secret_id).await.unwrap();
     new
 }

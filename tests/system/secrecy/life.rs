@@ -12,7 +12,7 @@ use devstack::wire::Answer as Wire;
 use serde_json::{Value, json};
 use shared::integration::Pointer;
 use shared::lease::Settled;
-use shared::store::{Store, Written};
+use shared::store::{Store, WriteResult};
 use url::{Url, form_urlencoded};
 
 use crate::execution::tamper;
@@ -202,7 +202,7 @@ impl Living {
             refresh_at: 0,
             suspect_at: None,
         };
-        assert_eq!(self.store().reconnect(&record, &settled).await.unwrap(), Written::Yes);
+        assert_eq!(self.store().reconnect(&record, &settled).await.unwrap(), WriteResult::Applied);
     }
 
     async fn good_times(&mut self) {

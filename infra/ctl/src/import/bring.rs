@@ -7,7 +7,7 @@ use shared::access::{Need, Unusable};
 use shared::error::Error;
 use shared::integration::{Integration, Status};
 use shared::lease::Purpose;
-use shared::store::Written;
+use shared::store::WriteResult;
 
 use super::done::Stage;
 use super::entry::Entry;
@@ -92,7 +92,7 @@ pub(super) async fn bring(
             let pointer = stack.store.import_secret(&entry.tokens()).await?;
             begun()?;
             let mut record = entry.record(entry.sequence(), pointer, stack.clock.now());
-            while stack.store.insert(&record).await? == Written::ConditionFailed {
+            while stack.store.insert(&record).await? == WriteResult::ConditionFailed {
                 record.sequence += 1;
             }
             let newest = stack.store.newest(&entry.account_id).await?;

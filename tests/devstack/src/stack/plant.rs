@@ -3,7 +3,7 @@
 use serde_json::json;
 use shared::config::Reader;
 use shared::integration::{AccountId, Integration, shard};
-use shared::store::{Store, Written};
+use shared::store::{Store, WriteResult};
 use shared::tokens::Tokens;
 
 use super::Stack;
@@ -52,7 +52,7 @@ impl Stack {
         let mut record: Integration = serde_json::from_value(record).expect("a record as it is stored");
         let tokens = self.tokens_of(&record, &issued.access_token, &issued.refresh_token, &[]);
         record.pointer = Some(self.store().create_secret(&tokens).await.expect("a secret is created"));
-        assert_eq!(self.store().insert(&record).await.expect("a record is written"), Written::Yes);
+        assert_eq!(self.store().insert(&record).await.expect("a record is written"), WriteResult::Applied);
         record
     }
 }
