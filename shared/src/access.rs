@@ -45,7 +45,7 @@ pub struct Access {
     store: Store,
     hubspot: HubSpot,
     clock: Clock,
-    config: config::Refresh,
+    config: config::RefreshConfig,
     cache: Arc<Mutex<HashMap<Pointer, Tokens>>>,
 }
 
@@ -132,7 +132,7 @@ impl From<Unusable> for Error {
 
 impl Access {
     /// Access to the tokens in `store`.
-    pub fn new(store: Store, hubspot: HubSpot, clock: Clock, config: config::Refresh) -> Self {
+    pub fn new(store: Store, hubspot: HubSpot, clock: Clock, config: config::RefreshConfig) -> Self {
         Self { store, hubspot, clock, config, cache: Arc::default() }
     }
 

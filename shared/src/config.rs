@@ -100,8 +100,8 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
     }
 
     /// Where the integrations and their tokens are.
-    pub fn state(&mut self) -> State {
-        State {
+    pub fn state(&mut self) -> StateConfig {
+        StateConfig {
             integrations_table: self.required("INTEGRATIONS_TABLE"),
             secret_prefix: self.required("SECRET_PREFIX"),
             secrets_kms_key: self.optional("SECRETS_KMS_KEY"),
@@ -109,8 +109,8 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
     }
 
     /// Where HubSpot's API is.
-    pub fn hubspot(&mut self) -> HubSpot {
-        HubSpot {
+    pub fn hubspot(&mut self) -> HubSpotConfig {
+        HubSpotConfig {
             api_url: self.origin("HUBSPOT_API_URL", Some("https://api.hubapi.com")),
             oauth_version: self.text("HUBSPOT_OAUTH_VERSION", "2026-03"),
             token_timeout: Duration::from_secs(self.number("TOKEN_TIMEOUT_SECONDS", 8, 1..=20).into()),
@@ -118,13 +118,13 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
     }
 
     /// How tokens are refreshed.
-    pub fn refresh(&mut self) -> Refresh {
+    pub fn refresh(&mut self) -> RefreshConfig {
         let token_timeout = self.number("TOKEN_TIMEOUT_SECONDS", 8, 1..=20);
         let lease = self.number("REFRESH_LEASE_SECONDS", 20, 11..=60);
         if lease < token_timeout + 10 {
             self.wrong.push("REFRESH_LEASE_SECONDS must exceed TOKEN_TIMEOUT_SECONDS by 10".to_owned());
         }
-        Refresh {
+        RefreshConfig {
             lease: lease.into(),
             token_timeout: token_timeout.into(),
             idle_after: i64::from(self.number("IDLE_AFTER_HOURS", 24, 1..=8760)) * 3600,
@@ -149,7 +149,7 @@ pub struct Invalid(String);
 
 /// Where the integrations and their tokens are.
 #[derive(Clone, Debug)]
-pub struct State {
+pub struct StateConfig {
     /// `INTEGRATIONS_TABLE`.
     pub integrations_table: String,
     /// `SECRET_PREFIX`, without a slash at its end.
@@ -160,7 +160,7 @@ pub struct State {
 
 /// Where HubSpot's API is, and how long its token endpoint may take.
 #[derive(Clone, Debug)]
-pub struct HubSpot {
+pub struct HubSpotConfig {
     /// `HUBSPOT_API_URL`.
     pub api_url: Url,
     /// `HUBSPOT_OAUTH_VERSION`, the date in the token endpoint's path.
@@ -171,7 +171,7 @@ pub struct HubSpot {
 
 /// How tokens are refreshed; all in seconds.
 #[derive(Clone, Copy, Debug)]
-pub struct Refresh {
+pub struct RefreshConfig {
     /// `REFRESH_LEASE_SECONDS`.
     pub lease: i64,
     /// `TOKEN_TIMEOUT_SECONDS`.

@@ -95,7 +95,7 @@ impl From<Error> for Refusal {
 
 impl HubSpot {
     /// A handle; nothing is called yet.
-    pub fn new(http: Http, config: &config::HubSpot, store: Store) -> Self {
+    pub fn new(http: Http, config: &config::HubSpotConfig, store: Store) -> Self {
         let mut base = config.api_url.clone();
         base.set_path(&format!("/oauth/{}/token", config.oauth_version));
         Self { http, base, timeout: config.token_timeout, store, credentials: Arc::default(), failures: Arc::default() }

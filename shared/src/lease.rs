@@ -51,7 +51,7 @@ impl Lease {
     pub const SKEW: i64 = 5;
 
     /// The lease that may be tried for, or none while somebody else's lasts.
-    pub fn of(record: &Integration, now: i64, config: &config::Refresh) -> Option<Self> {
+    pub fn of(record: &Integration, now: i64, config: &config::RefreshConfig) -> Option<Self> {
         let held = record.lease_owner.is_some();
         if held && record.lease_until.unwrap_or(0) >= now - Self::SKEW {
             return None;
@@ -110,7 +110,7 @@ pub enum End {
 ///
 /// Those of an integration in use are refreshed 5 to 10 minutes before they expire (nearer if they live shortly); an
 /// idle one is only looked at often enough that a revocation becomes known.
-pub fn next_look(expires_at: i64, lifetime: i64, idle: bool, now: i64, config: &config::Refresh) -> i64 {
+pub fn next_look(expires_at: i64, lifetime: i64, idle: bool, now: i64, config: &config::RefreshConfig) -> i64 {
     if idle {
         return probe(now, config);
     }
@@ -119,7 +119,7 @@ pub fn next_look(expires_at: i64, lifetime: i64, idle: bool, now: i64, config: &
 }
 
 /// The next look at an integration that is not in use.
-pub fn probe(now: i64, config: &config::Refresh) -> i64 {
+pub fn probe(now: i64, config: &config::RefreshConfig) -> i64 {
     now + config.idle_probe - part_of(config.idle_probe / 4)
 }
 
@@ -165,8 +165,8 @@ pub fn revoked(record: &Integration, now: i64) -> End {
 mod tests {
     use super::*;
 
-    const CONFIG: config::Refresh =
-        config::Refresh { lease: 20, token_timeout: 8, idle_after: 86_400, idle_probe: 7_200 };
+    const CONFIG: config::RefreshConfig =
+        config::RefreshConfig { lease: 20, token_timeout: 8, idle_after: 86_400, idle_probe: 7_200 };
 
     fn record() -> Integration {
         serde_json::from_str(r#"{"account_id":"a","sequence":1,"integration_id":"i","created_at":0,"status":"active"}"#)

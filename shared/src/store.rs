@@ -22,12 +22,12 @@ use crate::error::Error;
 pub struct Store {
     dynamodb: aws_sdk_dynamodb::Client,
     secrets: aws_sdk_secretsmanager::Client,
-    config: config::State,
+    config: config::StateConfig,
 }
 
 impl Store {
     /// Handles by an AWS configuration; nothing is called yet.
-    pub fn new(aws: &SdkConfig, config: config::State) -> Self {
+    pub fn new(aws: &SdkConfig, config: config::StateConfig) -> Self {
         Self { dynamodb: aws_sdk_dynamodb::Client::new(aws), secrets: aws_sdk_secretsmanager::Client::new(aws), config }
     }
 }

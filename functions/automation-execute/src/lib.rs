@@ -25,10 +25,10 @@ use guard::scopes::Asked;
 
 /// What the function is told by its environment.
 pub struct Config {
-    state: config::State,
+    state: config::StateConfig,
     executions_table: String,
-    hubspot: config::HubSpot,
-    refresh: config::Refresh,
+    hubspot: config::HubSpotConfig,
+    refresh: config::RefreshConfig,
     claims: config::Claims,
     engine_role_arn: Option<String>,
     scopes: Vec<String>,

@@ -24,10 +24,10 @@ const BEGUN: &str = "authorization_started";
 
 /// What the function is told by its environment.
 pub struct Config {
-    state: config::State,
+    state: config::StateConfig,
     authorizations_table: String,
-    hubspot: config::HubSpot,
-    refresh: config::Refresh,
+    hubspot: config::HubSpotConfig,
+    refresh: config::RefreshConfig,
     claims: config::Claims,
     public_url: Url,
     return_url: Option<Url>,

@@ -37,9 +37,9 @@ const UNANSWERED: usize = 10;
 
 /// What the function is told by its environment.
 pub struct Config {
-    state: config::State,
-    hubspot: config::HubSpot,
-    refresh: config::Refresh,
+    state: config::StateConfig,
+    hubspot: config::HubSpotConfig,
+    refresh: config::RefreshConfig,
     concurrency: usize,
     superseded_keep: i64,
 }

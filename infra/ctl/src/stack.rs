@@ -16,9 +16,9 @@ use crate::end::Failure;
 
 /// What the functions are told by their environment, as far as the tool needs it.
 pub(crate) struct Settings {
-    pub(crate) state: config::State,
-    pub(crate) hubspot: config::HubSpot,
-    pub(crate) refresh: config::Refresh,
+    pub(crate) state: config::StateConfig,
+    pub(crate) hubspot: config::HubSpotConfig,
+    pub(crate) refresh: config::RefreshConfig,
 }
 
 /// Handles to a stack.

@@ -55,7 +55,7 @@ fn a_price_list_without_its_date_a_price_or_where_a_price_is_from_is_refused() {
 #[test]
 fn the_assumed_intervals_of_refreshes_are_those_of_the_code_and_the_template() {
     let values = Assumptions::of_the_repository().unwrap().values;
-    let config = config::Refresh { lease: 20, token_timeout: 8, idle_after: 86_400, idle_probe: 2 * 3600 };
+    let config = config::RefreshConfig { lease: 20, token_timeout: 8, idle_after: 86_400, idle_probe: 2 * 3600 };
     let samples = 20_000;
     // The schedule comes by once a minute.
     let mean = |idle| {
