@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use shared::error::Outcome;
 use shared::gateway::Response;
 use shared::integration::{Integration, IntegrationId};
-use shared::store::executions::Kept;
+use shared::store::executions::StoredResponse;
 
 use crate::forward::{self, Received};
 use guard::redact::Echoes;
@@ -95,7 +95,7 @@ pub(crate) fn response(answer: &Answer<'_>) -> Response {
 }
 
 /// The answer as it is kept for replays, if that is its end: whole, or without HubSpot's body if it is large.
-pub(crate) fn kept(answer: &Answer<'_>, response: &Response) -> Option<Kept> {
+pub(crate) fn kept(answer: &Answer<'_>, response: &Response) -> Option<StoredResponse> {
     if is_retryable(answer) {
         return None;
     }
@@ -107,7 +107,7 @@ pub(crate) fn kept(answer: &Answer<'_>, response: &Response) -> Option<Kept> {
         render(answer, &echoes, missing_scopes.as_deref(), Some(Shown::Omitted("too_large")))?
     };
     let outcome = outcome(answer.received.status, answer.call.target().is_idempotent());
-    Some(Kept { status: response.status_code, outcome, body })
+    Some(StoredResponse { status: response.status_code, outcome, body })
 }
 
 /// Whether HubSpot says that the token has expired, which it tells before it acts.
@@ -299,7 +299,7 @@ mod tests {
     }
 
     /// What the answer to a call of this method says, how long to wait before another, and what is kept of it.
-    fn told(method: &str, received: &Received) -> (Value, Option<String>, Option<Kept>) {
+    fn told(method: &str, received: &Received) -> (Value, Option<String>, Option<StoredResponse>) {
         let origin = "https://api.hubapi.com".parse().unwrap();
         let body =
             format!(r#"{{"account_id":"a","request":{{"method":"{method}","endpoint":"/crm/v3/objects/contacts"}}}}"#);

@@ -6,7 +6,7 @@ use shared::error::{Error, Outcome};
 use shared::gateway::{Event, Response};
 use shared::integration::{AccountId, Integration, IntegrationId};
 use shared::lease::Purpose;
-use shared::store::executions::Kept;
+use shared::store::executions::StoredResponse;
 use tokio::time::timeout;
 
 use crate::App;
@@ -47,7 +47,7 @@ pub(crate) struct Execution<'a> {
 /// An answer of HubSpot's, told; and as it is told again, if it has to be.
 struct Told {
     response: Response,
-    kept: Option<Kept>,
+    kept: Option<StoredResponse>,
 }
 
 impl<'a> Execution<'a> {

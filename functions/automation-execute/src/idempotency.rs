@@ -9,7 +9,7 @@ use std::time::Duration;
 use shared::error::{Error, Outcome};
 use shared::gateway::Response;
 use shared::random::sha256_hex;
-use shared::store::executions::{Executions, Kept, Put, Row, State};
+use shared::store::executions::{ClaimWrite, ExecutionRecord, ExecutionState, Executions, StoredResponse};
 
 use guard::request::AutomationRequest;
 
@@ -28,7 +28,7 @@ pub(crate) const ROOM_TO_END: Duration = Duration::from_millis(600);
 
 /// A key that this execution owns.
 pub(crate) struct Claim {
-    row: Row,
+    row: ExecutionRecord,
 }
 
 /// How a delivery goes on.
@@ -36,7 +36,7 @@ pub(crate) enum Claimed {
     /// It executes.
     Owned(Claim),
     /// It tells what was answered before.
-    Replay(Kept),
+    Replay(StoredResponse),
 }
 
 /// What stands in the way of a delivery whose key has a row.
@@ -54,20 +54,22 @@ enum Found {
     Unknown,
 }
 
-fn judge(stored: &Row, digest: &str, now: i64, idempotent: bool) -> Found {
+fn judge(stored: &ExecutionRecord, digest: &str, now: i64, idempotent: bool) -> Found {
     if stored.digest != digest {
         return Found::Conflict;
     }
     let silent = now - stored.heard_at;
     match stored.state {
-        State::Answered => Found::Answered,
-        State::Accepted | State::Sending if silent < LONGEST_LIFE => Found::Running { retry_after: SOON },
-        State::Accepted | State::Sending if silent <= DEAD_AFTER => {
+        ExecutionState::Answered => Found::Answered,
+        ExecutionState::Accepted | ExecutionState::Sending if silent < LONGEST_LIFE => {
+            Found::Running { retry_after: SOON }
+        }
+        ExecutionState::Accepted | ExecutionState::Sending if silent <= DEAD_AFTER => {
             Found::Running { retry_after: (DEAD_AFTER - silent).unsigned_abs() + 1 }
         }
-        State::Accepted => Found::Resend,
-        State::Sending if idempotent => Found::Resend,
-        State::Sending => Found::Unknown,
+        ExecutionState::Accepted => Found::Resend,
+        ExecutionState::Sending if idempotent => Found::Resend,
+        ExecutionState::Sending => Found::Unknown,
     }
 }
 
@@ -86,10 +88,10 @@ pub(crate) async fn claim(
     now: i64,
     reached: &mut bool,
 ) -> Result<Claimed, Error> {
-    let row = Row {
+    let row = ExecutionRecord {
         account_id: request.account_id.clone(),
         key_hash: sha256_hex(key),
-        state: State::Accepted,
+        state: ExecutionState::Accepted,
         owner: owner.to_owned(),
         digest: sha256_hex(request.identity()),
         heard_at: now,
@@ -97,12 +99,12 @@ pub(crate) async fn claim(
         answer: None,
     };
     let mut stored = match executions.claim(&row, now).await? {
-        Put::Done => return Ok(Claimed::Owned(Claim { row })),
-        Put::Lost(None) => return Err(Error::ExecutionInProgress { retry_after: SOON }),
-        Put::Lost(Some(stored)) => stored,
+        ClaimWrite::Applied => return Ok(Claimed::Owned(Claim { row })),
+        ClaimWrite::Lost(None) => return Err(Error::ExecutionInProgress { retry_after: SOON }),
+        ClaimWrite::Lost(Some(stored)) => stored,
     };
     let found = judge(&stored, &row.digest, now, request.call.target().is_idempotent());
-    *reached = found != Found::Conflict && stored.state != State::Accepted;
+    *reached = found != Found::Conflict && stored.state != ExecutionState::Accepted;
     let error = match found {
         Found::Conflict => return Err(Error::IdempotencyConflict),
         Found::Running { retry_after } => return Err(Error::ExecutionInProgress { retry_after }),
@@ -112,12 +114,16 @@ pub(crate) async fn claim(
         }
         Found::Resend => {
             // The state stays: the next one to take over has to know what this one knows.
-            let claim = Claim { row: Row { state: stored.state, ..row } };
+            let claim = Claim { row: ExecutionRecord { state: stored.state, ..row } };
             return step(executions, &claim.row, &stored).await.map(|()| Claimed::Owned(claim));
         }
         Found::Unknown => Error::HubspotUnreachable { outcome: Outcome::Unknown, retryable: false },
     };
-    let row = Row { state: State::Answered, answer: Some(problem(&error, Outcome::Unknown, owner)), ..row };
+    let row = ExecutionRecord {
+        state: ExecutionState::Answered,
+        answer: Some(problem(&error, Outcome::Unknown, owner)),
+        ..row
+    };
     step(executions, &row, &stored).await?;
     Err(error)
 }
@@ -127,7 +133,7 @@ pub(crate) async fn claim(
 /// # Errors
 /// `execution_in_progress` if somebody else has taken the key over, for dead as this execution looked.
 pub(crate) async fn sending(executions: &Executions, claim: &mut Claim, now: i64) -> Result<(), Error> {
-    let row = Row { state: State::Sending, heard_at: now, ..claim.row.clone() };
+    let row = ExecutionRecord { state: ExecutionState::Sending, heard_at: now, ..claim.row.clone() };
     step(executions, &row, &claim.row).await?;
     claim.row = row;
     Ok(())
@@ -135,8 +141,9 @@ pub(crate) async fn sending(executions: &Executions, claim: &mut Claim, now: i64
 
 /// Ends a claim: keeps what is to be told again, or else gives the key free. It is tried until the caller drops it:
 /// a row that stays behind looks like that of a dead owner, and makes a retryable end an unknown one.
-pub(crate) async fn end(executions: &Executions, claim: &Claim, kept: Option<Kept>) -> Result<(), Error> {
-    let row = kept.map(|kept| Row { state: State::Answered, answer: Some(kept), ..claim.row.clone() });
+pub(crate) async fn end(executions: &Executions, claim: &Claim, kept: Option<StoredResponse>) -> Result<(), Error> {
+    let row =
+        kept.map(|kept| ExecutionRecord { state: ExecutionState::Answered, answer: Some(kept), ..claim.row.clone() });
     loop {
         let ended = match &row {
             None => executions.release(&claim.row).await,
@@ -150,26 +157,26 @@ pub(crate) async fn end(executions: &Executions, claim: &Claim, kept: Option<Kep
 }
 
 /// A problem as it is kept: what ends `not_sent`, and what may be sent again, is not.
-pub(crate) fn kept_problem(error: &Error, outcome: Outcome, execution_id: &str) -> Option<Kept> {
+pub(crate) fn kept_problem(error: &Error, outcome: Outcome, execution_id: &str) -> Option<StoredResponse> {
     (outcome != Outcome::NotSent && !error.retryable()).then(|| problem(error, outcome, execution_id))
 }
 
 /// A kept answer, as it was told the first time.
-pub(crate) fn replay(kept: Kept) -> Response {
+pub(crate) fn replay(kept: StoredResponse) -> Response {
     let kind = if kept.status == 200 { "application/json" } else { "application/problem+json" };
     Response::text(kept.status, kind, kept.body)
 }
 
-fn problem(error: &Error, outcome: Outcome, execution_id: &str) -> Kept {
+fn problem(error: &Error, outcome: Outcome, execution_id: &str) -> StoredResponse {
     let response = Response::execution_problem(error, outcome, execution_id);
-    Kept { status: response.status_code, outcome, body: response.body }
+    StoredResponse { status: response.status_code, outcome, body: response.body }
 }
 
 /// Replaces `read` by `row`; whoever loses that finds somebody else at work.
-async fn step(executions: &Executions, row: &Row, read: &Row) -> Result<(), Error> {
+async fn step(executions: &Executions, row: &ExecutionRecord, read: &ExecutionRecord) -> Result<(), Error> {
     match executions.step(row, read).await? {
-        Put::Done => Ok(()),
-        Put::Lost(_) => Err(Error::ExecutionInProgress { retry_after: SOON }),
+        ClaimWrite::Applied => Ok(()),
+        ClaimWrite::Lost(_) => Err(Error::ExecutionInProgress { retry_after: SOON }),
     }
 }
 
@@ -177,8 +184,8 @@ async fn step(executions: &Executions, row: &Row, read: &Row) -> Result<(), Erro
 mod tests {
     use super::*;
 
-    fn row(state: State, heard_at: i64) -> Row {
-        Row {
+    fn row(state: ExecutionState, heard_at: i64) -> ExecutionRecord {
+        ExecutionRecord {
             account_id: "acc_1".to_owned().try_into().unwrap(),
             key_hash: String::new(),
             state,
@@ -194,17 +201,17 @@ mod tests {
     fn a_row_is_taken_over_only_from_a_dead_owner_and_sent_again_only_if_that_is_harmless() {
         let running = |retry_after| Found::Running { retry_after };
         for (state, silent, once, idempotent) in [
-            (State::Accepted, 0, running(2), running(2)),
-            (State::Accepted, -5, running(2), running(2)),
-            (State::Accepted, 29, running(2), running(2)),
-            (State::Accepted, 30, running(31), running(31)),
-            (State::Accepted, 60, running(1), running(1)),
-            (State::Accepted, 61, Found::Resend, Found::Resend),
-            (State::Sending, 29, running(2), running(2)),
-            (State::Sending, 60, running(1), running(1)),
-            (State::Sending, 61, Found::Unknown, Found::Resend),
-            (State::Answered, 0, Found::Answered, Found::Answered),
-            (State::Answered, 61, Found::Answered, Found::Answered),
+            (ExecutionState::Accepted, 0, running(2), running(2)),
+            (ExecutionState::Accepted, -5, running(2), running(2)),
+            (ExecutionState::Accepted, 29, running(2), running(2)),
+            (ExecutionState::Accepted, 30, running(31), running(31)),
+            (ExecutionState::Accepted, 60, running(1), running(1)),
+            (ExecutionState::Accepted, 61, Found::Resend, Found::Resend),
+            (ExecutionState::Sending, 29, running(2), running(2)),
+            (ExecutionState::Sending, 60, running(1), running(1)),
+            (ExecutionState::Sending, 61, Found::Unknown, Found::Resend),
+            (ExecutionState::Answered, 0, Found::Answered, Found::Answered),
+            (ExecutionState::Answered, 61, Found::Answered, Found::Answered),
         ] {
             let stored = row(state, 1_000);
             assert_eq!(judge(&stored, "same", 1_000 + silent, false), once, "{state:?} {silent}");
@@ -227,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_kept_answer_is_told_again_as_what_it_was() {
-        let kept = |status| Kept { status, outcome: Outcome::Unknown, body: "{}".to_owned() };
+        let kept = |status| StoredResponse { status, outcome: Outcome::Unknown, body: "{}".to_owned() };
         let problem = kept_problem(
             &Error::HubspotUnreachable { outcome: Outcome::Unknown, retryable: false },
             Outcome::Unknown,

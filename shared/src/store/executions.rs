@@ -17,7 +17,7 @@ use crate::integration::AccountId;
 /// How far the execution of a key has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum ExecutionState {
     /// Somebody owns it; nothing has been sent.
     Accepted,
     /// Its request may be on its way to HubSpot, or be there.
@@ -28,7 +28,7 @@ pub enum State {
 
 /// An answer of ours, as it is told again.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct Kept {
+pub struct StoredResponse {
     /// HTTP status.
     pub status: u16,
     /// What became of the request.
@@ -39,13 +39,13 @@ pub struct Kept {
 
 /// One idempotency key of an account. The key itself is not kept, only its hash.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct Row {
+pub struct ExecutionRecord {
     /// The account.
     pub account_id: AccountId,
     /// SHA-256 of the key, in hex.
     pub key_hash: String,
     /// How far it has come.
-    pub state: State,
+    pub state: ExecutionState,
     /// The execution that may go on with it.
     pub owner: String,
     /// Digest of the request that the key stands for.
@@ -56,15 +56,15 @@ pub struct Row {
     pub expires_at: i64,
     /// What was answered; only in the state `answered`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub answer: Option<Kept>,
+    pub answer: Option<StoredResponse>,
 }
 
 /// The end of a write of a row.
-pub enum Put {
+pub enum ClaimWrite {
     /// The row stands as it was given.
-    Done,
+    Applied,
     /// Another row stood there, and still does; none if it is gone.
-    Lost(Option<Row>),
+    Lost(Option<ExecutionRecord>),
 }
 
 /// The table `executions`.
@@ -80,7 +80,7 @@ impl Executions {
     }
 
     /// Claims a key for the row's owner, unless it has a row already that has not expired.
-    pub async fn claim(&self, row: &Row, now: i64) -> Result<Put, Error> {
+    pub async fn claim(&self, row: &ExecutionRecord, now: i64) -> Result<ClaimWrite, Error> {
         let put = self
             .put(row)?
             .condition_expression("attribute_not_exists(account_id) OR expires_at <= :now")
@@ -89,7 +89,7 @@ impl Executions {
     }
 
     /// Replaces a row by its next step, or by another owner's, provided that its owner and state are those of `read`.
-    pub async fn step(&self, row: &Row, read: &Row) -> Result<Put, Error> {
+    pub async fn step(&self, row: &ExecutionRecord, read: &ExecutionRecord) -> Result<ClaimWrite, Error> {
         let state = serde_dynamo::to_attribute_value(read.state).map_err(|_| Error::internal("a state is no value"))?;
         let put = self
             .put(row)?
@@ -102,7 +102,7 @@ impl Executions {
     }
 
     /// Deletes a row, provided that its owner is the same; the key is then as good as never used.
-    pub async fn release(&self, row: &Row) -> Result<(), Error> {
+    pub async fn release(&self, row: &ExecutionRecord) -> Result<(), Error> {
         let deleted = self
             .dynamodb
             .delete_item()
@@ -123,7 +123,7 @@ impl Executions {
         }
     }
 
-    fn put(&self, row: &Row) -> Result<PutItemFluentBuilder, Error> {
+    fn put(&self, row: &ExecutionRecord) -> Result<PutItemFluentBuilder, Error> {
         let item = serde_dynamo::to_item(row).map_err(|_| Error::internal("an execution is no item"))?;
         Ok(self
             .dynamodb
@@ -134,16 +134,16 @@ impl Executions {
     }
 }
 
-async fn perform(put: PutItemFluentBuilder, row: &Row) -> Result<Put, Error> {
-    let Err(error) = put.send().await else { return Ok(Put::Done) };
+async fn perform(put: PutItemFluentBuilder, row: &ExecutionRecord) -> Result<ClaimWrite, Error> {
+    let Err(error) = put.send().await else { return Ok(ClaimWrite::Applied) };
     let stored = match error.as_service_error() {
         Some(PutItemError::ConditionalCheckFailedException(failed)) => failed.item.clone(),
         _ => return Err(unavailable("PutItem (execution)", &error)),
     };
-    let Some(stored) = stored else { return Ok(Put::Lost(None)) };
-    let stored: Row = serde_dynamo::from_item(stored).map_err(|_| {
+    let Some(stored) = stored else { return Ok(ClaimWrite::Lost(None)) };
+    let stored: ExecutionRecord = serde_dynamo::from_item(stored).map_err(|_| {
         Error::internal(format!("account {} key {}: its execution does not parse", row.account_id, row.key_hash))
     })?;
     let own = stored.owner == row.owner && stored.state == row.state;
-    Ok(if own { Put::Done } else { Put::Lost(Some(stored)) })
+    Ok(if own { ClaimWrite::Applied } else { ClaimWrite::Lost(Some(stored)) })
 }
