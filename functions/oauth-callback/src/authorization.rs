@@ -8,7 +8,7 @@ use shared::gateway::{Event, Response};
 use shared::hubspot::Refusal;
 use shared::integration::{AccountId, Integration, IntegrationId};
 use shared::random;
-use shared::store::authorizations::{Authorization, Kind};
+use shared::store::authorizations::{Authorization, AuthorizationKind};
 use url::Url;
 
 use crate::App;
@@ -83,14 +83,18 @@ fn parse(body: &str) -> Result<Wanted, Error> {
     }
 }
 
-async fn decide(app: &App, account_id: &AccountId, wanted: Wanted) -> Result<(Kind, IntegrationId), Error> {
+async fn decide(
+    app: &App,
+    account_id: &AccountId,
+    wanted: Wanted,
+) -> Result<(AuthorizationKind, IntegrationId), Error> {
     let newest = app.store.newest(account_id).await?;
     match (wanted, newest) {
-        (Wanted::First | Wanted::NewInstance, None) => Ok((Kind::Connect, IntegrationId::random())),
-        (Wanted::NewInstance, Some(_)) => Ok((Kind::NewInstance, IntegrationId::random())),
+        (Wanted::First | Wanted::NewInstance, None) => Ok((AuthorizationKind::Connect, IntegrationId::random())),
+        (Wanted::NewInstance, Some(_)) => Ok((AuthorizationKind::NewInstance, IntegrationId::random())),
         (Wanted::First, Some(newest)) => Err(already_connected(&newest)),
         (Wanted::Reconnect(_), None) => Err(Error::NotConnected),
-        (Wanted::Reconnect(id), Some(newest)) if newest.integration_id == id => Ok((Kind::Reconnect, id)),
+        (Wanted::Reconnect(id), Some(newest)) if newest.integration_id == id => Ok((AuthorizationKind::Reconnect, id)),
         (Wanted::Reconnect(id), Some(_)) => Err(app.store.why_not_newest(account_id, &id).await),
     }
 }

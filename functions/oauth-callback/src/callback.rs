@@ -6,7 +6,7 @@ use shared::gateway::{Event, Response};
 use shared::hubspot::{Grant, Refusal};
 use shared::integration::Pointer;
 use shared::random;
-use shared::store::authorizations::{Authorization, Consumed};
+use shared::store::authorizations::{Authorization, ConsumeResult};
 use shared::tokens::Tokens;
 use url::form_urlencoded;
 
@@ -92,9 +92,9 @@ pub(crate) async fn finish(app: &App, event: &Event) -> (Response, Outcome) {
     let browser = event.cookie(&authorization::cookie_name(&state_hash)).unwrap_or_default();
     let consumed = app.authorizations.consume(&state_hash, &random::sha256_hex(browser), app.clock.now()).await;
     let authorization = match consumed {
-        Ok(Consumed::Yes(authorization)) => authorization,
-        Ok(Consumed::OtherBrowser) => return (redirect(app, Outcome::OtherBrowser), Outcome::OtherBrowser),
-        Ok(Consumed::Expired) => return (redirect(app, Outcome::Expired), Outcome::Expired),
+        Ok(ConsumeResult::Consumed(authorization)) => authorization,
+        Ok(ConsumeResult::OtherBrowser) => return (redirect(app, Outcome::OtherBrowser), Outcome::OtherBrowser),
+        Ok(ConsumeResult::Expired) => return (redirect(app, Outcome::Expired), Outcome::Expired),
         Err(error) => {
             tracing::error!(cause = %error, "an authorization could not be consumed");
             return (redirect(app, Outcome::Failed), Outcome::Failed);

@@ -7,7 +7,7 @@ use shared::gateway::{Event, Response};
 use shared::integration::{Integration, IntegrationId, Key, Pointer, Status};
 use shared::lease::{self, Settled};
 use shared::store::WriteResult;
-use shared::store::authorizations::{Authorization, Kind};
+use shared::store::authorizations::{Authorization, AuthorizationKind};
 use shared::tokens::Tokens;
 
 use crate::App;
@@ -25,7 +25,7 @@ pub(crate) struct NewTokens {
 /// Stores an authorization: the secret first, then the one conditional write that makes it count. A crash between
 /// them leaves a secret that no record names.
 pub(crate) async fn store(app: &App, authorization: &Authorization, new: NewTokens) -> Result<Outcome, Error> {
-    if authorization.kind == Kind::Reconnect {
+    if authorization.kind == AuthorizationKind::Reconnect {
         // Told before a secret is made for nothing; the write itself is conditional.
         let newest = app.store.newest(&authorization.account_id).await?;
         if let Some(outcome) = newest_to_reconnect(newest.as_ref(), authorization, new.hub_id).err() {
@@ -34,8 +34,10 @@ pub(crate) async fn store(app: &App, authorization: &Authorization, new: NewToke
     }
     let pointer = app.store.create_secret(&new.tokens).await?;
     let stored = match authorization.kind {
-        Kind::Connect | Kind::NewInstance => connect(app, authorization, &new, &pointer).await?,
-        Kind::Reconnect => reconnect(app, authorization, &new, &pointer).await?,
+        AuthorizationKind::Connect | AuthorizationKind::NewInstance => {
+            connect(app, authorization, &new, &pointer).await?
+        }
+        AuthorizationKind::Reconnect => reconnect(app, authorization, &new, &pointer).await?,
     };
     if !matches!(stored, Outcome::Connected | Outcome::Reconnected) {
         drop_secret(app, &pointer).await;
@@ -58,7 +60,7 @@ async fn connect(
         if newest.as_ref().is_some_and(|newest| newest.integration_id == authorization.integration_id) {
             return Ok(Outcome::Connected);
         }
-        if newest.is_some() && authorization.kind == Kind::Connect {
+        if newest.is_some() && authorization.kind == AuthorizationKind::Connect {
             return Ok(Outcome::AlreadyConnected);
         }
         let sequence = newest.map_or(0, |newest| newest.sequence).max(0) + 1;

@@ -12,7 +12,7 @@ use crate::integration::{AccountId, IntegrationId};
 /// What an authorization is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum AuthorizationKind {
     /// The account's first integration.
     Connect,
     /// One more, which becomes the newest.
@@ -33,7 +33,7 @@ pub struct Authorization {
     /// The integration that is to be reconnected, or the id of the new one.
     pub integration_id: IntegrationId,
     /// What for.
-    pub kind: Kind,
+    pub kind: AuthorizationKind,
     /// SHA-256 of the secret in the cookie of the browser that started it, in hex.
     pub browser_hash: String,
     /// The verifier of PKCE (RFC 7636).
@@ -43,9 +43,9 @@ pub struct Authorization {
 }
 
 /// The end of an attempt to consume an authorization.
-pub enum Consumed {
+pub enum ConsumeResult {
     /// It was there, of this browser and in time; it is there no more.
-    Yes(Authorization),
+    Consumed(Authorization),
     /// It is there and in time, but another browser started it: it is left as it was.
     OtherBrowser,
     /// Unknown, used or too old.
@@ -81,7 +81,7 @@ impl Authorizations {
     ///
     /// If the answer of the delete is lost and the SDK repeats it, the authorization counts as used: nobody goes on,
     /// and the person starts again.
-    pub async fn consume(&self, state_hash: &str, browser_hash: &str, now: i64) -> Result<Consumed, Error> {
+    pub async fn consume(&self, state_hash: &str, browser_hash: &str, now: i64) -> Result<ConsumeResult, Error> {
         let deleted = self
             .dynamodb
             .delete_item()
@@ -101,13 +101,13 @@ impl Authorizations {
                 _ => return Err(unavailable("DeleteItem (authorization)", &error)),
             },
         };
-        let Some(item) = item else { return Ok(Consumed::Expired) };
+        let Some(item) = item else { return Ok(ConsumeResult::Expired) };
         let authorization: Authorization =
             serde_dynamo::from_item(item).map_err(|_| Error::internal("an authorization does not parse"))?;
         Ok(match consumed {
-            true => Consumed::Yes(authorization),
-            false if authorization.expires_at <= now => Consumed::Expired,
-            false => Consumed::OtherBrowser,
+            true => ConsumeResult::Consumed(authorization),
+            false if authorization.expires_at <= now => ConsumeResult::Expired,
+            false => ConsumeResult::OtherBrowser,
         })
     }
 }
