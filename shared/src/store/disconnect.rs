@@ -6,7 +6,7 @@ use crate::integration::{Integration, Key};
 
 /// What a disconnect could not do any more after the record was gone. The integration is disconnected all the same.
 #[derive(Debug, Default)]
-pub struct Left {
+pub struct Leftovers {
     /// The secret that no record names any more, and why it is still there; it is swept.
     pub secret: Option<(String, Error)>,
     /// Why the previous instance is not due at once; it is refreshed on use.
@@ -18,21 +18,21 @@ impl Store {
     ///
     /// The record goes first, then its secret, then the previous instance becomes due at once. A crash in between
     /// leaves a secret that no record names, or a previous instance that is refreshed on use.
-    pub async fn disconnect(&self, record: &Integration, now: i64) -> Result<Left, Error> {
+    pub async fn disconnect(&self, record: &Integration, now: i64) -> Result<Leftovers, Error> {
         // Not there any more: the SDK has repeated a delete whose answer was lost, or somebody else was faster. Either
         // way no record names that secret.
         let deleted = self.delete(record).await?.unwrap_or_else(|| record.clone());
-        let mut left = Left::default();
+        let mut leftovers = Leftovers::default();
         if let Some(pointer) = &deleted.pointer
             && let Err(error) = self.delete_secret(&pointer.secret_id).await
         {
-            left.secret = Some((pointer.secret_id.clone(), error));
+            leftovers.secret = Some((pointer.secret_id.clone(), error));
         }
-        left.previous = self.wake_previous(&deleted.key(), now).await.err();
-        Ok(left)
+        leftovers.previous = self.schedule_previous(&deleted.key(), now).await.err();
+        Ok(leftovers)
     }
 
-    async fn wake_previous(&self, deleted: &Key, now: i64) -> Result<(), Error> {
+    async fn schedule_previous(&self, deleted: &Key, now: i64) -> Result<(), Error> {
         match self.newest(&deleted.account_id).await? {
             Some(previous) if previous.sequence < deleted.sequence && previous.pointer.is_some() => {
                 self.make_due(&previous, now).await
