@@ -6,7 +6,7 @@
 
 use shared::error::Error;
 use shared::integration::Pointer;
-use shared::store::secrets::Listed;
+use shared::store::secrets::SecretSummary;
 
 use crate::Run;
 
@@ -19,7 +19,7 @@ impl Run<'_> {
     /// Deletes what no record names in this minute's share of the secrets.
     pub(crate) async fn sweep(&self) {
         let share = self.app.clock.now().div_euclid(60).rem_euclid(SHARES);
-        let listed = match self.app.store.listed_secrets(&format!("{share:03x}")).await {
+        let listed = match self.app.store.list_secrets(&format!("{share:03x}")).await {
             Ok(listed) => listed,
             Err(error) => return tracing::warn!(cause = %error, "secrets without a record could not be looked for"),
         };
@@ -33,7 +33,7 @@ impl Run<'_> {
         }
     }
 
-    async fn sweep_one(&self, secret: &Listed) -> Result<(), Error> {
+    async fn sweep_one(&self, secret: &SecretSummary) -> Result<(), Error> {
         if secret.created_at > self.app.clock.now() - YOUNG {
             return Ok(());
         }

@@ -2,7 +2,7 @@
 //! marked for deletion by the sweep among them.
 
 use serde::Serialize;
-use shared::store::operator::SecretSeen;
+use shared::store::operator::SecretInfo;
 
 use crate::accounts::progress;
 use crate::ask;
@@ -82,7 +82,7 @@ pub(crate) async fn run(args: &Args, global: &Global, output: &mut Output) -> Re
     Ok(End::of(counts.failed > 0))
 }
 
-async fn all(stack: &Stack) -> Result<Vec<SecretSeen>, Failure> {
+async fn all(stack: &Stack) -> Result<Vec<SecretInfo>, Failure> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
         let (page, next) = stack.store.all_secrets(after).await?;

@@ -10,7 +10,7 @@ use crate::hubspot::{Grant, Refusal};
 use crate::integration::{Integration, Pointer, Status};
 use crate::lease::{self, End, Lease, Purpose, Settled};
 use crate::store::WriteResult;
-use crate::store::secrets::{Label, Version};
+use crate::store::secrets::{Version, VersionStage};
 use crate::tokens::Tokens;
 
 /// How an attempt under the lease ends.
@@ -84,7 +84,7 @@ impl Access {
         }
 
         // Somebody may have died between the two writes.
-        let current = self.store.labelled(&fence.secret_id, Label::Current).await?;
+        let current = self.store.version_at_stage(&fence.secret_id, VersionStage::Current).await?;
         let Some(current) = current else { return self.without_secret(leased).await };
         check(leased, &current.tokens)?;
         let base = if current.pointer == *fence {
@@ -195,8 +195,8 @@ impl Access {
         fence: &Pointer,
         tried: &Version,
     ) -> Result<Vec<Version>, Unusable> {
-        let current = self.store.labelled(&fence.secret_id, Label::Current).await?;
-        let previous = self.store.labelled(&fence.secret_id, Label::Previous).await?;
+        let current = self.store.version_at_stage(&fence.secret_id, VersionStage::Current).await?;
+        let previous = self.store.version_at_stage(&fence.secret_id, VersionStage::Previous).await?;
         let labelled: Vec<Version> = current.into_iter().chain(previous).collect();
         let spent: Vec<String> =
             labelled.iter().chain([tried]).flat_map(|version| version.tokens.replaces.iter().cloned()).collect();

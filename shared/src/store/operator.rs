@@ -22,7 +22,7 @@ pub struct RecordPage {
 
 /// A version of a secret, without what it holds.
 #[derive(Clone, Debug)]
-pub struct VersionSeen {
+pub struct SecretVersionInfo {
     /// Its id.
     pub id: String,
     /// Its staging labels.
@@ -33,7 +33,7 @@ pub struct VersionSeen {
 
 /// A secret of some integration, whether it is marked for deletion or not.
 #[derive(Clone, Debug)]
-pub struct SecretSeen {
+pub struct SecretInfo {
     /// Its name.
     pub secret_id: String,
     /// Whether it is marked for deletion.
@@ -42,7 +42,7 @@ pub struct SecretSeen {
 
 /// The table of integrations as it was deployed.
 #[derive(Clone, Debug)]
-pub struct TableSeen {
+pub struct TableInfo {
     /// Whether it can be used.
     pub active: bool,
     /// The names of its indexes that can be used.
@@ -68,7 +68,7 @@ impl Store {
     }
 
     /// The versions of a secret, latest first; none if it is gone.
-    pub async fn versions(&self, secret_id: &str) -> Result<Option<Vec<VersionSeen>>, Error> {
+    pub async fn versions(&self, secret_id: &str) -> Result<Option<Vec<SecretVersionInfo>>, Error> {
         let (mut versions, mut token) = (Vec::new(), None);
         loop {
             let request = self.secrets.list_secret_version_ids().secret_id(secret_id).include_deprecated(true);
@@ -79,7 +79,7 @@ impl Store {
             };
             versions.extend(page.versions.unwrap_or_default().into_iter().filter_map(|version| {
                 let created_at = version.created_date?.secs();
-                Some(VersionSeen {
+                Some(SecretVersionInfo {
                     id: version.version_id?,
                     labels: version.version_stages.unwrap_or_default(),
                     created_at,
@@ -95,14 +95,14 @@ impl Store {
     }
 
     /// One page of the integrations' secrets, those that are marked for deletion among them, and where to go on.
-    pub async fn all_secrets(&self, after: Option<String>) -> Result<(Vec<SecretSeen>, Option<String>), Error> {
+    pub async fn all_secrets(&self, after: Option<String>) -> Result<(Vec<SecretInfo>, Option<String>), Error> {
         let begins = format!("{}/integrations/", self.config.secret_prefix);
         let page = self.list(&begins).include_planned_deletion(true).set_next_token(after).send().await;
         let page = page.map_err(|error| unavailable("ListSecrets", &error))?;
         let seen = page.secret_list.unwrap_or_default().into_iter().filter_map(|entry| {
             let deleted = entry.deleted_date.is_some();
             // The filter is AWS's; what is deleted by it has to begin with exactly that.
-            Some(SecretSeen { secret_id: entry.name.filter(|name| name.starts_with(&begins))?, deleted })
+            Some(SecretInfo { secret_id: entry.name.filter(|name| name.starts_with(&begins))?, deleted })
         });
         Ok((seen.collect(), page.next_token.filter(|token| !token.is_empty())))
     }
@@ -129,14 +129,14 @@ impl Store {
     }
 
     /// The table of integrations; none if there is no such table.
-    pub async fn table(&self) -> Result<Option<TableSeen>, Error> {
+    pub async fn table(&self) -> Result<Option<TableInfo>, Error> {
         let described = self.dynamodb.describe_table().table_name(&self.config.integrations_table).send().await;
         let table = match described {
             Ok(answer) => answer.table,
             Err(error) if error.code() == Some("ResourceNotFoundException") => None,
             Err(error) => return Err(unavailable("DescribeTable", &error)),
         };
-        Ok(table.map(|table| TableSeen {
+        Ok(table.map(|table| TableInfo {
             active: matches!(table.table_status, Some(TableStatus::Active | TableStatus::Updating)),
             indexes: table
                 .global_secondary_indexes

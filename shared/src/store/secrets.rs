@@ -16,7 +16,7 @@ use crate::tokens::{AppCredentials, Tokens};
 
 /// Names a version of a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Label {
+pub enum VersionStage {
     /// The version that was written last.
     Current,
     /// The one before.
@@ -25,7 +25,7 @@ pub enum Label {
 
 /// A secret of some integration, as a list shows it.
 #[derive(Clone, Debug)]
-pub struct Listed {
+pub struct SecretSummary {
     /// Its name.
     pub secret_id: String,
     /// When it was created.
@@ -64,7 +64,7 @@ impl Store {
         if let Some(pointer) = self.create(&name, tokens).await? {
             return Ok(pointer);
         }
-        match self.labelled(&name, Label::Current).await? {
+        match self.version_at_stage(&name, VersionStage::Current).await? {
             Some(version) if version.tokens.integration_id == tokens.integration_id => Ok(version.pointer),
             Some(_) => Err(Error::internal(format!("secret {name} belongs to another integration"))),
             None => Err(Error::unavailable(
@@ -128,10 +128,10 @@ impl Store {
     }
 
     /// The tokens of the version with this label; none if there is no such version.
-    pub async fn labelled(&self, secret_id: &str, label: Label) -> Result<Option<Version>, Error> {
-        let stage = match label {
-            Label::Current => "AWSCURRENT",
-            Label::Previous => "AWSPREVIOUS",
+    pub async fn version_at_stage(&self, secret_id: &str, stage: VersionStage) -> Result<Option<Version>, Error> {
+        let stage = match stage {
+            VersionStage::Current => "AWSCURRENT",
+            VersionStage::Previous => "AWSPREVIOUS",
         };
         self.read(secret_id, self.secrets.get_secret_value().version_stage(stage)).await
     }
@@ -146,14 +146,13 @@ impl Store {
     }
 
     /// The secrets of integrations whose random names begin with these hex digits: a hundred of them at most.
-    pub async fn listed_secrets(&self, begins: &str) -> Result<Vec<Listed>, Error> {
+    pub async fn list_secrets(&self, begins: &str) -> Result<Vec<SecretSummary>, Error> {
         let page = self.list(format!("{}/integrations/{begins}", self.config.secret_prefix)).send().await;
         let page = page.map_err(|error| unavailable("ListSecrets", &error))?;
-        let listed = page
-            .secret_list
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(|entry| Some(Listed { secret_id: entry.name?, created_at: entry.created_date?.secs() }));
+        let listed =
+            page.secret_list.unwrap_or_default().into_iter().filter_map(|entry| {
+                Some(SecretSummary { secret_id: entry.name?, created_at: entry.created_date?.secs() })
+            });
         Ok(listed.collect())
     }
 
@@ -165,7 +164,7 @@ impl Store {
 
     /// The tokens that a secret holds now; none if it is gone.
     pub async fn current_tokens(&self, secret_id: &str) -> Result<Option<Tokens>, Error> {
-        Ok(self.labelled(secret_id, Label::Current).await?.map(|version| version.tokens))
+        Ok(self.version_at_stage(secret_id, VersionStage::Current).await?.map(|version| version.tokens))
     }
 
     /// Deletes a secret that nobody is known to use. Unlike [`delete_secret`](Self::delete_secret) it can be restored

@@ -64,7 +64,7 @@ pub(super) async fn run(which: &Which, global: &Global, output: &mut Output) -> 
 async fn versions(stack: &Stack, record: &Integration, now: i64) -> Result<Vec<Version>, Failure> {
     let Some(pointer) = &record.pointer else { return Ok(Vec::new()) };
     let seen = stack.store.versions(&pointer.secret_id).await?.unwrap_or_default();
-    let version = |seen: shared::store::operator::VersionSeen| Version {
+    let version = |seen: shared::store::operator::SecretVersionInfo| Version {
         is_served: seen.id == pointer.secret_version,
         age_seconds: now - seen.created_at,
         id: seen.id,
