@@ -143,9 +143,11 @@ impl Store {
             Some(owner) => write.if_equal("lease_owner", s(owner)).if_less("lease_until", n(now - Lease::SKEW)),
         };
         match self.update(write).await? {
-            Updated::Yes(item) => self::record(item).map(Some),
-            Updated::No(Some(item)) if stands(Some(&item), "lease_owner", &lease.owner) => self::record(item).map(Some),
-            Updated::No(_) => Ok(None),
+            UpdateResult::Applied(item) => self::record(item).map(Some),
+            UpdateResult::ConditionFailed(Some(item)) if stands(Some(&item), "lease_owner", &lease.owner) => {
+                self::record(item).map(Some)
+            }
+            UpdateResult::ConditionFailed(_) => Ok(None),
         }
     }
 
@@ -391,13 +393,13 @@ impl Store {
     /// Performs a write; a failed condition behind which `attribute` already has `value` is success.
     async fn written(&self, write: Write, attribute: &str, value: &str) -> Result<WriteResult, Error> {
         Ok(match self.update(write).await? {
-            Updated::Yes(_) => WriteResult::Applied,
-            Updated::No(stored) if stands(stored.as_ref(), attribute, value) => WriteResult::Applied,
-            Updated::No(_) => WriteResult::ConditionFailed,
+            UpdateResult::Applied(_) => WriteResult::Applied,
+            UpdateResult::ConditionFailed(stored) if stands(stored.as_ref(), attribute, value) => WriteResult::Applied,
+            UpdateResult::ConditionFailed(_) => WriteResult::ConditionFailed,
         })
     }
 
-    pub(super) async fn update(&self, write: Write) -> Result<Updated, Error> {
+    pub(super) async fn update(&self, write: Write) -> Result<UpdateResult, Error> {
         let updated = self
             .dynamodb
             .update_item()
@@ -412,20 +414,22 @@ impl Store {
             .send()
             .await;
         match updated {
-            Ok(answer) => Ok(Updated::Yes(answer.attributes.unwrap_or_default())),
+            Ok(answer) => Ok(UpdateResult::Applied(answer.attributes.unwrap_or_default())),
             Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => Ok(Updated::No(failed.item.clone())),
+                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                    Ok(UpdateResult::ConditionFailed(failed.item.clone()))
+                }
                 _ => Err(unavailable("UpdateItem", &error)),
             },
         }
     }
 }
 
-pub(super) enum Updated {
+pub(super) enum UpdateResult {
     /// The record as it is now.
-    Yes(Item),
+    Applied(Item),
     /// The record that did not fit the condition, if there is one.
-    No(Option<Item>),
+    ConditionFailed(Option<Item>),
 }
 
 fn item_key(key: &Key) -> Item {
