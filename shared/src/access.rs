@@ -51,7 +51,7 @@ pub struct Access {
 
 /// Who needs tokens, and until when. Times are milliseconds since the epoch.
 #[derive(Clone, Copy, Debug)]
-pub struct Need<'a> {
+pub struct TokenRequest<'a> {
     /// Whose margin counts.
     pub purpose: Purpose,
     /// Until when it waits for another's refresh, or begins its own.
@@ -64,7 +64,7 @@ pub struct Need<'a> {
 
 /// Tokens that may be used now.
 #[derive(Clone, Debug)]
-pub struct Granted {
+pub struct UsableTokens {
     /// The tokens and where they lie.
     pub version: Version,
     /// Whether this very call refreshed them.
@@ -140,43 +140,44 @@ impl Access {
     ///
     /// Others wait at most until the deadline; only who is itself refreshing when it comes may take longer, by the
     /// token endpoint's time-out and the writes. The future must not be dropped: a refresh that has begun is lost then.
-    pub async fn usable(&self, record: Integration, need: &Need<'_>) -> Result<Granted, Unusable> {
-        match self.remembered(&record, need) {
+    pub async fn usable(&self, record: Integration, request: &TokenRequest<'_>) -> Result<UsableTokens, Unusable> {
+        match self.remembered(&record, request) {
             Some(granted) => Ok(granted),
             // Boxed: nearly every execution does without it, and would move it about all the same.
-            None => Box::pin(self.obtained(record, need)).await,
+            None => Box::pin(self.obtained(record, request)).await,
         }
     }
 
     /// Good tokens that are in memory.
-    fn remembered(&self, record: &Integration, need: &Need<'_>) -> Option<Granted> {
-        let pointer = pointer(record, need.purpose).ok()?;
+    fn remembered(&self, record: &Integration, request: &TokenRequest<'_>) -> Option<UsableTokens> {
+        let pointer = pointer(record, request.purpose).ok()?;
         let tokens = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(&pointer).cloned()?;
         let good =
-            self.is_alive(record, &pointer, need) && self.is_good(record, record.token_expires_at, &tokens, need);
+            self.is_alive(record, &pointer, request) && self.is_good(record, record.token_expires_at, &tokens, request);
         good.then(|| granted(pointer, tokens))
     }
 
     /// Tokens that are read, refreshed or waited for.
-    async fn obtained(&self, mut record: Integration, need: &Need<'_>) -> Result<Granted, Unusable> {
+    async fn obtained(&self, mut record: Integration, request: &TokenRequest<'_>) -> Result<UsableTokens, Unusable> {
         let (mut pause, mut misses) = (WAIT.0, 0);
         loop {
-            let pointer = pointer(&record, need.purpose)?;
+            let pointer = pointer(&record, request.purpose)?;
             let now = self.clock.now();
-            let alive = self.is_alive(&record, &pointer, need);
+            let alive = self.is_alive(&record, &pointer, request);
             // The schedule comes when they are short, as a rule: it reads what is current once, under the lease.
-            let short = need.purpose == Purpose::Schedule && record.token_expires_at - now <= Purpose::LONGEST_MARGIN;
+            let short =
+                request.purpose == Purpose::Schedule && record.token_expires_at - now <= Purpose::LONGEST_MARGIN;
             let looks = alive && !short;
             let look = if looks { self.read(&record, &pointer).await? } else { None };
             if let Some(tokens) = &look
-                && self.is_good(&record, record.token_expires_at, tokens, need)
+                && self.is_good(&record, record.token_expires_at, tokens, request)
             {
                 return Ok(granted(pointer, tokens.clone()));
             }
             let missing = looks && look.is_none();
             // What is alive serves an execution when there is no getting anything better.
             let second_best =
-                look.filter(|_| need.purpose == Purpose::Execution).map(|tokens| granted(pointer, tokens));
+                look.filter(|_| request.purpose == Purpose::Execution).map(|tokens| granted(pointer, tokens));
 
             if let Some(until) = record.refresh_not_before.filter(|until| *until > now) {
                 let why = || Unusable::transient(until - now, "refreshes of this integration pause after a failure");
@@ -184,8 +185,8 @@ impl Access {
             }
             let lease = if missing { None } else { Lease::of(&record, now, &self.config) };
             // Who has no time for a refresh of its own may still wait for another's.
-            let too_late = lease.is_some() && !self.time_for_a_refresh(need, now + self.config.lease);
-            if too_late || self.clock.now_millis() >= need.deadline {
+            let too_late = lease.is_some() && !self.time_for_a_refresh(request, now + self.config.lease);
+            if too_late || self.clock.now_millis() >= request.deadline {
                 return second_best.ok_or_else(|| Unusable::transient(1, "no time left for a refresh"));
             }
             let leased = match &lease {
@@ -196,8 +197,8 @@ impl Access {
                 None => None,
             };
             match (lease, leased, second_best) {
-                (Some(lease), Some(leased), second_best) => match self.attempt(&leased, &lease, need).await {
-                    Attempt::Granted(granted) => return Ok(granted),
+                (Some(lease), Some(leased), second_best) => match self.attempt(&leased, &lease, request).await {
+                    Attempt::Tokens(granted) => return Ok(granted),
                     Attempt::Ended(_, unusable) => {
                         let passes = matches!(unusable, Unusable::Transient { .. } | Unusable::Misconfigured { .. });
                         let alive = record.token_expires_at > self.clock.now();
@@ -211,7 +212,7 @@ impl Access {
                     if misses > MISSES {
                         return Err(self.not_found(&record));
                     }
-                    pause = self.wait(pause, need).await?;
+                    pause = self.wait(pause, request).await?;
                 }
             }
             record = self.store.again(&record).await?.ok_or(Unusable::Gone)?;
@@ -219,18 +220,18 @@ impl Access {
     }
 
     /// Waits for somebody else's work; ends when the deadline would pass.
-    async fn wait(&self, pause: Duration, need: &Need<'_>) -> Result<Duration, Unusable> {
+    async fn wait(&self, pause: Duration, request: &TokenRequest<'_>) -> Result<Duration, Unusable> {
         let jittered = pause - Duration::from_millis(random::part_of(pause.as_millis() as i64 / 2).unsigned_abs());
-        if self.clock.left(need.deadline) <= jittered || need.purpose == Purpose::Schedule {
+        if self.clock.left(request.deadline) <= jittered || request.purpose == Purpose::Schedule {
             return Err(Unusable::transient(2, "another refresh of this integration is under way"));
         }
         self.clock.sleep(jittered).await;
         Ok((pause * 2).min(WAIT.1))
     }
 
-    fn time_for_a_refresh(&self, need: &Need<'_>, lease_until: i64) -> bool {
+    fn time_for_a_refresh(&self, request: &TokenRequest<'_>, lease_until: i64) -> bool {
         let needed = self.config.token_timeout + ROOM_FOR_WRITES;
-        let left = self.clock.left(need.function_deadline).as_secs();
+        let left = self.clock.left(request.function_deadline).as_secs();
         i64::try_from(left).is_ok_and(|left| left >= needed) && lease_until - self.clock.now() >= needed
     }
 
@@ -259,23 +260,24 @@ impl Access {
     }
 
     /// Whether the record's tokens may be used at all, as of now. Those of a marked one are to be tried, not believed.
-    fn is_alive(&self, record: &Integration, pointer: &Pointer, need: &Need<'_>) -> bool {
+    fn is_alive(&self, record: &Integration, pointer: &Pointer, request: &TokenRequest<'_>) -> bool {
         record.status == Status::Active
             && record.token_expires_at > self.clock.now()
-            && need.rejected != Some(pointer.secret_version.as_str())
+            && request.rejected != Some(pointer.secret_version.as_str())
     }
 
     /// Whether the tokens that the record points at may be used, and for long enough.
-    fn serves(&self, record: &Integration, pointer: &Pointer, tokens: &Tokens, need: &Need<'_>) -> bool {
-        self.is_alive(record, pointer, need) && self.is_good(record, record.token_expires_at, tokens, need)
+    fn serves(&self, record: &Integration, pointer: &Pointer, tokens: &Tokens, request: &TokenRequest<'_>) -> bool {
+        self.is_alive(record, pointer, request) && self.is_good(record, record.token_expires_at, tokens, request)
     }
 
     /// Whether tokens are good beyond the margin. An authorization of which it is not certain any more that HubSpot
     /// accepts it is not good enough for the schedule: it finds out.
-    fn is_good(&self, record: &Integration, expires_at: i64, tokens: &Tokens, need: &Need<'_>) -> bool {
+    fn is_good(&self, record: &Integration, expires_at: i64, tokens: &Tokens, request: &TokenRequest<'_>) -> bool {
         let now = self.clock.now();
         let suspect = record.unsettled_until.is_some_and(|until| until <= now);
-        expires_at - now > need.purpose.margin(tokens.lifetime()) && !(suspect && need.purpose == Purpose::Schedule)
+        expires_at - now > request.purpose.margin(tokens.lifetime())
+            && !(suspect && request.purpose == Purpose::Schedule)
     }
 
     /// The secret or version that the record points at is not there: not yet, or gone for good?
@@ -301,8 +303,8 @@ fn pointer(record: &Integration, purpose: Purpose) -> Result<Pointer, Unusable> 
     }
 }
 
-fn granted(pointer: Pointer, tokens: Tokens) -> Granted {
-    Granted { version: Version { pointer, tokens }, refreshed: false }
+fn granted(pointer: Pointer, tokens: Tokens) -> UsableTokens {
+    UsableTokens { version: Version { pointer, tokens }, refreshed: false }
 }
 
 /// A secret that names another account or integration than the record is corruption, never a token.

@@ -13,7 +13,7 @@ use devstack::secrets_manager::FaultKind;
 use devstack::wire::At;
 use futures_util::future::join_all;
 use serde_json::json;
-use shared::access::{Need, Unusable};
+use shared::access::{TokenRequest, Unusable};
 use shared::integration::{Integration, IntegrationId};
 use shared::lease::Lease;
 
@@ -151,7 +151,7 @@ async fn a_refresh_is_not_begun_when_the_function_has_no_time_to_end_it() {
     world.pass(HOUR);
     let record = world.record(ACCOUNT, 1).await.unwrap();
     let now = world.clock.now_millis();
-    let short = Need { deadline: now + 11_000, function_deadline: now + 12_000, ..need(&world) };
+    let short = TokenRequest { deadline: now + 11_000, function_deadline: now + 12_000, ..need(&world) };
 
     let late = access(&world).usable(record, &short).await;
 
@@ -171,7 +171,7 @@ async fn who_has_no_time_for_a_refresh_of_its_own_still_waits_for_anothers() {
     let (first, second) = tokio::join!(world.execute(&body), async {
         gate.reached(1).await;
         let (record, now) = (world.record(ACCOUNT, 1).await.unwrap(), world.clock.now_millis());
-        let short = Need { deadline: now + 11_000, function_deadline: now + 12_000, ..need(&world) };
+        let short = TokenRequest { deadline: now + 11_000, function_deadline: now + 12_000, ..need(&world) };
         let reads = world.stack.dynamo.count("GetItem");
         let mut second = pin!(late.usable(record, &short));
         tokio::select! {

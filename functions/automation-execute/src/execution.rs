@@ -1,6 +1,6 @@
 //! One execution: parse, guard, newest integration, usable tokens, send, answer.
 
-use shared::access::{Granted, Need, Unusable};
+use shared::access::{TokenRequest, Unusable, UsableTokens};
 use shared::caller::require_engine;
 use shared::error::{Error, Outcome};
 use shared::gateway::{Event, Response};
@@ -118,8 +118,12 @@ impl<'a> Execution<'a> {
             let seconds = app.clock.left(until * 1000).as_secs().max(1);
             return Err(Error::RateLimited { retry_after: seconds });
         }
-        let need =
-            Need { purpose: Purpose::Execution, deadline, function_deadline: self.function_deadline, rejected: None };
+        let need = TokenRequest {
+            purpose: Purpose::Execution,
+            deadline,
+            function_deadline: self.function_deadline,
+            rejected: None,
+        };
         let granted = app.access.usable(integration.clone(), &need).await.map_err(Error::from)?;
         self.refreshed = granted.refreshed;
         if let Some(claim) = &mut self.claim {
@@ -172,9 +176,9 @@ impl<'a> Execution<'a> {
         &mut self,
         call: &Call,
         integration: &Integration,
-        granted: Granted,
-        need: &Need<'_>,
-    ) -> Result<(Received, Granted), Error> {
+        granted: UsableTokens,
+        need: &TokenRequest<'_>,
+    ) -> Result<(Received, UsableTokens), Error> {
         let app = self.app;
         let received = forward::send(app, call, integration, &granted, need.deadline, &mut self.attempts).await?;
         let old = granted.version.tokens.obtained_at <= app.clock.now() - REJECTION_BELIEVED_AFTER;
@@ -183,7 +187,7 @@ impl<'a> Execution<'a> {
             return Ok((received, granted));
         }
         let rejected = granted.version.pointer.secret_version.clone();
-        let need = Need { rejected: Some(&rejected), ..*need };
+        let need = TokenRequest { rejected: Some(&rejected), ..*need };
         let Ok(Some(record)) = Box::pin(app.store.again(integration)).await else { return Ok((received, granted)) };
         match app.access.usable(record, &need).await {
             Ok(renewed) => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
 use serde_json::Value;
-use shared::access::Granted;
+use shared::access::UsableTokens;
 use shared::error::{Error, Outcome, chain};
 use shared::integration::Integration;
 
@@ -68,7 +68,7 @@ pub(crate) async fn send(
     app: &App,
     call: &Call,
     integration: &Integration,
-    granted: &Granted,
+    granted: &UsableTokens,
     deadline: i64,
     attempts: &mut Attempts,
 ) -> Result<Received, Error> {
@@ -149,7 +149,7 @@ impl From<reqwest::Error> for Lost {
 
 /// The customer's headers and our `Authorization`, which comes last and replaces whatever was there: exactly one,
 /// whoever changes the lines above it.
-fn headers(call: &Call, granted: &Granted) -> Result<HeaderMap, Error> {
+fn headers(call: &Call, granted: &UsableTokens) -> Result<HeaderMap, Error> {
     let mut headers = HeaderMap::new();
     for (name, value) in call.headers() {
         let value = HeaderValue::from_str(value).map_err(|_| Error::internal("a header has passed the guard"))?;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use shared::access::{Need, Unusable};
+use shared::access::{TokenRequest, Unusable};
 use shared::error::Error;
 use shared::integration::{Integration, Status};
 use shared::lease::{self, Purpose};
@@ -38,7 +38,7 @@ impl Run<'_> {
     /// Refreshes the newest, and says when to look again if the refresh itself does not.
     async fn refresh(&self, newest: Integration) -> (Done, Option<i64>) {
         let now = self.app.clock.now();
-        let need = Need {
+        let need = TokenRequest {
             purpose: Purpose::Schedule,
             deadline: self.stop_at,
             function_deadline: self.deadline,

@@ -1,7 +1,7 @@
 //! `refresh`: new tokens for one integration, now, by the code of the functions.
 
 use serde::Serialize;
-use shared::access::{Need, Unusable};
+use shared::access::{TokenRequest, Unusable};
 use shared::integration::{AccountId, IntegrationId};
 use shared::lease::Purpose;
 
@@ -35,7 +35,7 @@ pub(crate) async fn run(which: &Which, global: &Global, output: &mut Output) -> 
     let now = stack.clock.now_millis();
     let current = record.pointer.as_ref().map(|pointer| pointer.secret_version.clone());
     // As if HubSpot had rejected them: they are refreshed however good they are.
-    let need = Need {
+    let need = TokenRequest {
         purpose: Purpose::Schedule,
         deadline: now + TIME,
         function_deadline: now + TIME,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
-use super::{Access, Granted, Need, Unusable, VERSION_KEPT, check, place};
+use super::{Access, TokenRequest, Unusable, UsableTokens, VERSION_KEPT, check, place};
 use crate::error::Error;
 use crate::hubspot::{Grant, Refusal};
 use crate::integration::{Integration, Pointer, Status};
@@ -16,7 +16,7 @@ use crate::tokens::Tokens;
 /// How an attempt under the lease ends.
 pub(super) enum Attempt {
     /// With tokens, committed or still good.
-    Granted(Granted),
+    Tokens(UsableTokens),
     /// Somebody else has moved the record on: look again.
     Again,
     /// Without, and this is noted on the record.
@@ -34,19 +34,19 @@ struct Answered<'a> {
 
 impl Access {
     /// One attempt under the lease, which it releases whatever its end.
-    pub(super) async fn attempt(&self, leased: &Integration, lease: &Lease, need: &Need<'_>) -> Attempt {
+    pub(super) async fn attempt(&self, leased: &Integration, lease: &Lease, request: &TokenRequest<'_>) -> Attempt {
         // It moves with a roll forward.
         let mut fence = leased.pointer.clone();
         let attempt = match &mut fence {
-            Some(fence) => self.refresh(leased, lease, need, fence).await,
+            Some(fence) => self.refresh(leased, lease, request, fence).await,
             // The record has given up its tokens since it was read: look again.
             None => Ok(Attempt::Again),
         };
         let attempt = attempt.unwrap_or_else(|unusable| Attempt::Ended(End::Released, unusable));
         let end = match &attempt {
             // The commit has released it.
-            Attempt::Granted(granted) if granted.refreshed => None,
-            Attempt::Granted(_) | Attempt::Again => Some(End::Released),
+            Attempt::Tokens(granted) if granted.refreshed => None,
+            Attempt::Tokens(_) | Attempt::Again => Some(End::Released),
             Attempt::Ended(end, _) => Some(end.clone()),
         };
         if let Some(end) = end {
@@ -68,19 +68,19 @@ impl Access {
         &self,
         leased: &Integration,
         lease: &Lease,
-        need: &Need<'_>,
+        request: &TokenRequest<'_>,
         fence: &mut Pointer,
     ) -> Result<Attempt, Unusable> {
         // Somebody may just have done it, or failed to.
         let now = self.clock.now();
-        if leased.status == Status::NeedsReauthorization && need.purpose == Purpose::Execution {
+        if leased.status == Status::NeedsReauthorization && request.purpose == Purpose::Execution {
             return Err(Unusable::Revoked);
         }
         if let Some(until) = leased.refresh_not_before.filter(|until| *until > now) {
             return Err(Unusable::transient(until - now, "refreshes of this integration pause after a failure"));
         }
-        if let Some(granted) = self.remembered(leased, need) {
-            return Ok(Attempt::Granted(granted));
+        if let Some(granted) = self.remembered(leased, request) {
+            return Ok(Attempt::Tokens(granted));
         }
 
         // Somebody may have died between the two writes.
@@ -88,17 +88,17 @@ impl Access {
         let Some(current) = current else { return self.without_secret(leased).await };
         check(leased, &current.tokens)?;
         let base = if current.pointer == *fence {
-            if self.serves(leased, fence, &current.tokens, need) {
+            if self.serves(leased, fence, &current.tokens, request) {
                 return Ok(self.just_refreshed(current));
             }
             current
         } else if current.tokens.replaces.contains(&fence.secret_version) {
-            if self.is_good(leased, current.tokens.expires_at, &current.tokens, need)
-                && need.rejected != Some(current.pointer.secret_version.as_str())
+            if self.is_good(leased, current.tokens.expires_at, &current.tokens, request)
+                && request.rejected != Some(current.pointer.secret_version.as_str())
             {
-                return self.commit(leased, lease, fence, current, need).await;
+                return self.commit(leased, lease, fence, current, request).await;
             }
-            let settled = self.settled(leased, &current, need);
+            let settled = self.settled(leased, &current, request);
             if self.store.roll_forward(leased, fence, &settled).await? == WriteResult::ConditionFailed {
                 return Ok(Attempt::Again);
             }
@@ -109,7 +109,7 @@ impl Access {
                 Some(tokens) => {
                     check(leased, &tokens)?;
                     let version = Version { pointer: fence.clone(), tokens };
-                    if self.serves(leased, fence, &version.tokens, need) {
+                    if self.serves(leased, fence, &version.tokens, request) {
                         return Ok(self.just_refreshed(version));
                     }
                     version
@@ -123,7 +123,7 @@ impl Access {
         }
         // Right before the call, with nothing awaited in between: who has stood still since it got the lease may show a
         // refresh token that another has spent.
-        if !self.time_for_a_refresh(need, lease.until) {
+        if !self.time_for_a_refresh(request, lease.until) {
             return Ok(Attempt::Ended(End::Released, Unusable::transient(1, "no time left for a refresh")));
         }
 
@@ -131,9 +131,9 @@ impl Access {
         match self.hubspot.refresh(&base.tokens.refresh_token).await {
             Ok(grant) => {
                 let answered = Answered { spent: &base, grant, sent_at };
-                self.store_and_commit(leased, lease, fence, need, answered).await
+                self.store_and_commit(leased, lease, fence, request, answered).await
             }
-            Err(Refusal::Revoked) => self.refused(leased, lease, need, fence, base).await,
+            Err(Refusal::Revoked) => self.refused(leased, lease, request, fence, base).await,
             Err(refusal) => Ok(self.paused(leased, refusal)),
         }
     }
@@ -141,7 +141,7 @@ impl Access {
     /// Good tokens that the record points at: another has refreshed while the lease was on its way.
     fn just_refreshed(&self, version: Version) -> Attempt {
         self.remember(&version.pointer, &version.tokens);
-        Attempt::Granted(Granted { version, refreshed: false })
+        Attempt::Tokens(UsableTokens { version, refreshed: false })
     }
 
     /// HubSpot refused the refresh token: another's success, a lost answer or a revocation?
@@ -149,7 +149,7 @@ impl Access {
         &self,
         leased: &Integration,
         lease: &Lease,
-        need: &Need<'_>,
+        request: &TokenRequest<'_>,
         fence: &Pointer,
         tried: Version,
     ) -> Result<Attempt, Unusable> {
@@ -172,14 +172,14 @@ impl Access {
             return Ok(self.paused(&record, refusal));
         }
         for candidate in self.candidates(&record, fence, &tried).await? {
-            if !self.time_for_a_refresh(need, lease.until) {
+            if !self.time_for_a_refresh(request, lease.until) {
                 return Ok(Attempt::Ended(End::Released, Unusable::transient(1, "no time left for a refresh")));
             }
             let sent_at = self.clock.now();
             match self.hubspot.refresh(&candidate.tokens.refresh_token).await {
                 Ok(grant) => {
                     let answered = Answered { spent: &candidate, grant, sent_at };
-                    return self.store_and_commit(leased, lease, fence, need, answered).await;
+                    return self.store_and_commit(leased, lease, fence, request, answered).await;
                 }
                 Err(Refusal::Revoked) => {}
                 Err(refusal) => return Ok(self.paused(&record, refusal)),
@@ -217,7 +217,7 @@ impl Access {
         leased: &Integration,
         lease: &Lease,
         fence: &Pointer,
-        need: &Need<'_>,
+        request: &TokenRequest<'_>,
         Answered { spent, grant, sent_at }: Answered<'_>,
     ) -> Result<Attempt, Unusable> {
         if let (Some(known), Some(other)) = (leased.hub_id, grant.hub_id)
@@ -249,13 +249,13 @@ impl Access {
             match self.store.put_secret(&fence.secret_id, &secret_version, &tokens).await {
                 Ok(WriteResult::Applied) => break,
                 Ok(WriteResult::ConditionFailed) => return self.without_secret(leased).await,
-                Err(error) if self.insists(need, &error).await => {}
+                Err(error) if self.insists(request, &error).await => {}
                 // A pause, or everybody who comes next would ask HubSpot again.
                 Err(error) => return Ok(self.paused(leased, error.into())),
             }
         }
         let pointer = Pointer { secret_id: fence.secret_id.clone(), secret_version };
-        self.commit(leased, lease, fence, Version { pointer, tokens }, need).await
+        self.commit(leased, lease, fence, Version { pointer, tokens }, request).await
     }
 
     async fn commit(
@@ -264,9 +264,9 @@ impl Access {
         lease: &Lease,
         fence: &Pointer,
         version: Version,
-        need: &Need<'_>,
+        request: &TokenRequest<'_>,
     ) -> Result<Attempt, Unusable> {
-        let mut settled = self.settled(leased, &version, need);
+        let mut settled = self.settled(leased, &version, request);
         let now = self.clock.now();
         if now > lease.until {
             // Another may have shown the same refresh token meanwhile.
@@ -277,18 +277,18 @@ impl Access {
             match self.store.commit(leased, fence, &settled).await {
                 Ok(WriteResult::Applied) => break,
                 Ok(WriteResult::ConditionFailed) => return Ok(Attempt::Again),
-                Err(error) if self.insists(need, &error).await => {}
+                Err(error) if self.insists(request, &error).await => {}
                 Err(error) => return Ok(self.paused(leased, error.into())),
             }
         }
         self.remember(&version.pointer, &version.tokens);
-        Ok(Attempt::Granted(Granted { version, refreshed: true }))
+        Ok(Attempt::Tokens(UsableTokens { version, refreshed: true }))
     }
 
     /// Whether to try a write again that AWS did not do: as long as the function lives, after a short pause.
-    async fn insists(&self, need: &Need<'_>, error: &Error) -> bool {
+    async fn insists(&self, request: &TokenRequest<'_>, error: &Error) -> bool {
         let passes = matches!(error, Error::TemporarilyUnavailable { .. });
-        if !passes || self.clock.left(need.function_deadline) < Duration::from_secs(1) {
+        if !passes || self.clock.left(request.function_deadline) < Duration::from_secs(1) {
             return false;
         }
         self.clock.sleep(Duration::from_millis(200)).await;
@@ -304,20 +304,20 @@ impl Access {
         Err(self.not_found(&record))
     }
 
-    fn settled(&self, record: &Integration, version: &Version, need: &Need<'_>) -> Settled {
+    fn settled(&self, record: &Integration, version: &Version, request: &TokenRequest<'_>) -> Settled {
         Settled {
             pointer: version.pointer.clone(),
             token_expires_at: version.tokens.expires_at,
             scopes: version.tokens.scopes.clone(),
             hub_id: version.tokens.hub_id,
-            refresh_at: self.next_look(record, &version.tokens, need),
+            refresh_at: self.next_look(record, &version.tokens, request),
             suspect_at: None,
         }
     }
 
-    fn next_look(&self, record: &Integration, tokens: &Tokens, need: &Need<'_>) -> i64 {
+    fn next_look(&self, record: &Integration, tokens: &Tokens, request: &TokenRequest<'_>) -> i64 {
         let now = self.clock.now();
-        let idle = need.purpose == Purpose::Schedule && record.is_idle(now, self.config.idle_after);
+        let idle = request.purpose == Purpose::Schedule && record.is_idle(now, self.config.idle_after);
         lease::next_look(tokens.expires_at, tokens.lifetime(), idle, now, &self.config)
     }
 

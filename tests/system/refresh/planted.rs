@@ -8,7 +8,7 @@ use devstack::hubspot::{Fault, Match, PORTAL};
 pub(crate) use devstack::stack::SCOPES;
 use devstack::wire::Answer;
 use serde_json::{Value, json};
-use shared::access::{Access, Need};
+use shared::access::{Access, TokenRequest};
 use shared::clients::Http;
 use shared::hubspot::HubSpot;
 use shared::integration::{Integration, Pointer};
@@ -44,10 +44,10 @@ pub(crate) fn access(world: &World) -> Access {
 }
 
 /// What an execution needs that has just begun.
-pub(crate) fn need(world: &World) -> Need<'static> {
+pub(crate) fn need(world: &World) -> TokenRequest<'static> {
     let now = world.clock.now_millis();
     let (deadline, function_deadline) = (now + 28_000, now + 29_000);
-    Need { purpose: Purpose::Execution, deadline, function_deadline, rejected: None }
+    TokenRequest { purpose: Purpose::Execution, deadline, function_deadline, rejected: None }
 }
 
 pub(crate) fn pointer(record: &Integration) -> Pointer {

@@ -3,7 +3,7 @@
 //! A crash between any two steps leaves what the next run goes on from: a secret that it finds by its name, a record
 //! that stands, a record that nothing has proven yet.
 
-use shared::access::{Need, Unusable};
+use shared::access::{TokenRequest, Unusable};
 use shared::error::Error;
 use shared::integration::{Integration, Status};
 use shared::lease::Purpose;
@@ -113,7 +113,7 @@ async fn prove(stack: &Stack, record: Integration, newest: bool) -> Fate {
     }
     let deadline = stack.clock.now_millis() + PROOF;
     // Like the schedule it does not wait for another's refresh: there is other work.
-    let need = Need { purpose: Purpose::Schedule, deadline, function_deadline: deadline, rejected: None };
+    let need = TokenRequest { purpose: Purpose::Schedule, deadline, function_deadline: deadline, rejected: None };
     match stack.access.usable(record, &need).await {
         Ok(_) => Fate::Imported,
         Err(Unusable::Revoked) => Fate::Refused,
