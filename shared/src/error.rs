@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// What became of a customer's request, as far as can be known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum RequestOutcome {
     /// HubSpot answered.
     Answered,
     /// Nothing of it can have reached HubSpot.
@@ -20,7 +20,7 @@ pub enum Outcome {
     Unknown,
 }
 
-impl Outcome {
+impl RequestOutcome {
     /// The word of the contract.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -89,7 +89,7 @@ pub enum Error {
     #[error("HubSpot unreachable")]
     HubspotUnreachable {
         /// What can be known of the request.
-        outcome: Outcome,
+        outcome: RequestOutcome,
         /// Whether the same request may be sent again as it is.
         retryable: bool,
     },
@@ -97,7 +97,7 @@ pub enum Error {
     #[error("HubSpot timed out")]
     HubspotTimeout {
         /// What can be known of the request.
-        outcome: Outcome,
+        outcome: RequestOutcome,
         /// Whether the same request may be sent again as it is.
         retryable: bool,
     },
@@ -133,11 +133,11 @@ impl Error {
     }
 
     /// What became of the customer's request, as far as this error knows.
-    pub fn outcome(&self) -> Outcome {
+    pub fn outcome(&self) -> RequestOutcome {
         match self {
             Self::HubspotUnreachable { outcome, .. } | Self::HubspotTimeout { outcome, .. } => *outcome,
             // The delivery that is under way may have sent it.
-            Self::ExecutionInProgress { .. } => Outcome::Unknown,
+            Self::ExecutionInProgress { .. } => RequestOutcome::Unknown,
             Self::InvalidRequest(_)
             | Self::Unauthenticated
             | Self::Forbidden(_)
@@ -152,7 +152,7 @@ impl Error {
             | Self::RequestTooLarge(_)
             | Self::RateLimited { .. }
             | Self::Internal(_)
-            | Self::TemporarilyUnavailable { .. } => Outcome::NotSent,
+            | Self::TemporarilyUnavailable { .. } => RequestOutcome::NotSent,
         }
     }
 
@@ -189,7 +189,7 @@ impl Error {
     }
 
     /// The problem document (RFC 9457) that a caller sees; `outcome` is what is known of the customer's request.
-    pub fn problem<'a>(&self, execution_id: &'a str, outcome: Outcome) -> Problem<'a> {
+    pub fn problem<'a>(&self, execution_id: &'a str, outcome: RequestOutcome) -> Problem<'a> {
         let (status, code, title) = self.parts();
         Problem {
             kind: format!("urn:hubspot-automations:{code}"),
@@ -228,10 +228,10 @@ impl Error {
     }
 
     /// What a person can do about it; `outcome` is what is known of the customer's request.
-    pub fn detail(&self, outcome: Outcome) -> String {
+    pub fn detail(&self, outcome: RequestOutcome) -> String {
         let sent = match outcome {
-            Outcome::NotSent => "Nothing was sent to HubSpot",
-            Outcome::Unknown | Outcome::Answered => "An earlier attempt may have reached HubSpot",
+            RequestOutcome::NotSent => "Nothing was sent to HubSpot",
+            RequestOutcome::Unknown | RequestOutcome::Answered => "An earlier attempt may have reached HubSpot",
         };
         match self {
             Self::InvalidRequest(detail)
@@ -267,11 +267,11 @@ impl Error {
             Self::Internal(_) => format!("{sent}. Operations are informed by the log."),
             Self::HubspotUnreachable { retryable, .. } | Self::HubspotTimeout { retryable, .. } => {
                 match (outcome, retryable) {
-                    (Outcome::NotSent, _) => "Nothing of the request has reached HubSpot; send it again later.",
-                    (Outcome::Unknown | Outcome::Answered, true) => {
+                    (RequestOutcome::NotSent, _) => "Nothing of the request has reached HubSpot; send it again later.",
+                    (RequestOutcome::Unknown | RequestOutcome::Answered, true) => {
                         "HubSpot may have acted on the request although no answer arrived; sending it again does no harm."
                     }
-                    (Outcome::Unknown | Outcome::Answered, false) => {
+                    (RequestOutcome::Unknown | RequestOutcome::Answered, false) => {
                         "HubSpot may have acted on the request although no answer arrived. Check there before it is sent again."
                     }
                 }
@@ -309,7 +309,7 @@ pub struct Problem<'a> {
     execution_id: &'a str,
     /// Only in answers to an automation request.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<RequestOutcome>,
 }
 
 /// The `Display` chain of a foreign error, cause by cause.

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use crate::error::{Error, Outcome};
+use crate::error::{Error, RequestOutcome};
 
 /// What API Gateway hands over. Everything is optional: an odd event gets a problem, not a crash.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -171,7 +171,7 @@ impl Response {
     }
 
     /// The problem document of an error that ended an automation request; `outcome` is what became of that.
-    pub fn execution_problem(error: &Error, outcome: Outcome, execution_id: &str) -> Self {
+    pub fn execution_problem(error: &Error, outcome: RequestOutcome, execution_id: &str) -> Self {
         let mut problem = error.problem(execution_id, outcome);
         problem.outcome = Some(outcome);
         Self::from_problem(error, &problem)
@@ -278,7 +278,7 @@ mod tests {
     fn answers_have_their_type_and_are_stored_by_nobody() {
         let json = Response::json(201, &1);
         let problem = Response::problem(&Error::unavailable(7, "a test"), "id");
-        let execution = Response::execution_problem(&Error::NotFound, Outcome::NotSent, "id");
+        let execution = Response::execution_problem(&Error::NotFound, RequestOutcome::NotSent, "id");
 
         assert_eq!(
             (json.status_code, json.body.as_str(), json.headers["content-type"].as_str()),

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use shared::error::Outcome;
+use shared::error::RequestOutcome;
 use shared::gateway::Response;
 use shared::integration::{Integration, IntegrationId};
 use shared::store::executions::StoredResponse;
@@ -41,7 +41,7 @@ pub(crate) struct Answer<'a> {
 struct Body<'a> {
     execution_id: &'a str,
     integration_id: &'a IntegrationId,
-    outcome: Outcome,
+    outcome: RequestOutcome,
     retryable: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_seconds: Option<u64>,
@@ -148,8 +148,8 @@ fn render(
 }
 
 /// A 5xx to a request that is not harmless to repeat says nothing about what HubSpot did.
-pub(crate) fn outcome(status: u16, idempotent: bool) -> Outcome {
-    if status >= 500 && !idempotent { Outcome::Unknown } else { Outcome::Answered }
+pub(crate) fn outcome(status: u16, idempotent: bool) -> RequestOutcome {
+    if status >= 500 && !idempotent { RequestOutcome::Unknown } else { RequestOutcome::Answered }
 }
 
 fn is_retryable(answer: &Answer<'_>) -> bool {

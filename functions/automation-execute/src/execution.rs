@@ -2,7 +2,7 @@
 
 use shared::access::{TokenRequest, Unusable, UsableTokens};
 use shared::caller::require_engine;
-use shared::error::{Error, Outcome};
+use shared::error::{Error, RequestOutcome};
 use shared::gateway::{Event, Response};
 use shared::integration::{AccountId, Integration, IntegrationId};
 use shared::lease::Purpose;
@@ -36,7 +36,7 @@ pub(crate) struct Execution<'a> {
     claim: Option<Claim>,
     attempts: Attempts,
     hubspot_status: Option<u16>,
-    outcome: Outcome,
+    outcome: RequestOutcome,
     replayed: bool,
     /// Whether it had to refresh the tokens itself.
     refreshed: bool,
@@ -63,7 +63,7 @@ impl<'a> Execution<'a> {
             claim: None,
             attempts: Attempts::default(),
             hubspot_status: None,
-            outcome: Outcome::NotSent,
+            outcome: RequestOutcome::NotSent,
             replayed: false,
             refreshed: false,
             ignored: 0,
@@ -165,9 +165,9 @@ impl<'a> Execution<'a> {
 
     /// What became of the request: an error knows of the last step only, and an earlier attempt may have reached
     /// HubSpot.
-    fn outcome_of(&self, error: &Error) -> Outcome {
+    fn outcome_of(&self, error: &Error) -> RequestOutcome {
         let outcome = error.outcome();
-        if outcome == Outcome::NotSent && self.attempts.reached { Outcome::Unknown } else { outcome }
+        if outcome == RequestOutcome::NotSent && self.attempts.reached { RequestOutcome::Unknown } else { outcome }
     }
 
     /// Sends the call; if HubSpot says that the token has expired, which it tells before it acts, once more with new

@@ -6,7 +6,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use shared::access::UsableTokens;
-use shared::error::{Error, Outcome, chain};
+use shared::error::{Error, RequestOutcome, chain};
 use shared::integration::Integration;
 
 use crate::App;
@@ -130,7 +130,8 @@ struct Lost {
 
 impl Lost {
     fn into_error(self, reached: bool, idempotent: bool) -> Error {
-        let (outcome, retryable) = if reached { (Outcome::Unknown, idempotent) } else { (Outcome::NotSent, true) };
+        let (outcome, retryable) =
+            if reached { (RequestOutcome::Unknown, idempotent) } else { (RequestOutcome::NotSent, true) };
         if self.timed_out {
             return Error::HubspotTimeout { outcome, retryable };
         }

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use shared::error::{Error, Outcome};
+use shared::error::{Error, RequestOutcome};
 use shared::gateway::Response;
 use shared::random::sha256_hex;
 use shared::store::executions::{ClaimWrite, ExecutionRecord, ExecutionState, Executions, StoredResponse};
@@ -117,11 +117,11 @@ pub(crate) async fn claim(
             let claim = Claim { row: ExecutionRecord { state: stored.state, ..row } };
             return step(executions, &claim.row, &stored).await.map(|()| Claimed::Owned(claim));
         }
-        Found::Unknown => Error::HubspotUnreachable { outcome: Outcome::Unknown, retryable: false },
+        Found::Unknown => Error::HubspotUnreachable { outcome: RequestOutcome::Unknown, retryable: false },
     };
     let row = ExecutionRecord {
         state: ExecutionState::Answered,
-        answer: Some(problem(&error, Outcome::Unknown, owner)),
+        answer: Some(problem(&error, RequestOutcome::Unknown, owner)),
         ..row
     };
     step(executions, &row, &stored).await?;
@@ -157,8 +157,8 @@ pub(crate) async fn end(executions: &Executions, claim: &Claim, kept: Option<Sto
 }
 
 /// A problem as it is kept: what ends `not_sent`, and what may be sent again, is not.
-pub(crate) fn kept_problem(error: &Error, outcome: Outcome, execution_id: &str) -> Option<StoredResponse> {
-    (outcome != Outcome::NotSent && !error.retryable()).then(|| problem(error, outcome, execution_id))
+pub(crate) fn kept_problem(error: &Error, outcome: RequestOutcome, execution_id: &str) -> Option<StoredResponse> {
+    (outcome != RequestOutcome::NotSent && !error.retryable()).then(|| problem(error, outcome, execution_id))
 }
 
 /// A kept answer, as it was told the first time.
@@ -167,7 +167,7 @@ pub(crate) fn replay(kept: StoredResponse) -> Response {
     Response::text(kept.status, kind, kept.body)
 }
 
-fn problem(error: &Error, outcome: Outcome, execution_id: &str) -> StoredResponse {
+fn problem(error: &Error, outcome: RequestOutcome, execution_id: &str) -> StoredResponse {
     let response = Response::execution_problem(error, outcome, execution_id);
     StoredResponse { status: response.status_code, outcome, body: response.body }
 }
@@ -222,22 +222,22 @@ mod tests {
 
     #[test]
     fn a_problem_is_kept_only_if_it_is_the_end_of_a_request_that_may_have_been_sent() {
-        let unknown = |retryable| Error::HubspotUnreachable { outcome: Outcome::Unknown, retryable };
+        let unknown = |retryable| Error::HubspotUnreachable { outcome: RequestOutcome::Unknown, retryable };
         let is_kept = |error: &Error, outcome| kept_problem(error, outcome, "id").is_some();
 
-        assert!(is_kept(&unknown(false), Outcome::Unknown));
-        assert!(!is_kept(&unknown(true), Outcome::Unknown));
-        assert!(!is_kept(&Error::NotConnected, Outcome::NotSent));
-        assert!(is_kept(&Error::NotConnected, Outcome::Unknown));
-        assert!(!is_kept(&Error::unavailable(1, "a test"), Outcome::Unknown));
+        assert!(is_kept(&unknown(false), RequestOutcome::Unknown));
+        assert!(!is_kept(&unknown(true), RequestOutcome::Unknown));
+        assert!(!is_kept(&Error::NotConnected, RequestOutcome::NotSent));
+        assert!(is_kept(&Error::NotConnected, RequestOutcome::Unknown));
+        assert!(!is_kept(&Error::unavailable(1, "a test"), RequestOutcome::Unknown));
     }
 
     #[test]
     fn a_kept_answer_is_told_again_as_what_it_was() {
-        let kept = |status| StoredResponse { status, outcome: Outcome::Unknown, body: "{}".to_owned() };
+        let kept = |status| StoredResponse { status, outcome: RequestOutcome::Unknown, body: "{}".to_owned() };
         let problem = kept_problem(
-            &Error::HubspotUnreachable { outcome: Outcome::Unknown, retryable: false },
-            Outcome::Unknown,
+            &Error::HubspotUnreachable { outcome: RequestOutcome::Unknown, retryable: false },
+            RequestOutcome::Unknown,
             "id",
         );
 

@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use serde::{Deserialize, Serialize};
 
 use super::{Store, n, s, unavailable};
-use crate::error::{Error, Outcome};
+use crate::error::{Error, RequestOutcome};
 use crate::integration::AccountId;
 
 /// How far the execution of a key has come.
@@ -32,7 +32,7 @@ pub struct StoredResponse {
     /// HTTP status.
     pub status: u16,
     /// What became of the request.
-    pub outcome: Outcome,
+    pub outcome: RequestOutcome,
     /// The body that was told.
     pub body: String,
 }

@@ -4,7 +4,7 @@ use guard::fields::Fields;
 use guard::request::AutomationRequest;
 use guard::scopes::{self, Asked, Remedy, Verdict};
 use serde::Serialize;
-use shared::error::{Error, Outcome};
+use shared::error::{Error, RequestOutcome};
 use shared::integration::{AccountId, IntegrationId, Status, why_not_newest};
 
 /// What is known of one integration.
@@ -52,7 +52,7 @@ impl Judged {
             integration_id: id("integration_id").filter(|id| IntegrationId::try_from(id.clone()).is_ok()),
             automation_id: id("automation_id").filter(|id| id.len() <= 128 && !id.contains(char::is_control)),
             verdict: error.code(),
-            detail: Some(error.detail(Outcome::NotSent)),
+            detail: Some(error.detail(RequestOutcome::NotSent)),
             ..Self::default()
         }
     }
@@ -70,7 +70,7 @@ pub(super) fn judge(request: &AutomationRequest, known: &[Known], asked: Asked<'
     let newest = match running(known, request.integration_id.as_ref()) {
         Ok(newest) => newest,
         Err(error) => {
-            return Judged { verdict: error.code(), detail: Some(error.detail(Outcome::NotSent)), ..judged };
+            return Judged { verdict: error.code(), detail: Some(error.detail(RequestOutcome::NotSent)), ..judged };
         }
     };
     let target = request.call.target();

@@ -4,7 +4,7 @@ use std::fmt;
 
 use guard::fields::Fields;
 use secrecy::SecretString;
-use shared::error::{Error, Outcome};
+use shared::error::{Error, RequestOutcome};
 use shared::integration::{AccountId, Integration, IntegrationId, Key, Pointer};
 use shared::lease::Settled;
 use shared::tokens::Tokens;
@@ -33,7 +33,7 @@ pub(crate) struct Entry {
 impl Entry {
     /// Parses a whole line; the error says which field is wrong and what is expected, never what stands there.
     pub(crate) fn parse(text: &str, now: i64) -> Result<Self, String> {
-        Self::fields(text, now).map_err(|error| error.detail(Outcome::NotSent))
+        Self::fields(text, now).map_err(|error| error.detail(RequestOutcome::NotSent))
     }
 
     fn fields(text: &str, now: i64) -> Result<Self, Error> {
