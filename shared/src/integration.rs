@@ -4,7 +4,7 @@ pub use guard::ids::{AccountId, IntegrationId};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::lease::Settled;
+use crate::lease::TokenState;
 
 /// Number of partitions of the index of due integrations.
 pub const REFRESH_SHARDS: u8 = 16;
@@ -101,7 +101,7 @@ pub struct Pointer {
 
 impl Integration {
     /// An integration that has these tokens and has not been used yet.
-    pub fn new(key: Key, integration_id: IntegrationId, created_at: i64, settled: Settled) -> Self {
+    pub fn new(key: Key, integration_id: IntegrationId, created_at: i64, settled: TokenState) -> Self {
         Self {
             refresh_shard: Some(shard(&key.account_id)),
             account_id: key.account_id,

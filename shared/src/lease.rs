@@ -66,7 +66,7 @@ impl Lease {
 
 /// Tokens that a record is to point at.
 #[derive(Clone, Debug)]
-pub struct Settled {
+pub struct TokenState {
     /// Where they lie.
     pub pointer: Pointer,
     /// When the access token expires.
@@ -78,7 +78,7 @@ pub struct Settled {
     /// When the schedule looks again.
     pub refresh_at: i64,
     /// Set when another may have shown the same refresh token meanwhile: the schedule finds out what became of it.
-    pub suspect_at: Option<i64>,
+    pub unverified_since: Option<i64>,
 }
 
 /// The end of an attempt that brought no new tokens.

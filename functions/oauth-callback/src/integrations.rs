@@ -5,7 +5,7 @@ use shared::caller::Member;
 use shared::error::Error;
 use shared::gateway::{Event, Response};
 use shared::integration::{Integration, IntegrationId, Key, Pointer, Status};
-use shared::lease::{self, Settled};
+use shared::lease::{self, TokenState};
 use shared::store::WriteResult;
 use shared::store::authorizations::{Authorization, AuthorizationKind};
 use shared::tokens::Tokens;
@@ -79,16 +79,16 @@ fn record(app: &App, authorization: &Authorization, new: &NewTokens, pointer: &P
     Integration { connected_by: Some(authorization.user_id.clone()), ..connected }
 }
 
-fn settled(app: &App, new: &NewTokens, pointer: &Pointer) -> Settled {
+fn settled(app: &App, new: &NewTokens, pointer: &Pointer) -> TokenState {
     let tokens = &new.tokens;
     let refresh = &app.config.refresh;
-    Settled {
+    TokenState {
         pointer: pointer.clone(),
         token_expires_at: tokens.expires_at,
         scopes: tokens.scopes.clone(),
         hub_id: Some(new.hub_id),
         refresh_at: lease::next_look(tokens.expires_at, tokens.lifetime(), false, app.clock.now(), refresh),
-        suspect_at: None,
+        unverified_since: None,
     }
 }
 

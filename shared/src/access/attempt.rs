@@ -8,7 +8,7 @@ use super::{Access, TokenRequest, Unusable, UsableTokens, VERSION_KEPT, check, p
 use crate::error::Error;
 use crate::hubspot::{Grant, Refusal};
 use crate::integration::{Integration, Pointer, Status};
-use crate::lease::{self, End, Lease, Purpose, Settled};
+use crate::lease::{self, End, Lease, Purpose, TokenState};
 use crate::store::WriteResult;
 use crate::store::secrets::{Version, VersionStage};
 use crate::tokens::Tokens;
@@ -270,7 +270,7 @@ impl Access {
         let now = self.clock.now();
         if now > lease.until {
             // Another may have shown the same refresh token meanwhile.
-            settled.suspect_at = Some(now);
+            settled.unverified_since = Some(now);
             settled.refresh_at = now + 1;
         }
         loop {
@@ -304,14 +304,14 @@ impl Access {
         Err(self.not_found(&record))
     }
 
-    fn settled(&self, record: &Integration, version: &Version, request: &TokenRequest<'_>) -> Settled {
-        Settled {
+    fn settled(&self, record: &Integration, version: &Version, request: &TokenRequest<'_>) -> TokenState {
+        TokenState {
             pointer: version.pointer.clone(),
             token_expires_at: version.tokens.expires_at,
             scopes: version.tokens.scopes.clone(),
             hub_id: version.tokens.hub_id,
             refresh_at: self.next_look(record, &version.tokens, request),
-            suspect_at: None,
+            unverified_since: None,
         }
     }
 

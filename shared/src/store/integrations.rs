@@ -18,7 +18,7 @@ use super::write::Write;
 use super::{Item, Store, WriteResult, n, s, unavailable};
 use crate::error::Error;
 use crate::integration::{AccountId, Integration, IntegrationId, Key, Pointer, shard, why_not_newest};
-use crate::lease::{End, Lease, Settled};
+use crate::lease::{End, Lease, TokenState};
 
 /// An entry of the index of due integrations.
 #[derive(Clone, Debug)]
@@ -152,7 +152,12 @@ impl Store {
     }
 
     /// Points the record at a version that a process wrote before it died, and keeps the lease.
-    pub async fn roll_forward(&self, record: &Integration, from: &Pointer, to: &Settled) -> Result<WriteResult, Error> {
+    pub async fn roll_forward(
+        &self,
+        record: &Integration,
+        from: &Pointer,
+        to: &TokenState,
+    ) -> Result<WriteResult, Error> {
         let write = Write::of(record)
             .fence(from)
             .set("secret_version", s(&to.pointer.secret_version))
@@ -163,7 +168,7 @@ impl Store {
     /// Points the record at new tokens, declares it sound and releases the lease: the commit of a refresh.
     ///
     /// The fence is the pointer, not the lease: whoever comes late with tokens of an older pointer cannot commit.
-    pub async fn commit(&self, record: &Integration, from: &Pointer, to: &Settled) -> Result<WriteResult, Error> {
+    pub async fn commit(&self, record: &Integration, from: &Pointer, to: &TokenState) -> Result<WriteResult, Error> {
         let mut write = Write::of(record)
             .fence(from)
             .set("secret_version", s(&to.pointer.secret_version))
@@ -182,7 +187,7 @@ impl Store {
         for name in ["superseded_at", "failures", "refresh_not_before", "status_reason"] {
             write = write.remove(name);
         }
-        write = match to.suspect_at {
+        write = match to.unverified_since {
             Some(at) => write.set("unsettled_until", n(at)),
             None => write.remove("unsettled_until"),
         };
@@ -233,7 +238,7 @@ impl Store {
     }
 
     /// Gives the record the tokens of a new authorization. It wins over any refresh of the old one.
-    pub async fn reconnect(&self, record: &Integration, to: &Settled) -> Result<WriteResult, Error> {
+    pub async fn reconnect(&self, record: &Integration, to: &TokenState) -> Result<WriteResult, Error> {
         let mut write = Write::of(record)
             .set("secret_id", s(&to.pointer.secret_id))
             .set("secret_version", s(&to.pointer.secret_version))

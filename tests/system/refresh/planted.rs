@@ -135,13 +135,13 @@ pub(crate) async fn reconnect(world: &World, record: &Integration) -> Pointer {
     let issued = world.stack.hubspot.authorize(PORTAL, SCOPES);
     let tokens = world.stack.tokens_of(record, &issued.access_token, &issued.refresh_token, &[]);
     let new = store(world).create_secret(&tokens).await.unwrap();
-    let settled = shared::lease::Settled {
+    let settled = shared::lease::TokenState {
         pointer: new.clone(),
         token_expires_at: tokens.expires_at,
         scopes: tokens.scopes.clone(),
         hub_id: tokens.hub_id,
         refresh_at: tokens.expires_at - 300,
-        suspect_at: None,
+        unverified_since: None,
     };
     assert_eq!(store(world).reconnect(record, &settled).await.unwrap(), WriteResult::Applied);
     store(world).delete_secret(&pointer(record).secret_id).await.unwrap();

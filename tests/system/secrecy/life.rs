@@ -11,7 +11,7 @@ use devstack::stack::{Answer, Authorization, Options};
 use devstack::wire::Answer as Wire;
 use serde_json::{Value, json};
 use shared::integration::Pointer;
-use shared::lease::Settled;
+use shared::lease::TokenState;
 use shared::store::{Store, WriteResult};
 use url::{Url, form_urlencoded};
 
@@ -194,13 +194,13 @@ impl Living {
         let record = self.world.record(account, 1).await.unwrap();
         let pointer = record.pointer.clone().unwrap();
         let secret_version = secret_version.unwrap_or(&pointer.secret_version).to_owned();
-        let settled = Settled {
+        let settled = TokenState {
             pointer: Pointer { secret_version, ..pointer },
             token_expires_at,
             scopes: record.scopes.clone(),
             hub_id: record.hub_id,
             refresh_at: 0,
-            suspect_at: None,
+            unverified_since: None,
         };
         assert_eq!(self.store().reconnect(&record, &settled).await.unwrap(), WriteResult::Applied);
     }

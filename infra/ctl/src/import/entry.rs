@@ -6,7 +6,7 @@ use guard::fields::Fields;
 use secrecy::SecretString;
 use shared::error::{Error, RequestOutcome};
 use shared::integration::{AccountId, Integration, IntegrationId, Key, Pointer};
-use shared::lease::Settled;
+use shared::lease::TokenState;
 use shared::tokens::Tokens;
 
 /// Imported instances lie so far below every connect, in their original order.
@@ -89,13 +89,13 @@ impl Entry {
 
     /// The record to store. `token_expires_at` 0 says that HubSpot has not been asked yet.
     pub(crate) fn record(&self, sequence: i64, pointer: Pointer, now: i64) -> Integration {
-        let settled = Settled {
+        let settled = TokenState {
             pointer,
             token_expires_at: 0,
             scopes: self.scopes.clone().unwrap_or_default(),
             hub_id: self.hub_id,
             refresh_at: now + PROVEN_WITHIN,
-            suspect_at: None,
+            unverified_since: None,
         };
         let key = Key { account_id: self.account_id.clone(), sequence };
         let imported = Integration::new(key, self.integration_id.clone(), self.created_at, settled);
