@@ -83,7 +83,7 @@ pub struct TokenState {
 
 /// The end of an attempt that brought no new tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum RefreshEnd {
     /// Nothing happened.
     Released,
     /// Nobody asks HubSpot again before `until`.
@@ -124,7 +124,7 @@ pub fn probe(now: i64, config: &config::RefreshConfig) -> i64 {
 }
 
 /// What follows an answer that passes, or a mistake of ours: a pause for everybody.
-pub fn backoff(record: &Integration, retry_after: Option<i64>, now: i64) -> End {
+pub fn backoff(record: &Integration, retry_after: Option<i64>, now: i64) -> RefreshEnd {
     let failures = record.failures.unwrap_or(0);
     let doubled = (BACKOFF.0 << failures.min(10)).min(BACKOFF.1);
     let pause = retry_after.map_or(doubled - part_of(doubled / 2), |seconds| seconds.clamp(1, LONGEST_RETRY_AFTER));
@@ -133,21 +133,23 @@ pub fn backoff(record: &Integration, retry_after: Option<i64>, now: i64) -> End 
         Status::Active => failures.saturating_add(1),
         Status::NeedsReauthorization => failures,
     };
-    End::Backoff { until: now + pause, failures, unsettled_until: None }
+    RefreshEnd::Backoff { until: now + pause, failures, unsettled_until: None }
 }
 
 /// What follows a request whose answer was lost: the same pause. Nothing is settled that could come back, so a refusal
 /// after it is believed, and the end of the authorization that comes of it is known for what it is.
-pub fn lost(record: &Integration, now: i64) -> End {
+pub fn lost(record: &Integration, now: i64) -> RefreshEnd {
     match backoff(record, None, now) {
-        End::Backoff { until, failures, .. } => End::Backoff { until, failures, unsettled_until: Some(now) },
-        end @ (End::Released | End::Revoked { .. }) => end,
+        RefreshEnd::Backoff { until, failures, .. } => {
+            RefreshEnd::Backoff { until, failures, unsettled_until: Some(now) }
+        }
+        end @ (RefreshEnd::Released | RefreshEnd::Revoked { .. }) => end,
     }
 }
 
 /// What follows HubSpot's word that it no longer accepts the authorization: tried again after an hour, then daily
 /// for a week, then no more.
-pub fn revoked(record: &Integration, now: i64) -> End {
+pub fn revoked(record: &Integration, now: i64) -> RefreshEnd {
     let (reason, failures) = match record.status {
         Status::Active if record.unsettled_until.is_some() => (Some("refresh_interrupted"), 1),
         Status::Active => (Some("revoked"), 1),
@@ -158,7 +160,7 @@ pub fn revoked(record: &Integration, now: i64) -> End {
         2..=8 => Some(now + 86_400 - part_of(3600)),
         _ => None,
     };
-    End::Revoked { reason, failures, refresh_at }
+    RefreshEnd::Revoked { reason, failures, refresh_at }
 }
 
 #[cfg(test)]
@@ -211,7 +213,9 @@ mod tests {
     fn pauses_double_up_to_five_minutes_and_retry_after_is_obeyed_up_to_fifteen() {
         let until = |failures: u32, retry_after| {
             let end = backoff(&Integration { failures: Some(failures), ..record() }, retry_after, 0);
-            let End::Backoff { until, failures: counted, unsettled_until: None } = end else { panic!("{end:?}") };
+            let RefreshEnd::Backoff { until, failures: counted, unsettled_until: None } = end else {
+                panic!("{end:?}")
+            };
             assert_eq!(counted, failures + 1);
             until
         };
@@ -230,7 +234,7 @@ mod tests {
         let mut record = record();
         let mut looks = Vec::new();
         for _ in 0..10 {
-            let End::Revoked { failures, refresh_at, .. } = revoked(&record, 0) else { panic!("no verdict") };
+            let RefreshEnd::Revoked { failures, refresh_at, .. } = revoked(&record, 0) else { panic!("no verdict") };
             record.status = Status::NeedsReauthorization;
             record.failures = Some(failures);
             looks.push(refresh_at);
@@ -245,7 +249,7 @@ mod tests {
     fn after_a_lost_answer_a_refusal_is_believed_at_once_and_known_for_what_it_is() {
         let record = Integration { failures: Some(1), ..record() };
 
-        let End::Backoff { until, failures, unsettled_until } = lost(&record, 100) else { panic!("no pause") };
+        let RefreshEnd::Backoff { until, failures, unsettled_until } = lost(&record, 100) else { panic!("no pause") };
 
         assert!((105..=110).contains(&until), "{until}");
         assert_eq!((failures, unsettled_until), (2, Some(100)));
@@ -255,7 +259,7 @@ mod tests {
     fn a_verdict_after_a_lost_holder_says_so() {
         let lost = Integration { unsettled_until: Some(1), ..record() };
 
-        assert!(matches!(revoked(&lost, 2), End::Revoked { reason: Some("refresh_interrupted"), .. }));
-        assert!(matches!(revoked(&record(), 2), End::Revoked { reason: Some("revoked"), .. }));
+        assert!(matches!(revoked(&lost, 2), RefreshEnd::Revoked { reason: Some("refresh_interrupted"), .. }));
+        assert!(matches!(revoked(&record(), 2), RefreshEnd::Revoked { reason: Some("revoked"), .. }));
     }
 }

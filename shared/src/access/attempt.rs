@@ -8,7 +8,7 @@ use super::{Access, TokenRequest, Unusable, UsableTokens, VERSION_KEPT, check, p
 use crate::error::Error;
 use crate::hubspot::{Grant, Refusal};
 use crate::integration::{Integration, Pointer, Status};
-use crate::lease::{self, End, Lease, Purpose, TokenState};
+use crate::lease::{self, Lease, Purpose, RefreshEnd, TokenState};
 use crate::store::WriteResult;
 use crate::store::secrets::{Version, VersionStage};
 use crate::tokens::Tokens;
@@ -20,7 +20,7 @@ pub(super) enum Attempt {
     /// Somebody else has moved the record on: look again.
     Again,
     /// Without, and this is noted on the record.
-    Ended(End, Unusable),
+    Ended(RefreshEnd, Unusable),
 }
 
 /// HubSpot's answer to a refresh.
@@ -42,17 +42,17 @@ impl Access {
             // The record has given up its tokens since it was read: look again.
             None => Ok(Attempt::Again),
         };
-        let attempt = attempt.unwrap_or_else(|unusable| Attempt::Ended(End::Released, unusable));
+        let attempt = attempt.unwrap_or_else(|unusable| Attempt::Ended(RefreshEnd::Released, unusable));
         let end = match &attempt {
             // The commit has released it.
             Attempt::Tokens(granted) if granted.refreshed => None,
-            Attempt::Tokens(_) | Attempt::Again => Some(End::Released),
+            Attempt::Tokens(_) | Attempt::Again => Some(RefreshEnd::Released),
             Attempt::Ended(end, _) => Some(end.clone()),
         };
         if let Some(end) = end {
             let (account_id, integration_id) = (&leased.account_id, &leased.integration_id);
             match (self.store.end_lease(leased, &lease.owner, fence.as_ref(), &end).await, end) {
-                (Ok(()), End::Revoked { reason: Some(reason), .. }) => {
+                (Ok(()), RefreshEnd::Revoked { reason: Some(reason), .. }) => {
                     tracing::warn!(%account_id, %integration_id, outcome = "needs_reauthorization", reason,
                         reauthorizations_needed = 1, "HubSpot no longer accepts the authorization");
                 }
@@ -124,7 +124,7 @@ impl Access {
         // Right before the call, with nothing awaited in between: who has stood still since it got the lease may show a
         // refresh token that another has spent.
         if !self.time_for_a_refresh(request, lease.until) {
-            return Ok(Attempt::Ended(End::Released, Unusable::transient(1, "no time left for a refresh")));
+            return Ok(Attempt::Ended(RefreshEnd::Released, Unusable::transient(1, "no time left for a refresh")));
         }
 
         let sent_at = self.clock.now();
@@ -173,7 +173,7 @@ impl Access {
         }
         for candidate in self.candidates(&record, fence, &tried).await? {
             if !self.time_for_a_refresh(request, lease.until) {
-                return Ok(Attempt::Ended(End::Released, Unusable::transient(1, "no time left for a refresh")));
+                return Ok(Attempt::Ended(RefreshEnd::Released, Unusable::transient(1, "no time left for a refresh")));
             }
             let sent_at = self.clock.now();
             match self.hubspot.refresh(&candidate.tokens.refresh_token).await {
@@ -330,7 +330,7 @@ impl Access {
                 lease::backoff(record, asked, now)
             }
         };
-        let retry_after = if let End::Backoff { until, .. } = &end { until - now } else { 1 };
+        let retry_after = if let RefreshEnd::Backoff { until, .. } = &end { until - now } else { 1 };
         let unusable = match refusal {
             Refusal::Revoked => Unusable::Revoked,
             Refusal::Transient { cause, .. } | Refusal::Lost { cause } => Unusable::Transient { retry_after, cause },

@@ -18,7 +18,7 @@ use super::write::Write;
 use super::{Item, Store, WriteResult, n, s, unavailable};
 use crate::error::Error;
 use crate::integration::{AccountId, Integration, IntegrationId, Key, Pointer, shard, why_not_newest};
-use crate::lease::{End, Lease, TokenState};
+use crate::lease::{Lease, RefreshEnd, TokenState};
 
 /// An entry of the index of due integrations.
 #[derive(Clone, Debug)]
@@ -203,16 +203,16 @@ impl Store {
         record: &Integration,
         owner: &str,
         fence: Option<&Pointer>,
-        end: &End,
+        end: &RefreshEnd,
     ) -> Result<(), Error> {
         let mut write = Write::of(record).if_equal("lease_owner", s(owner));
         write = write.remove("lease_owner").remove("lease_until");
-        if let Some(fence) = fence.filter(|_| *end != End::Released) {
+        if let Some(fence) = fence.filter(|_| *end != RefreshEnd::Released) {
             write = write.fence(fence);
         }
         match end {
-            End::Released => {}
-            End::Backoff { until, failures, unsettled_until } => {
+            RefreshEnd::Released => {}
+            RefreshEnd::Backoff { until, failures, unsettled_until } => {
                 write = write.set("refresh_not_before", n(*until)).set("failures", n(*failures));
                 if let Some(until) = unsettled_until {
                     write = write.set("unsettled_until", n(*until));
@@ -221,7 +221,7 @@ impl Store {
                     write = write.set("refresh_at", n(*until));
                 }
             }
-            End::Revoked { reason, failures, refresh_at } => {
+            RefreshEnd::Revoked { reason, failures, refresh_at } => {
                 write = write.set("status", s("needs_reauthorization")).set("failures", n(*failures));
                 write = write.set("event", s("IntegrationNeedsReauthorization"));
                 write = write.remove("unsettled_until").remove("refresh_not_before");

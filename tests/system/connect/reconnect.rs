@@ -5,7 +5,7 @@ use devstack::hubspot::{Fault, Match, PORTAL};
 use devstack::wire::{Answer as Wire, At};
 use serde_json::{Value, json};
 use shared::integration::{Integration, IntegrationId, Status};
-use shared::lease::{End, Lease};
+use shared::lease::{Lease, RefreshEnd};
 use shared::store::Store;
 use shared::store::WriteResult;
 
@@ -36,7 +36,7 @@ async fn wear_out(world: &World) {
     let lease = |owner: &str| Lease { owner: owner.to_owned(), until: now + 20, unsettled_until: Some(now + 300) };
     let record = newest(world).await;
     let pointer = record.pointer.clone().unwrap();
-    let revoked = End::Revoked { reason: Some("refresh_refused"), failures: 3, refresh_at: None };
+    let revoked = RefreshEnd::Revoked { reason: Some("refresh_refused"), failures: 3, refresh_at: None };
     let leased = store.take_lease(&record, &lease("one"), now).await.unwrap().unwrap();
     store.end_lease(&leased, "one", Some(&pointer), &revoked).await.unwrap();
     let leased = store.take_lease(&newest(world).await, &lease("two"), now).await.unwrap().unwrap();
@@ -45,7 +45,7 @@ async fn wear_out(world: &World) {
             &leased,
             "two",
             Some(&pointer),
-            &End::Backoff { until: now + 300, failures: 4, unsettled_until: None },
+            &RefreshEnd::Backoff { until: now + 300, failures: 4, unsettled_until: None },
         )
         .await
         .unwrap();
