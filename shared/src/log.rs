@@ -16,7 +16,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-use self::metrics::Found;
+use self::metrics::MetricSet;
 use crate::clock::Clock;
 use crate::config::Reader;
 
@@ -43,7 +43,7 @@ pub fn init(service: &'static str, clock: Clock) {
 pub fn invocation(request_id: &str, xray_trace_id: Option<&str>) {
     let mut current = INVOCATION.lock().unwrap_or_else(PoisonError::into_inner);
     let cold_start = current.is_none();
-    let mut line = Line { text: Vec::with_capacity(160), metrics: Found::default() };
+    let mut line = Line { text: Vec::with_capacity(160), metrics: MetricSet::default() };
     line.text("function_request_id", request_id);
     // `Root=1-…;Parent=…;Sampled=0`: X-Ray knows a trace by its root.
     if let Some(root) = xray_trace_id.and_then(|id| id.split(';').find_map(|part| part.strip_prefix("Root="))) {
@@ -78,7 +78,7 @@ impl<S: Subscriber> Layer<S> for Lines {
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let now = self.clock.now_millis();
-        let mut line = Line { text: Vec::with_capacity(ORDINARY), metrics: Found::default() };
+        let mut line = Line { text: Vec::with_capacity(ORDINARY), metrics: MetricSet::default() };
         let _ = write!(line.text, "{{\"timestamp\":\"{}\"", timestamp(now));
         line.text("level", event.metadata().level().as_str());
         line.text("service", self.service);
@@ -99,7 +99,7 @@ impl<S: Subscriber> Layer<S> for Lines {
 /// A line under way: everything but its closing brace.
 struct Line {
     text: Vec<u8>,
-    metrics: Found,
+    metrics: MetricSet,
 }
 
 impl Line {
@@ -117,12 +117,12 @@ impl Line {
 
 impl Visit for Line {
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.metrics.see(field.name());
+        self.metrics.record(field.name());
         self.raw(field.name(), value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.metrics.see(field.name());
+        self.metrics.record(field.name());
         self.raw(field.name(), value);
     }
 
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn a_text_is_escaped_whatever_it_is() {
         let hostile = "a\"b\\c\nd\u{1}é\u{2028}</script>";
-        let mut line = Line { text: b"{\"x\":1".to_vec(), metrics: Found::default() };
+        let mut line = Line { text: b"{\"x\":1".to_vec(), metrics: MetricSet::default() };
 
         line.text("cause", hostile);
         line.text.push(b'}');

@@ -44,11 +44,11 @@ const GROUPS: [Group; 3] = [
 
 /// The metrics of one line: for each group a bit per field.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Found([u32; GROUPS.len()]);
+pub(super) struct MetricSet([u32; GROUPS.len()]);
 
-impl Found {
+impl MetricSet {
     /// Notes a field, if it is a metric.
-    pub(super) fn see(&mut self, name: &str) {
+    pub(super) fn record(&mut self, name: &str) {
         for (group, found) in GROUPS.iter().zip(&mut self.0) {
             if let Some(at) = group.fields.iter().position(|(field, _)| *field == name) {
                 *found |= 1 << at;
@@ -89,9 +89,9 @@ mod tests {
 
     #[test]
     fn fields_become_metrics_with_the_dimensions_of_their_group() {
-        let mut found = Found::default();
+        let mut found = MetricSet::default();
         for name in ["status", "executions", "overhead_ms", "hubspot_ms", "message"] {
-            found.see(name);
+            found.record(name);
         }
         let mut text = b"{\"x\":1".to_vec();
 
@@ -111,8 +111,8 @@ mod tests {
 
     #[test]
     fn a_line_without_metrics_has_none() {
-        let mut found = Found::default();
-        found.see("duration_ms");
+        let mut found = MetricSet::default();
+        found.record("duration_ms");
 
         assert!(found.is_empty());
     }
