@@ -215,7 +215,7 @@ impl Access {
                     pause = self.wait(pause, request).await?;
                 }
             }
-            record = self.store.again(&record).await?.ok_or(Unusable::Gone)?;
+            record = self.store.reread(&record).await?.ok_or(Unusable::Gone)?;
         }
     }
 

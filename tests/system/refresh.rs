@@ -281,9 +281,9 @@ async fn another_integration_under_the_same_key_is_not_the_same_record_again() {
     let record = plant(&world, ACCOUNT, 1).await;
     let other = Integration { integration_id: IntegrationId::random(), ..record.clone() };
 
-    let same = store(&world).again(&record).await.unwrap();
+    let same = store(&world).reread(&record).await.unwrap();
     overwrite(&world, &other).await;
-    let gone = store(&world).again(&record).await.unwrap();
+    let gone = store(&world).reread(&record).await.unwrap();
 
     assert_eq!(same.map(|now| now.integration_id), Some(record.integration_id));
     assert!(gone.is_none());

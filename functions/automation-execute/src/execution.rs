@@ -135,7 +135,7 @@ impl<'a> Execution<'a> {
         let touch = async {
             if !noted {
                 let room = app.clock.left(deadline);
-                note(&integration.account_id, "the use", room, Box::pin(app.store.touch(&integration, now))).await;
+                note(&integration.account_id, "the use", room, Box::pin(app.store.record_use(&integration, now))).await;
             }
         };
         let (received, ()) = tokio::join!(self.send(&request.call, &integration, granted, &need), touch);
@@ -188,7 +188,7 @@ impl<'a> Execution<'a> {
         }
         let rejected = granted.version.pointer.secret_version.clone();
         let need = TokenRequest { rejected: Some(&rejected), ..*need };
-        let Ok(Some(record)) = Box::pin(app.store.again(integration)).await else { return Ok((received, granted)) };
+        let Ok(Some(record)) = Box::pin(app.store.reread(integration)).await else { return Ok((received, granted)) };
         match app.access.usable(record, &need).await {
             Ok(renewed) => {
                 let sending = forward::send(app, call, integration, &renewed, need.deadline, &mut self.attempts);

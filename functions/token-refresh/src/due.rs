@@ -28,7 +28,7 @@ impl Run<'_> {
         };
         let (done, look_again_at) = done.unwrap_or_else(|error| self.unreadable(&due, &error));
         if let Some(at) = look_again_at
-            && let Err(error) = self.app.store.put_off(&due, at).await
+            && let Err(error) = self.app.store.reschedule(&due, at).await
         {
             tracing::warn!(account_id = %due.key.account_id, cause = %error, "a due integration could not be put off");
         }
@@ -94,7 +94,7 @@ impl Run<'_> {
         let since = record.superseded_at.unwrap_or(now);
         if let Some(pointer) = &record.pointer
             && since + self.app.config.superseded_keep <= now
-            && self.app.store.give_up_tokens(&record, pointer, &newest.key()).await? == WriteResult::Applied
+            && self.app.store.drop_tokens(&record, pointer, &newest.key()).await? == WriteResult::Applied
         {
             self.app.store.delete_secret(&pointer.secret_id).await?;
             let (account_id, integration_id) = (&record.account_id, &record.integration_id);

@@ -154,12 +154,12 @@ impl Access {
         tried: Version,
     ) -> Result<Attempt, Unusable> {
         let now = self.clock.now();
-        let Some(record) = self.store.again(leased).await? else { return Err(Unusable::Gone) };
+        let Some(record) = self.store.reread(leased).await? else { return Err(Unusable::Gone) };
         if record.pointer.as_ref() != Some(fence) {
             let same_secret = record.pointer.as_ref().is_some_and(|pointer| pointer.secret_id == fence.secret_id);
             if same_secret && now > lease.until {
                 // We have shown, late, what another had spent, and a server that rotates strictly punishes that.
-                self.store.suspect(&record, now).await?;
+                self.store.mark_unverified(&record, now).await?;
             }
             return Ok(Attempt::Again);
         }
@@ -297,7 +297,7 @@ impl Access {
 
     /// The secret is gone: a reconnect or a disconnect has won, or somebody has deleted it by hand.
     async fn without_secret(&self, leased: &Integration) -> Result<Attempt, Unusable> {
-        let Some(record) = self.store.again(leased).await? else { return Err(Unusable::Gone) };
+        let Some(record) = self.store.reread(leased).await? else { return Err(Unusable::Gone) };
         if record.pointer != leased.pointer {
             return Ok(Attempt::Again);
         }

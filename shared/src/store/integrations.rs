@@ -89,7 +89,7 @@ impl Store {
 
     /// The record as it is now; none if it is gone, or another integration has taken its key (sequences come again
     /// after a disconnect).
-    pub async fn again(&self, record: &Integration) -> Result<Option<Integration>, Error> {
+    pub async fn reread(&self, record: &Integration) -> Result<Option<Integration>, Error> {
         Ok(self.get(&record.key()).await?.filter(|now| now.integration_id == record.integration_id))
     }
 
@@ -284,7 +284,7 @@ impl Store {
     }
 
     /// Notes that the integration executes something.
-    pub async fn touch(&self, record: &Integration, now: i64) -> Result<(), Error> {
+    pub async fn record_use(&self, record: &Integration, now: i64) -> Result<(), Error> {
         self.update(Write::of(record).set("last_used_at", n(now))).await.map(drop)
     }
 
@@ -295,7 +295,7 @@ impl Store {
     }
 
     /// Lets the schedule find out whether HubSpot still accepts an authorization.
-    pub async fn suspect(&self, record: &Integration, now: i64) -> Result<(), Error> {
+    pub async fn mark_unverified(&self, record: &Integration, now: i64) -> Result<(), Error> {
         let write = Write::of(record).set("unsettled_until", n(now)).set("refresh_at", n(now));
         self.update(write.set("refresh_shard", n(shard(&record.account_id)))).await.map(drop)
     }
@@ -314,14 +314,14 @@ impl Store {
     }
 
     /// Lets a record, which may not even parse, be due at another time, unless somebody has moved it already.
-    pub async fn put_off(&self, due: &Due, refresh_at: i64) -> Result<(), Error> {
+    pub async fn reschedule(&self, due: &Due, refresh_at: i64) -> Result<(), Error> {
         let write =
             Write::at(due.key.clone()).if_equal("refresh_at", n(due.refresh_at)).set("refresh_at", n(refresh_at));
         self.update(write).await.map(drop)
     }
 
     /// Lets a superseded record give up its tokens, provided that the newer one still exists.
-    pub async fn give_up_tokens(
+    pub async fn drop_tokens(
         &self,
         record: &Integration,
         pointer: &Pointer,
