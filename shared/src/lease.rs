@@ -110,21 +110,21 @@ pub enum RefreshEnd {
 ///
 /// Those of an integration in use are refreshed 5 to 10 minutes before they expire (nearer if they live shortly); an
 /// idle one is only looked at often enough that a revocation becomes known.
-pub fn next_look(expires_at: i64, lifetime: i64, idle: bool, now: i64, config: &config::RefreshConfig) -> i64 {
+pub fn next_refresh_at(expires_at: i64, lifetime: i64, idle: bool, now: i64, config: &config::RefreshConfig) -> i64 {
     if idle {
-        return probe(now, config);
+        return next_probe_at(now, config);
     }
     let half = Purpose::Schedule.margin(lifetime) / 2;
     expires_at - half - part_of(half)
 }
 
 /// The next look at an integration that is not in use.
-pub fn probe(now: i64, config: &config::RefreshConfig) -> i64 {
+pub fn next_probe_at(now: i64, config: &config::RefreshConfig) -> i64 {
     now + config.idle_probe - part_of(config.idle_probe / 4)
 }
 
 /// What follows an answer that passes, or a mistake of ours: a pause for everybody.
-pub fn backoff(record: &Integration, retry_after: Option<i64>, now: i64) -> RefreshEnd {
+pub fn after_failure(record: &Integration, retry_after: Option<i64>, now: i64) -> RefreshEnd {
     let failures = record.failures.unwrap_or(0);
     let doubled = (BACKOFF.0 << failures.min(10)).min(BACKOFF.1);
     let pause = retry_after.map_or(doubled - part_of(doubled / 2), |seconds| seconds.clamp(1, LONGEST_RETRY_AFTER));
@@ -138,8 +138,8 @@ pub fn backoff(record: &Integration, retry_after: Option<i64>, now: i64) -> Refr
 
 /// What follows a request whose answer was lost: the same pause. Nothing is settled that could come back, so a refusal
 /// after it is believed, and the end of the authorization that comes of it is known for what it is.
-pub fn lost(record: &Integration, now: i64) -> RefreshEnd {
-    match backoff(record, None, now) {
+pub fn after_lost_answer(record: &Integration, now: i64) -> RefreshEnd {
+    match after_failure(record, None, now) {
         RefreshEnd::Backoff { until, failures, .. } => {
             RefreshEnd::Backoff { until, failures, unsettled_until: Some(now) }
         }
@@ -149,7 +149,7 @@ pub fn lost(record: &Integration, now: i64) -> RefreshEnd {
 
 /// What follows HubSpot's word that it no longer accepts the authorization: tried again after an hour, then daily
 /// for a week, then no more.
-pub fn revoked(record: &Integration, now: i64) -> RefreshEnd {
+pub fn after_revocation(record: &Integration, now: i64) -> RefreshEnd {
     let (reason, failures) = match record.status {
         Status::Active if record.unsettled_until.is_some() => (Some("refresh_interrupted"), 1),
         Status::Active => (Some("revoked"), 1),
@@ -201,18 +201,18 @@ mod tests {
     #[test]
     fn the_next_look_is_five_to_ten_minutes_before_expiry_or_within_two_hours() {
         for _ in 0..200 {
-            assert!((1200..=1500).contains(&next_look(1800, 1800, false, 0, &CONFIG)));
-            assert!((5400..=7200).contains(&next_look(1800, 1800, true, 0, &CONFIG)));
-            assert!((30..=45).contains(&next_look(60, 60, false, 0, &CONFIG)));
+            assert!((1200..=1500).contains(&next_refresh_at(1800, 1800, false, 0, &CONFIG)));
+            assert!((5400..=7200).contains(&next_refresh_at(1800, 1800, true, 0, &CONFIG)));
+            assert!((30..=45).contains(&next_refresh_at(60, 60, false, 0, &CONFIG)));
         }
         // Spread, lest all integrations are looked at together.
-        assert!((0..200).any(|_| probe(0, &CONFIG) != 7_200));
+        assert!((0..200).any(|_| next_probe_at(0, &CONFIG) != 7_200));
     }
 
     #[test]
     fn pauses_double_up_to_five_minutes_and_retry_after_is_obeyed_up_to_fifteen() {
         let until = |failures: u32, retry_after| {
-            let end = backoff(&Integration { failures: Some(failures), ..record() }, retry_after, 0);
+            let end = after_failure(&Integration { failures: Some(failures), ..record() }, retry_after, 0);
             let RefreshEnd::Backoff { until, failures: counted, unsettled_until: None } = end else {
                 panic!("{end:?}")
             };
@@ -234,7 +234,9 @@ mod tests {
         let mut record = record();
         let mut looks = Vec::new();
         for _ in 0..10 {
-            let RefreshEnd::Revoked { failures, refresh_at, .. } = revoked(&record, 0) else { panic!("no verdict") };
+            let RefreshEnd::Revoked { failures, refresh_at, .. } = after_revocation(&record, 0) else {
+                panic!("no verdict")
+            };
             record.status = Status::NeedsReauthorization;
             record.failures = Some(failures);
             looks.push(refresh_at);
@@ -249,7 +251,9 @@ mod tests {
     fn after_a_lost_answer_a_refusal_is_believed_at_once_and_known_for_what_it_is() {
         let record = Integration { failures: Some(1), ..record() };
 
-        let RefreshEnd::Backoff { until, failures, unsettled_until } = lost(&record, 100) else { panic!("no pause") };
+        let RefreshEnd::Backoff { until, failures, unsettled_until } = after_lost_answer(&record, 100) else {
+            panic!("no pause")
+        };
 
         assert!((105..=110).contains(&until), "{until}");
         assert_eq!((failures, unsettled_until), (2, Some(100)));
@@ -259,7 +263,7 @@ mod tests {
     fn a_verdict_after_a_lost_holder_says_so() {
         let lost = Integration { unsettled_until: Some(1), ..record() };
 
-        assert!(matches!(revoked(&lost, 2), RefreshEnd::Revoked { reason: Some("refresh_interrupted"), .. }));
-        assert!(matches!(revoked(&record(), 2), RefreshEnd::Revoked { reason: Some("revoked"), .. }));
+        assert!(matches!(after_revocation(&lost, 2), RefreshEnd::Revoked { reason: Some("refresh_interrupted"), .. }));
+        assert!(matches!(after_revocation(&record(), 2), RefreshEnd::Revoked { reason: Some("revoked"), .. }));
     }
 }

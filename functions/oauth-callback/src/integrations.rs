@@ -87,7 +87,7 @@ fn settled(app: &App, new: &NewTokens, pointer: &Pointer) -> TokenState {
         token_expires_at: tokens.expires_at,
         scopes: tokens.scopes.clone(),
         hub_id: Some(new.hub_id),
-        refresh_at: lease::next_look(tokens.expires_at, tokens.lifetime(), false, app.clock.now(), refresh),
+        refresh_at: lease::next_refresh_at(tokens.expires_at, tokens.lifetime(), false, app.clock.now(), refresh),
         unverified_since: None,
     }
 }

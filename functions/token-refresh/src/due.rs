@@ -47,7 +47,7 @@ impl Run<'_> {
         let (account_id, integration_id) = (newest.account_id.clone(), newest.integration_id.clone());
         let marked = newest.status == Status::NeedsReauthorization;
         let idle = newest.is_idle(now, self.app.config.refresh.idle_after);
-        let probe = lease::probe(now, &self.app.config.refresh);
+        let probe = lease::next_probe_at(now, &self.app.config.refresh);
         let (done, cause, look_again_at) = match self.app.access.usable(newest, &need).await {
             Ok(granted) if granted.refreshed => {
                 if marked {
@@ -60,7 +60,8 @@ impl Run<'_> {
             }
             Ok(granted) => {
                 let tokens = &granted.version.tokens;
-                let at = lease::next_look(tokens.expires_at, tokens.lifetime(), idle, now, &self.app.config.refresh);
+                let at =
+                    lease::next_refresh_at(tokens.expires_at, tokens.lifetime(), idle, now, &self.app.config.refresh);
                 return (Done::AlreadyFresh, Some(at));
             }
             Err(Unusable::Gone) => return (Done::AlreadyFresh, None),
@@ -101,14 +102,14 @@ impl Run<'_> {
             tracing::info!(%account_id, %integration_id, outcome = "superseded", "tokens of an older instance deleted");
             return Ok((Done::Superseded, None));
         }
-        self.app.store.supersede(&record, since, lease::probe(now, &self.app.config.refresh)).await?;
+        self.app.store.supersede(&record, since, lease::next_probe_at(now, &self.app.config.refresh)).await?;
         Ok((Done::Superseded, None))
     }
 
     fn unreadable(&self, due: &Due, error: &Error) -> (Done, Option<i64>) {
         let now = self.app.clock.now();
         let (done, at) = if matches!(error, Error::Internal(_)) {
-            (Done::Corrupt, lease::probe(now, &self.app.config.refresh))
+            (Done::Corrupt, lease::next_probe_at(now, &self.app.config.refresh))
         } else {
             (Done::Transient, now + 60)
         };

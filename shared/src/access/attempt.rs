@@ -185,7 +185,7 @@ impl Access {
                 Err(refusal) => return Ok(self.paused(&record, refusal)),
             }
         }
-        Ok(Attempt::Ended(lease::revoked(&record, self.clock.now()), Unusable::Revoked))
+        Ok(Attempt::Ended(lease::after_revocation(&record, self.clock.now()), Unusable::Revoked))
     }
 
     /// The labelled versions whose refresh tokens may still be good, latest first; never one that is known to be spent.
@@ -318,16 +318,16 @@ impl Access {
     fn next_look(&self, record: &Integration, tokens: &Tokens, request: &TokenRequest<'_>) -> i64 {
         let now = self.clock.now();
         let idle = request.purpose == Purpose::Schedule && record.is_idle(now, self.config.idle_after);
-        lease::next_look(tokens.expires_at, tokens.lifetime(), idle, now, &self.config)
+        lease::next_refresh_at(tokens.expires_at, tokens.lifetime(), idle, now, &self.config)
     }
 
     fn paused(&self, record: &Integration, refusal: Refusal) -> Attempt {
         let now = self.clock.now();
         let asked = if let Refusal::Transient { retry_after, .. } = &refusal { *retry_after } else { None };
         let end = match refusal {
-            Refusal::Lost { .. } => lease::lost(record, now),
+            Refusal::Lost { .. } => lease::after_lost_answer(record, now),
             Refusal::Revoked | Refusal::Transient { .. } | Refusal::Misconfigured { .. } => {
-                lease::backoff(record, asked, now)
+                lease::after_failure(record, asked, now)
             }
         };
         let retry_after = if let RefreshEnd::Backoff { until, .. } = &end { until - now } else { 1 };
