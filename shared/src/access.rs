@@ -141,36 +141,40 @@ impl Access {
     /// Others wait at most until the deadline; only who is itself refreshing when it comes may take longer, by the
     /// token endpoint's time-out and the writes. The future must not be dropped: a refresh that has begun is lost then.
     pub async fn usable(&self, record: Integration, request: &TokenRequest<'_>) -> Result<UsableTokens, Unusable> {
-        match self.remembered(&record, request) {
+        match self.usable_from_cache(&record, request) {
             Some(granted) => Ok(granted),
             // Boxed: nearly every execution does without it, and would move it about all the same.
-            None => Box::pin(self.obtained(record, request)).await,
+            None => Box::pin(self.load_or_refresh(record, request)).await,
         }
     }
 
     /// Good tokens that are in memory.
-    fn remembered(&self, record: &Integration, request: &TokenRequest<'_>) -> Option<UsableTokens> {
+    fn usable_from_cache(&self, record: &Integration, request: &TokenRequest<'_>) -> Option<UsableTokens> {
         let pointer = pointer(record, request.purpose).ok()?;
         let tokens = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(&pointer).cloned()?;
-        let good =
-            self.is_alive(record, &pointer, request) && self.is_good(record, record.token_expires_at, &tokens, request);
+        let good = self.is_unexpired(record, &pointer, request)
+            && self.outlives_margin(record, record.token_expires_at, &tokens, request);
         good.then(|| granted(pointer, tokens))
     }
 
     /// Tokens that are read, refreshed or waited for.
-    async fn obtained(&self, mut record: Integration, request: &TokenRequest<'_>) -> Result<UsableTokens, Unusable> {
+    async fn load_or_refresh(
+        &self,
+        mut record: Integration,
+        request: &TokenRequest<'_>,
+    ) -> Result<UsableTokens, Unusable> {
         let (mut pause, mut misses) = (WAIT.0, 0);
         loop {
             let pointer = pointer(&record, request.purpose)?;
             let now = self.clock.now();
-            let alive = self.is_alive(&record, &pointer, request);
+            let alive = self.is_unexpired(&record, &pointer, request);
             // The schedule comes when they are short, as a rule: it reads what is current once, under the lease.
             let short =
                 request.purpose == Purpose::Schedule && record.token_expires_at - now <= Purpose::LONGEST_MARGIN;
             let looks = alive && !short;
             let look = if looks { self.read(&record, &pointer).await? } else { None };
             if let Some(tokens) = &look
-                && self.is_good(&record, record.token_expires_at, tokens, request)
+                && self.outlives_margin(&record, record.token_expires_at, tokens, request)
             {
                 return Ok(granted(pointer, tokens.clone()));
             }
@@ -221,8 +225,8 @@ impl Access {
 
     /// Waits for somebody else's work; ends when the deadline would pass.
     async fn wait(&self, pause: Duration, request: &TokenRequest<'_>) -> Result<Duration, Unusable> {
-        let jittered = pause - Duration::from_millis(random::part_of(pause.as_millis() as i64 / 2).unsigned_abs());
-        if self.clock.left(request.deadline) <= jittered || request.purpose == Purpose::Schedule {
+        let jittered = pause - Duration::from_millis(random::jitter(pause.as_millis() as i64 / 2).unsigned_abs());
+        if self.clock.remaining(request.deadline) <= jittered || request.purpose == Purpose::Schedule {
             return Err(Unusable::transient(2, "another refresh of this integration is under way"));
         }
         self.clock.sleep(jittered).await;
@@ -231,7 +235,7 @@ impl Access {
 
     fn time_for_a_refresh(&self, request: &TokenRequest<'_>, lease_until: i64) -> bool {
         let needed = self.config.token_timeout + ROOM_FOR_WRITES;
-        let left = self.clock.left(request.function_deadline).as_secs();
+        let left = self.clock.remaining(request.function_deadline).as_secs();
         i64::try_from(left).is_ok_and(|left| left >= needed) && lease_until - self.clock.now() >= needed
     }
 
@@ -242,7 +246,7 @@ impl Access {
         }
         let Some(tokens) = self.store.secret_version(pointer).await? else { return Ok(None) };
         check(record, &tokens)?;
-        self.remember(pointer, &tokens);
+        self.cache_tokens(pointer, &tokens);
         Ok(Some(tokens))
     }
 
@@ -251,7 +255,7 @@ impl Access {
     }
 
     /// Invariant: only versions that a record points at get here.
-    fn remember(&self, pointer: &Pointer, tokens: &Tokens) {
+    fn cache_tokens(&self, pointer: &Pointer, tokens: &Tokens) {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         if cache.len() >= CACHED {
             cache.clear();
@@ -260,20 +264,27 @@ impl Access {
     }
 
     /// Whether the record's tokens may be used at all, as of now. Those of a marked one are to be tried, not believed.
-    fn is_alive(&self, record: &Integration, pointer: &Pointer, request: &TokenRequest<'_>) -> bool {
+    fn is_unexpired(&self, record: &Integration, pointer: &Pointer, request: &TokenRequest<'_>) -> bool {
         record.status == Status::Active
             && record.token_expires_at > self.clock.now()
             && request.rejected != Some(pointer.secret_version.as_str())
     }
 
     /// Whether the tokens that the record points at may be used, and for long enough.
-    fn serves(&self, record: &Integration, pointer: &Pointer, tokens: &Tokens, request: &TokenRequest<'_>) -> bool {
-        self.is_alive(record, pointer, request) && self.is_good(record, record.token_expires_at, tokens, request)
+    fn is_usable(&self, record: &Integration, pointer: &Pointer, tokens: &Tokens, request: &TokenRequest<'_>) -> bool {
+        self.is_unexpired(record, pointer, request)
+            && self.outlives_margin(record, record.token_expires_at, tokens, request)
     }
 
     /// Whether tokens are good beyond the margin. An authorization of which it is not certain any more that HubSpot
     /// accepts it is not good enough for the schedule: it finds out.
-    fn is_good(&self, record: &Integration, expires_at: i64, tokens: &Tokens, request: &TokenRequest<'_>) -> bool {
+    fn outlives_margin(
+        &self,
+        record: &Integration,
+        expires_at: i64,
+        tokens: &Tokens,
+        request: &TokenRequest<'_>,
+    ) -> bool {
         let now = self.clock.now();
         let suspect = record.unsettled_until.is_some_and(|until| until <= now);
         expires_at - now > request.purpose.margin(tokens.lifetime())
@@ -282,7 +293,7 @@ impl Access {
 
     /// The secret or version that the record points at is not there: not yet, or gone for good?
     fn not_found(&self, record: &Integration) -> Unusable {
-        let cause = format!("{}: the secret version that it points at is not found", place(record));
+        let cause = format!("{}: the secret version that it points at is not found", describe(record));
         let proven = record.token_expires_at > 0;
         if proven && record.token_expires_at + VERSION_KEPT < self.clock.now() {
             return Unusable::Corrupt(cause);
@@ -298,7 +309,7 @@ fn pointer(record: &Integration, purpose: Purpose) -> Result<Pointer, Unusable> 
         (None, Status::NeedsReauthorization, _) | (Some(_), Status::NeedsReauthorization, Purpose::Execution) => {
             Err(Unusable::Revoked)
         }
-        (None, Status::Active, _) => Err(Unusable::Corrupt(format!("{} is active without a secret", place(record)))),
+        (None, Status::Active, _) => Err(Unusable::Corrupt(format!("{} is active without a secret", describe(record)))),
         (Some(pointer), _, _) => Ok(pointer.clone()),
     }
 }
@@ -312,9 +323,9 @@ fn check(record: &Integration, tokens: &Tokens) -> Result<(), Unusable> {
     if tokens.belong_to(record) {
         return Ok(());
     }
-    Err(Unusable::Corrupt(format!("{}: its secret belongs to another account or integration", place(record))))
+    Err(Unusable::Corrupt(format!("{}: its secret belongs to another account or integration", describe(record))))
 }
 
-fn place(record: &Integration) -> String {
+fn describe(record: &Integration) -> String {
     format!("account {} integration {}", record.account_id, record.integration_id)
 }

@@ -39,7 +39,7 @@ impl Member {
 pub fn require_engine(event: &Event, engine_role_arn: Option<&str>) -> Result<(), Error> {
     let caller = event.user_arn().ok_or(Error::Unauthenticated)?;
     match engine_role_arn {
-        Some(role) if !plays(caller, role) => {
+        Some(role) if !is_session_of(caller, role) => {
             Err(Error::Forbidden("Only the workflow engine's role may call this route.".to_owned()))
         }
         _ => Ok(()),
@@ -48,7 +48,7 @@ pub fn require_engine(event: &Event, engine_role_arn: Option<&str>) -> Result<()
 
 /// Whether `caller` (`arn:aws:sts::ACCOUNT:assumed-role/NAME/SESSION`) is a session of `role`
 /// (`arn:aws:iam::ACCOUNT:role/PATH/NAME`): the session's ARN drops the path, and names are unique within an account.
-fn plays(caller: &str, role: &str) -> bool {
+fn is_session_of(caller: &str, role: &str) -> bool {
     let parts = |arn: &str, service: &str, kind: &str| {
         let fields: Vec<&str> = arn.splitn(6, ':').collect();
         let [_, partition, s, _, account, resource] = fields[..] else { return None };
@@ -77,10 +77,13 @@ mod tests {
             ("arn:aws:iam::123456789012:user/engine", false),
             ("engine", false),
         ] {
-            assert_eq!(plays(session, role), good, "{role}");
+            assert_eq!(is_session_of(session, role), good, "{role}");
         }
-        assert!(!plays("arn:aws:iam::123456789012:user/engine", "arn:aws:iam::123456789012:role/engine"));
-        assert!(!plays("arn:aws:sts::123456789012:assumed-role/engine", "arn:aws:iam::123456789012:role/engine"));
+        assert!(!is_session_of("arn:aws:iam::123456789012:user/engine", "arn:aws:iam::123456789012:role/engine"));
+        assert!(!is_session_of(
+            "arn:aws:sts::123456789012:assumed-role/engine",
+            "arn:aws:iam::123456789012:role/engine"
+        ));
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl Clock {
     }
 
     /// Lets waiting take no time from now on: who waits moves this clock and all its clones forward instead.
-    pub fn hurry(&self) {
+    pub fn skip_waits(&self) {
         self.hurried.store(true, Ordering::Relaxed);
     }
 
@@ -54,7 +54,7 @@ impl Clock {
     }
 
     /// Time left until `deadline` (milliseconds since the epoch), zero when it has passed.
-    pub fn left(&self, deadline_millis: i64) -> Duration {
+    pub fn remaining(&self, deadline_millis: i64) -> Duration {
         Duration::from_millis(u64::try_from(deadline_millis - self.now_millis()).unwrap_or(0))
     }
 }

@@ -119,7 +119,7 @@ impl HubSpot {
     }
 
     /// Reads our credentials, if they are not known yet: it takes time that who holds a lease has to count.
-    pub async fn prepare(&self) -> Result<(), Refusal> {
+    pub async fn load_credentials(&self) -> Result<(), Refusal> {
         self.credentials().await.map(drop).inspect_err(log_refused_app)
     }
 
@@ -129,7 +129,7 @@ impl HubSpot {
         let answer = self.call("", &form).await.and_then(|body| grant(&body));
         match &answer {
             Ok(_) | Err(Refusal::Revoked | Refusal::Misconfigured { invalid_client: true, .. }) => {
-                self.forget_failures()
+                self.reset_failures()
             }
             Err(Refusal::Transient { .. } | Refusal::Lost { .. } | Refusal::Misconfigured { .. }) => {
                 self.failures.fetch_add(1, Ordering::Relaxed);
@@ -139,13 +139,13 @@ impl HubSpot {
     }
 
     /// How many refreshes in a row have ended without tokens and without a clear word on the authorization or on our
-    /// app. What AWS does not give beforehand ([`prepare`](Self::prepare)) says nothing about HubSpot.
+    /// app. What AWS does not give beforehand ([`load_credentials`](Self::load_credentials)) says nothing about HubSpot.
     pub fn failures(&self) -> usize {
         self.failures.load(Ordering::Relaxed)
     }
 
     /// Counts them from the start again.
-    pub fn forget_failures(&self) {
+    pub fn reset_failures(&self) {
         self.failures.store(0, Ordering::Relaxed);
     }
 
@@ -214,7 +214,7 @@ impl HubSpot {
     /// # Errors
     /// HubSpot refuses them ([`Refusal::Misconfigured`] with `invalid_client`), or does not answer. Whatever else it
     /// says of that token, it does not say it of them.
-    pub async fn knows(&self, client_id: &str, client_secret: &SecretString) -> Result<(), Refusal> {
+    pub async fn verify_credentials(&self, client_id: &str, client_secret: &SecretString) -> Result<(), Refusal> {
         let form = [("token", "none"), ("token_type_hint", "access_token")];
         let until = Instant::now() + self.timeout;
         match self.send("/introspect", &form, client_id, client_secret, until).await {
@@ -280,7 +280,7 @@ fn judge(status: u16, body: &[u8], retry_after: Option<i64>) -> Refusal {
         status: Value,
     }
     let body: Body = serde_json::from_slice(body).unwrap_or_default();
-    let (error, reason) = (word(&body.error), word(&body.status));
+    let (error, reason) = (log_token(&body.error), log_token(&body.status));
     let cause = format!("HTTP {status}, error {error}, status {reason}");
     match (status, error, reason) {
         (408 | 409 | 423 | 425 | 429 | 477, _, _) => Refusal::Transient { retry_after, cause },
@@ -296,7 +296,7 @@ fn judge(status: u16, body: &[u8], retry_after: Option<i64>) -> Refusal {
 }
 
 /// A text of HubSpot's that may stand in a log: one short word, or nothing.
-fn word(value: &Value) -> &str {
+fn log_token(value: &Value) -> &str {
     match value.as_str() {
         Some(text) if text.len() <= 40 && text.bytes().all(|b| b.is_ascii_alphabetic() || b == b'_') => text,
         _ => "-",
@@ -417,9 +417,9 @@ mod tests {
         for (text, expected) in
             [("BAD_HUB", "BAD_HUB"), (&longest, &*longest), (&longer, "-"), ("a b", "-"), ("a1", "-")]
         {
-            assert_eq!(word(&Value::from(text)), expected, "{text}");
+            assert_eq!(log_token(&Value::from(text)), expected, "{text}");
         }
-        assert_eq!(word(&Value::from(1)), "-");
+        assert_eq!(log_token(&Value::from(1)), "-");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use crate::config;
 use crate::integration::{Integration, Pointer, Status};
-use crate::random::part_of;
+use crate::random::jitter;
 
 /// An earlier holder of a lapsed lease may come back with an answer in its hands for this long.
 const UNSETTLED: i64 = 300;
@@ -115,19 +115,19 @@ pub fn next_refresh_at(expires_at: i64, lifetime: i64, idle: bool, now: i64, con
         return next_probe_at(now, config);
     }
     let half = Purpose::Schedule.margin(lifetime) / 2;
-    expires_at - half - part_of(half)
+    expires_at - half - jitter(half)
 }
 
 /// The next look at an integration that is not in use.
 pub fn next_probe_at(now: i64, config: &config::RefreshConfig) -> i64 {
-    now + config.idle_probe - part_of(config.idle_probe / 4)
+    now + config.idle_probe - jitter(config.idle_probe / 4)
 }
 
 /// What follows an answer that passes, or a mistake of ours: a pause for everybody.
 pub fn after_failure(record: &Integration, retry_after: Option<i64>, now: i64) -> RefreshEnd {
     let failures = record.failures.unwrap_or(0);
     let doubled = (BACKOFF.0 << failures.min(10)).min(BACKOFF.1);
-    let pause = retry_after.map_or(doubled - part_of(doubled / 2), |seconds| seconds.clamp(1, LONGEST_RETRY_AFTER));
+    let pause = retry_after.map_or(doubled - jitter(doubled / 2), |seconds| seconds.clamp(1, LONGEST_RETRY_AFTER));
     // The count of a marked record is that of its verdicts.
     let failures = match record.status {
         Status::Active => failures.saturating_add(1),
@@ -156,8 +156,8 @@ pub fn after_revocation(record: &Integration, now: i64) -> RefreshEnd {
         Status::NeedsReauthorization => (None, record.failures.unwrap_or(0).saturating_add(1)),
     };
     let refresh_at = match failures {
-        0 | 1 => Some(now + 3600 - part_of(600)),
-        2..=8 => Some(now + 86_400 - part_of(3600)),
+        0 | 1 => Some(now + 3600 - jitter(600)),
+        2..=8 => Some(now + 86_400 - jitter(3600)),
         _ => None,
     };
     RefreshEnd::Revoked { reason, failures, refresh_at }

@@ -14,7 +14,7 @@ pub fn secret() -> Result<String, Error> {
 }
 
 /// A part of `whole` between nothing and all of it, for spreading what must not happen at once.
-pub fn part_of(whole: i64) -> i64 {
+pub fn jitter(whole: i64) -> i64 {
     let mut bytes = [0; 4];
     // Without randomness everything still happens, only less spread out.
     let _ = SystemRandom::new().fill(&mut bytes);
@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn a_part_is_never_more_than_the_whole() {
         for _ in 0..1000 {
-            assert!((0..=7).contains(&part_of(7)));
+            assert!((0..=7).contains(&jitter(7)));
         }
         assert_eq!(secret().unwrap().len(), 43);
     }

@@ -98,7 +98,7 @@ impl AppCredentials {
     }
 
     /// The secret that holds them; further fields of the one that is stored stay.
-    pub fn json_over(&self, stored: Option<&SecretString>) -> SecretString {
+    pub fn merged_json(&self, stored: Option<&SecretString>) -> SecretString {
         let stored = stored.and_then(|text| serde_json::from_str(text.expose_secret()).ok());
         let mut fields: Map<String, Value> = stored.unwrap_or_default();
         fields.insert("client_id".to_owned(), self.client_id.as_str().into());
@@ -193,9 +193,9 @@ mod tests {
         new.client_secret = "new \"<".to_owned().into();
         new.previous_client_secret = None;
 
-        let written: Value = serde_json::from_str(new.json_over(Some(&stored)).expose_secret()).unwrap();
+        let written: Value = serde_json::from_str(new.merged_json(Some(&stored)).expose_secret()).unwrap();
 
         assert_eq!(written, serde_json::json!({"client_id": "i", "client_secret": "new \"<", "note": [1]}));
-        assert!(AppCredentials::parse(&new.json_over(None)).unwrap().same_as(&new));
+        assert!(AppCredentials::parse(&new.merged_json(None)).unwrap().same_as(&new));
     }
 }

@@ -99,7 +99,7 @@ impl<'a> Execution<'a> {
                 Err(error) => idempotency::kept_problem(error, self.outcome_of(error), &self.id),
             };
             let ending = idempotency::end(&app.executions, &claim, kept);
-            let room = app.clock.left(deadline).max(idempotency::ROOM_TO_END);
+            let room = app.clock.remaining(deadline).max(idempotency::ROOM_TO_END);
             note(&request.account_id, "the end", room, Box::pin(ending)).await;
         }
         told.map(|told| told.response)
@@ -115,7 +115,7 @@ impl<'a> Execution<'a> {
         let now = app.clock.now();
         if let Some(until) = integration.cooldown_until.filter(|until| *until > now) {
             // Never more than HubSpot has asked for; the rest of a second is a matter of the next answer.
-            let seconds = app.clock.left(until * 1000).as_secs().max(1);
+            let seconds = app.clock.remaining(until * 1000).as_secs().max(1);
             return Err(Error::RateLimited { retry_after: seconds });
         }
         let need = TokenRequest {
@@ -134,7 +134,7 @@ impl<'a> Execution<'a> {
         let noted = integration.last_used_at.is_some_and(|at| at > now - USE_NOTED_EVERY);
         let touch = async {
             if !noted {
-                let room = app.clock.left(deadline);
+                let room = app.clock.remaining(deadline);
                 note(&integration.account_id, "the use", room, Box::pin(app.store.record_use(&integration, now))).await;
             }
         };
@@ -252,7 +252,7 @@ fn result(status: u16, hubspot_status: Option<u16>) -> &'static str {
 
 /// The result of a call that has to be there before anything is sent, or that the deadline has passed.
 async fn in_time<T>(app: &App, deadline: i64, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    timeout(app.clock.left(deadline), call)
+    timeout(app.clock.remaining(deadline), call)
         .await
         .map_err(|_| Error::unavailable(1, "the deadline has passed before anything was sent"))?
 }

@@ -73,7 +73,7 @@ pub(crate) async fn send(
     attempts: &mut Attempts,
 ) -> Result<Received, Error> {
     let target = call.target();
-    if app.clock.left(deadline).is_zero() {
+    if app.clock.remaining(deadline).is_zero() {
         return Err(Error::unavailable(1, "the deadline has passed before an attempt"));
     }
     let headers = headers(call, granted)?;
@@ -91,14 +91,14 @@ pub(crate) async fn send(
             idempotent: target.is_idempotent(),
             attempts: attempts.made,
             waited: attempts.waited,
-            left: app.clock.left(deadline),
+            left: app.clock.remaining(deadline),
         };
         let pause = retry::next(standing, seen);
         let cooling = async {
             if let Ok(received) = &end
                 && received.status == 429
             {
-                let room = pause.unwrap_or(app.clock.left(deadline)).max(note::LEAST);
+                let room = pause.unwrap_or(app.clock.remaining(deadline)).max(note::LEAST);
                 Box::pin(cool_down(app, integration, received, room)).await;
             }
         };
@@ -173,7 +173,7 @@ async fn attempt(app: &App, call: &Call, headers: HeaderMap, deadline: i64) -> R
     let mut request = client
         .request(target.method().clone(), target.url().clone())
         .headers(headers)
-        .timeout(app.clock.left(deadline));
+        .timeout(app.clock.remaining(deadline));
     let taken = Taken::default();
     if let Some(body) = call.body() {
         request = request.body(taken.watch(body));

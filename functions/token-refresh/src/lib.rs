@@ -172,7 +172,7 @@ pub async fn handle(app: &App, event: Value, deadline: i64) -> Result<Report, Fa
     let stop_at = deadline - STOP_BEFORE_DEADLINE.max(refresh_takes);
     let run = Run { app, deadline, stop_at, invalid_clients: AtomicU32::new(0) };
     // An outage that an earlier run met may be over.
-    app.hubspot.forget_failures();
+    app.hubspot.reset_failures();
     // Of several runs in a minute one sweeps.
     let sweeps = shards.contains(&0);
     let found = run.find(shards).await?;

@@ -136,11 +136,11 @@ async fn stored(stack: &Stack) -> Result<(SecretString, AppCredentials), Failure
 /// Credentials whose shape is right, or what is wrong with it.
 fn credentials(client_id: &str, client_secret: SecretString) -> Result<AppCredentials, Failure> {
     let new = AppCredentials { client_id: client_id.to_owned(), client_secret, previous_client_secret: None };
-    AppCredentials::parse(&new.json_over(None)).map_err(Failure::usage)
+    AppCredentials::parse(&new.merged_json(None)).map_err(Failure::usage)
 }
 
 async fn put(stack: &Stack, new: &AppCredentials, stored: Option<&SecretString>) -> Result<(), Failure> {
-    match stack.store.put_app_secret(&new.json_over(stored)).await? {
+    match stack.store.put_app_secret(&new.merged_json(stored)).await? {
         WriteResult::Applied => Ok(()),
         WriteResult::ConditionFailed => {
             let name = stack.store.app_secret_id();
@@ -151,7 +151,7 @@ async fn put(stack: &Stack, new: &AppCredentials, stored: Option<&SecretString>)
 
 /// Whether HubSpot knows the current client secret; none if it does not say.
 async fn knows(stack: &Stack, app: &AppCredentials) -> Option<bool> {
-    match stack.hubspot.knows(&app.client_id, &app.client_secret).await {
+    match stack.hubspot.verify_credentials(&app.client_id, &app.client_secret).await {
         Ok(()) => Some(true),
         Err(Refusal::Misconfigured { .. }) => Some(false),
         Err(Refusal::Revoked | Refusal::Transient { .. } | Refusal::Lost { .. }) => None,

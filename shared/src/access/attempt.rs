@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
-use super::{Access, TokenRequest, Unusable, UsableTokens, VERSION_KEPT, check, place};
+use super::{Access, TokenRequest, Unusable, UsableTokens, VERSION_KEPT, check, describe};
 use crate::error::Error;
 use crate::hubspot::{Grant, Refusal};
 use crate::integration::{Integration, Pointer, Status};
@@ -79,21 +79,21 @@ impl Access {
         if let Some(until) = leased.refresh_not_before.filter(|until| *until > now) {
             return Err(Unusable::transient(until - now, "refreshes of this integration pause after a failure"));
         }
-        if let Some(granted) = self.remembered(leased, request) {
+        if let Some(granted) = self.usable_from_cache(leased, request) {
             return Ok(Attempt::Tokens(granted));
         }
 
         // Somebody may have died between the two writes.
         let current = self.store.version_at_stage(&fence.secret_id, VersionStage::Current).await?;
-        let Some(current) = current else { return self.without_secret(leased).await };
+        let Some(current) = current else { return self.secret_missing(leased).await };
         check(leased, &current.tokens)?;
         let base = if current.pointer == *fence {
-            if self.serves(leased, fence, &current.tokens, request) {
-                return Ok(self.just_refreshed(current));
+            if self.is_usable(leased, fence, &current.tokens, request) {
+                return Ok(self.already_refreshed(current));
             }
             current
         } else if current.tokens.replaces.contains(&fence.secret_version) {
-            if self.is_good(leased, current.tokens.expires_at, &current.tokens, request)
+            if self.outlives_margin(leased, current.tokens.expires_at, &current.tokens, request)
                 && request.rejected != Some(current.pointer.secret_version.as_str())
             {
                 return self.commit(leased, lease, fence, current, request).await;
@@ -109,8 +109,8 @@ impl Access {
                 Some(tokens) => {
                     check(leased, &tokens)?;
                     let version = Version { pointer: fence.clone(), tokens };
-                    if self.serves(leased, fence, &version.tokens, request) {
-                        return Ok(self.just_refreshed(version));
+                    if self.is_usable(leased, fence, &version.tokens, request) {
+                        return Ok(self.already_refreshed(version));
                     }
                     version
                 }
@@ -118,8 +118,8 @@ impl Access {
                 None => return Err(self.not_found(leased)),
             }
         };
-        if let Err(refusal) = self.hubspot.prepare().await {
-            return Ok(self.paused(leased, refusal));
+        if let Err(refusal) = self.hubspot.load_credentials().await {
+            return Ok(self.back_off(leased, refusal));
         }
         // Right before the call, with nothing awaited in between: who has stood still since it got the lease may show a
         // refresh token that another has spent.
@@ -133,19 +133,19 @@ impl Access {
                 let answered = Answered { spent: &base, grant, sent_at };
                 self.store_and_commit(leased, lease, fence, request, answered).await
             }
-            Err(Refusal::Revoked) => self.refused(leased, lease, request, fence, base).await,
-            Err(refusal) => Ok(self.paused(leased, refusal)),
+            Err(Refusal::Revoked) => self.on_refused(leased, lease, request, fence, base).await,
+            Err(refusal) => Ok(self.back_off(leased, refusal)),
         }
     }
 
     /// Good tokens that the record points at: another has refreshed while the lease was on its way.
-    fn just_refreshed(&self, version: Version) -> Attempt {
-        self.remember(&version.pointer, &version.tokens);
+    fn already_refreshed(&self, version: Version) -> Attempt {
+        self.cache_tokens(&version.pointer, &version.tokens);
         Attempt::Tokens(UsableTokens { version, refreshed: false })
     }
 
     /// HubSpot refused the refresh token: another's success, a lost answer or a revocation?
-    async fn refused(
+    async fn on_refused(
         &self,
         leased: &Integration,
         lease: &Lease,
@@ -169,7 +169,7 @@ impl Access {
                 cause: "the refresh token is refused while an earlier holder of the lease may still come back"
                     .to_owned(),
             };
-            return Ok(self.paused(&record, refusal));
+            return Ok(self.back_off(&record, refusal));
         }
         for candidate in self.candidates(&record, fence, &tried).await? {
             if !self.time_for_a_refresh(request, lease.until) {
@@ -182,7 +182,7 @@ impl Access {
                     return self.store_and_commit(leased, lease, fence, request, answered).await;
                 }
                 Err(Refusal::Revoked) => {}
-                Err(refusal) => return Ok(self.paused(&record, refusal)),
+                Err(refusal) => return Ok(self.back_off(&record, refusal)),
             }
         }
         Ok(Attempt::Ended(lease::after_revocation(&record, self.clock.now()), Unusable::Revoked))
@@ -224,9 +224,9 @@ impl Access {
             && known != other
         {
             // Never adopted, so not written either: whatever it is, it is not this integration's authorization.
-            let cause = format!("{}: HubSpot answered for another portal than the record's", place(leased));
+            let cause = format!("{}: HubSpot answered for another portal than the record's", describe(leased));
             tracing::error!(account_id = %leased.account_id, integration_id = %leased.integration_id, "{cause}");
-            return Ok(self.paused(leased, Refusal::Misconfigured { invalid_client: false, cause }));
+            return Ok(self.back_off(leased, Refusal::Misconfigured { invalid_client: false, cause }));
         }
         let mut replaces = vec![fence.secret_version.clone()];
         if spent.pointer.secret_version != fence.secret_version {
@@ -248,10 +248,10 @@ impl Access {
         loop {
             match self.store.put_secret(&fence.secret_id, &secret_version, &tokens).await {
                 Ok(WriteResult::Applied) => break,
-                Ok(WriteResult::ConditionFailed) => return self.without_secret(leased).await,
-                Err(error) if self.insists(request, &error).await => {}
+                Ok(WriteResult::ConditionFailed) => return self.secret_missing(leased).await,
+                Err(error) if self.should_retry_write(request, &error).await => {}
                 // A pause, or everybody who comes next would ask HubSpot again.
-                Err(error) => return Ok(self.paused(leased, error.into())),
+                Err(error) => return Ok(self.back_off(leased, error.into())),
             }
         }
         let pointer = Pointer { secret_id: fence.secret_id.clone(), secret_version };
@@ -277,18 +277,18 @@ impl Access {
             match self.store.commit(leased, fence, &settled).await {
                 Ok(WriteResult::Applied) => break,
                 Ok(WriteResult::ConditionFailed) => return Ok(Attempt::Again),
-                Err(error) if self.insists(request, &error).await => {}
-                Err(error) => return Ok(self.paused(leased, error.into())),
+                Err(error) if self.should_retry_write(request, &error).await => {}
+                Err(error) => return Ok(self.back_off(leased, error.into())),
             }
         }
-        self.remember(&version.pointer, &version.tokens);
+        self.cache_tokens(&version.pointer, &version.tokens);
         Ok(Attempt::Tokens(UsableTokens { version, refreshed: true }))
     }
 
     /// Whether to try a write again that AWS did not do: as long as the function lives, after a short pause.
-    async fn insists(&self, request: &TokenRequest<'_>, error: &Error) -> bool {
+    async fn should_retry_write(&self, request: &TokenRequest<'_>, error: &Error) -> bool {
         let passes = matches!(error, Error::TemporarilyUnavailable { .. });
-        if !passes || self.clock.left(request.function_deadline) < Duration::from_secs(1) {
+        if !passes || self.clock.remaining(request.function_deadline) < Duration::from_secs(1) {
             return false;
         }
         self.clock.sleep(Duration::from_millis(200)).await;
@@ -296,7 +296,7 @@ impl Access {
     }
 
     /// The secret is gone: a reconnect or a disconnect has won, or somebody has deleted it by hand.
-    async fn without_secret(&self, leased: &Integration) -> Result<Attempt, Unusable> {
+    async fn secret_missing(&self, leased: &Integration) -> Result<Attempt, Unusable> {
         let Some(record) = self.store.reread(leased).await? else { return Err(Unusable::Gone) };
         if record.pointer != leased.pointer {
             return Ok(Attempt::Again);
@@ -321,7 +321,7 @@ impl Access {
         lease::next_refresh_at(tokens.expires_at, tokens.lifetime(), idle, now, &self.config)
     }
 
-    fn paused(&self, record: &Integration, refusal: Refusal) -> Attempt {
+    fn back_off(&self, record: &Integration, refusal: Refusal) -> Attempt {
         let now = self.clock.now();
         let asked = if let Refusal::Transient { retry_after, .. } = &refusal { *retry_after } else { None };
         let end = match refusal {

@@ -85,7 +85,7 @@ async fn execute(stack: &Stack, integration: &str) -> Result<(), String> {
 async fn refresh(stack: &Stack, integration: &str) -> Result<(), String> {
     println!("\n3. The access token expires, and {AT_ONCE} automations meet it at once.");
     let expires_at = stack.newest_number(ACCOUNT, "token_expires_at").await?;
-    let left = Clock::default().left((expires_at + 1) * 1000);
+    let left = Clock::default().remaining((expires_at + 1) * 1000);
     println!("   It lives {SHORT_LIFE} s here (half an hour at HubSpot). Waiting until it has expired.");
     tokio::time::sleep(left.min(Duration::from_secs(60))).await;
     stack.hubspot.set_expires_in(USUAL_LIFE);

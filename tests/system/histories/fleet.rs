@@ -53,7 +53,7 @@ pub(crate) struct Customer {
 impl Fleet {
     pub(crate) async fn start() -> Rc<Self> {
         let clock = Clock::default();
-        clock.hurry();
+        clock.skip_waits();
         let hubspot = hubspot::Options { clock: clock.clone(), ..hubspot::Options::default() };
         let stack = Stack::start(Options { hubspot, ..Options::default() }).await.unwrap();
         // As in AWS, only sooner.

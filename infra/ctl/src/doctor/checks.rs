@@ -130,13 +130,15 @@ pub(super) async fn hubspot(stack: &Stack) -> Finding {
     let Ok(Some(app)) = stack.store.app_credentials().await else {
         return Finding::wrong(check, "cannot be asked without the app secret");
     };
-    match stack.hubspot.knows(&app.client_id, &app.client_secret).await {
+    match stack.hubspot.verify_credentials(&app.client_id, &app.client_secret).await {
         Ok(()) => Finding::fine(check, "is reachable and knows the app's credentials"),
         Err(Refusal::Misconfigured { .. }) => match &app.previous_client_secret {
-            Some(previous) if stack.hubspot.knows(&app.client_id, previous).await.is_ok() => Finding::fine(
-                check,
-                "is reachable and still takes the previous client secret: make the new one the app's there",
-            ),
+            Some(previous) if stack.hubspot.verify_credentials(&app.client_id, previous).await.is_ok() => {
+                Finding::fine(
+                    check,
+                    "is reachable and still takes the previous client secret: make the new one the app's there",
+                )
+            }
             Some(_) | None => Finding::wrong(
                 check,
                 "refuses the app's credentials: compare client id and secret with those of the app at HubSpot, then \
