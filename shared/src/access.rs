@@ -286,7 +286,7 @@ impl Access {
         request: &TokenRequest<'_>,
     ) -> bool {
         let now = self.clock.now();
-        let suspect = record.unsettled_until.is_some_and(|until| until <= now);
+        let suspect = record.ambiguous_until.is_some_and(|until| until <= now);
         expires_at - now > request.purpose.margin(tokens.lifetime())
             && !(suspect && request.purpose == Purpose::Schedule)
     }

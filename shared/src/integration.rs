@@ -78,7 +78,7 @@ pub struct Integration {
     pub lease_until: Option<i64>,
     /// Until when an earlier holder of the lease, whose end nobody saw, may still come back with an answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unsettled_until: Option<i64>,
+    pub ambiguous_until: Option<i64>,
     /// Partition of the index of due integrations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_shard: Option<u8>,
@@ -122,7 +122,7 @@ impl Integration {
             refresh_not_before: None,
             lease_owner: None,
             lease_until: None,
-            unsettled_until: None,
+            ambiguous_until: None,
             refresh_at: Some(settled.refresh_at),
             schema: 1,
         }

@@ -7,7 +7,7 @@ use crate::integration::{Integration, Pointer, Status};
 use crate::random::jitter;
 
 /// An earlier holder of a lapsed lease may come back with an answer in its hands for this long.
-const UNSETTLED: i64 = 300;
+const AMBIGUOUS: i64 = 300;
 /// The first and the longest pause after a refresh that failed.
 const BACKOFF: (i64, i64) = (5, 300);
 /// The longest pause that HubSpot's `Retry-After` is obeyed for.
@@ -43,7 +43,7 @@ pub struct Lease {
     /// Until when.
     pub until: i64,
     /// Set when the lease is taken over from one that did not release it.
-    pub unsettled_until: Option<i64>,
+    pub ambiguous_until: Option<i64>,
 }
 
 impl Lease {
@@ -59,7 +59,7 @@ impl Lease {
         Some(Self {
             owner: uuid::Uuid::now_v7().to_string(),
             until: now + config.lease,
-            unsettled_until: held.then_some(now + UNSETTLED),
+            ambiguous_until: held.then_some(now + AMBIGUOUS),
         })
     }
 }
@@ -93,7 +93,7 @@ pub enum RefreshEnd {
         /// Refreshes that failed since the last success.
         failures: u32,
         /// Set when HubSpot may have acted without our having its answer: what it refuses then is not believed at once.
-        unsettled_until: Option<i64>,
+        ambiguous_until: Option<i64>,
     },
     /// HubSpot no longer accepts the authorization.
     Revoked {
@@ -133,7 +133,7 @@ pub fn after_failure(record: &Integration, retry_after: Option<i64>, now: i64) -
         Status::Active => failures.saturating_add(1),
         Status::NeedsReauthorization => failures,
     };
-    RefreshEnd::Backoff { until: now + pause, failures, unsettled_until: None }
+    RefreshEnd::Backoff { until: now + pause, failures, ambiguous_until: None }
 }
 
 /// What follows a request whose answer was lost: the same pause. Nothing is settled that could come back, so a refusal
@@ -141,7 +141,7 @@ pub fn after_failure(record: &Integration, retry_after: Option<i64>, now: i64) -
 pub fn after_lost_answer(record: &Integration, now: i64) -> RefreshEnd {
     match after_failure(record, None, now) {
         RefreshEnd::Backoff { until, failures, .. } => {
-            RefreshEnd::Backoff { until, failures, unsettled_until: Some(now) }
+            RefreshEnd::Backoff { until, failures, ambiguous_until: Some(now) }
         }
         end @ (RefreshEnd::Released | RefreshEnd::Revoked { .. }) => end,
     }
@@ -151,7 +151,7 @@ pub fn after_lost_answer(record: &Integration, now: i64) -> RefreshEnd {
 /// for a week, then no more.
 pub fn after_revocation(record: &Integration, now: i64) -> RefreshEnd {
     let (reason, failures) = match record.status {
-        Status::Active if record.unsettled_until.is_some() => (Some("refresh_interrupted"), 1),
+        Status::Active if record.ambiguous_until.is_some() => (Some("refresh_interrupted"), 1),
         Status::Active => (Some("revoked"), 1),
         Status::NeedsReauthorization => (None, record.failures.unwrap_or(0).saturating_add(1)),
     };
@@ -191,11 +191,11 @@ mod tests {
     fn a_lease_is_free_or_lapsed_beyond_the_skew_of_clocks() {
         let held = |until| Integration { lease_owner: Some("x".into()), lease_until: Some(until), ..record() };
 
-        assert!(Lease::of(&record(), 100, &CONFIG).unwrap().unsettled_until.is_none());
+        assert!(Lease::of(&record(), 100, &CONFIG).unwrap().ambiguous_until.is_none());
         assert_eq!(Lease::of(&record(), 100, &CONFIG).unwrap().until, 120);
         assert!(Lease::of(&held(101), 100, &CONFIG).is_none());
         assert!(Lease::of(&held(95), 100, &CONFIG).is_none());
-        assert_eq!(Lease::of(&held(94), 100, &CONFIG).unwrap().unsettled_until, Some(400));
+        assert_eq!(Lease::of(&held(94), 100, &CONFIG).unwrap().ambiguous_until, Some(400));
     }
 
     #[test]
@@ -213,7 +213,7 @@ mod tests {
     fn pauses_double_up_to_five_minutes_and_retry_after_is_obeyed_up_to_fifteen() {
         let until = |failures: u32, retry_after| {
             let end = after_failure(&Integration { failures: Some(failures), ..record() }, retry_after, 0);
-            let RefreshEnd::Backoff { until, failures: counted, unsettled_until: None } = end else {
+            let RefreshEnd::Backoff { until, failures: counted, ambiguous_until: None } = end else {
                 panic!("{end:?}")
             };
             assert_eq!(counted, failures + 1);
@@ -251,17 +251,17 @@ mod tests {
     fn after_a_lost_answer_a_refusal_is_believed_at_once_and_known_for_what_it_is() {
         let record = Integration { failures: Some(1), ..record() };
 
-        let RefreshEnd::Backoff { until, failures, unsettled_until } = after_lost_answer(&record, 100) else {
+        let RefreshEnd::Backoff { until, failures, ambiguous_until } = after_lost_answer(&record, 100) else {
             panic!("no pause")
         };
 
         assert!((105..=110).contains(&until), "{until}");
-        assert_eq!((failures, unsettled_until), (2, Some(100)));
+        assert_eq!((failures, ambiguous_until), (2, Some(100)));
     }
 
     #[test]
     fn a_verdict_after_a_lost_holder_says_so() {
-        let lost = Integration { unsettled_until: Some(1), ..record() };
+        let lost = Integration { ambiguous_until: Some(1), ..record() };
 
         assert!(matches!(after_revocation(&lost, 2), RefreshEnd::Revoked { reason: Some("refresh_interrupted"), .. }));
         assert!(matches!(after_revocation(&record(), 2), RefreshEnd::Revoked { reason: Some("revoked"), .. }));

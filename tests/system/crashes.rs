@@ -77,7 +77,7 @@ async fn killed_at(world: &World, account: &str, step: Step) -> (Integration, us
 
     assert_eq!(answer.json()["hubspot"]["status"], 200, "{step:?}: {}", answer.text());
     let after = world.record(account, 1).await.unwrap();
-    assert_eq!((after.status, &after.lease_owner, after.unsettled_until), (Status::Active, &None, None), "{step:?}");
+    assert_eq!((after.status, &after.lease_owner, after.ambiguous_until), (Status::Active, &None, None), "{step:?}");
     (after, world.stack.hubspot.count(&Match::refresh()) - asked)
 }
 

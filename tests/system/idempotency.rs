@@ -75,7 +75,7 @@ pub(crate) async fn state(world: &World, key: &str) -> Option<String> {
 
 /// Makes a key's owner look as if it was last heard of so many seconds earlier.
 pub(crate) async fn age(world: &World, key: &str, seconds: i64) {
-    let heard_at: i64 = row(world, key).await.unwrap()["heard_at"].as_n().unwrap().parse().unwrap();
+    let heartbeat_at: i64 = row(world, key).await.unwrap()["heartbeat_at"].as_n().unwrap().parse().unwrap();
     let update = world
         .stack
         .dynamodb()
@@ -83,7 +83,7 @@ pub(crate) async fn age(world: &World, key: &str, seconds: i64) {
         .table_name(world.stack.table("EXECUTIONS_TABLE"))
         .key("account_id", AttributeValue::S(ACCOUNT.to_owned()))
         .key("key_hash", AttributeValue::S(sha256_hex(key)))
-        .update_expression("SET heard_at = :at")
-        .expression_attribute_values(":at", AttributeValue::N((heard_at - seconds).to_string()));
+        .update_expression("SET heartbeat_at = :at")
+        .expression_attribute_values(":at", AttributeValue::N((heartbeat_at - seconds).to_string()));
     update.send().await.unwrap();
 }

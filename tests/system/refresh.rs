@@ -266,7 +266,7 @@ async fn the_schedule_looks_soon_after_whoever_takes_a_lease() {
     let lapsed = now + 20 + Lease::SKEW + 1;
     for (sequence, due, looked_after) in [(1, 7_200, lapsed), (2, 3, now + 3)] {
         let record = plant_due(&world, ACCOUNT, sequence, 1800, due).await;
-        let lease = Lease { owner: "a process that dies".to_owned(), until: now + 20, unsettled_until: None };
+        let lease = Lease { owner: "a process that dies".to_owned(), until: now + 20, ambiguous_until: None };
 
         let leased = store(&world).take_lease(&record, &lease, now).await.unwrap().unwrap();
 

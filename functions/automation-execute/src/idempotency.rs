@@ -58,7 +58,7 @@ fn judge(stored: &ExecutionRecord, digest: &str, now: i64, idempotent: bool) -> 
     if stored.digest != digest {
         return Found::Conflict;
     }
-    let silent = now - stored.heard_at;
+    let silent = now - stored.heartbeat_at;
     match stored.state {
         ExecutionState::Answered => Found::Answered,
         ExecutionState::Accepted | ExecutionState::Sending if silent < LONGEST_LIFE => {
@@ -94,7 +94,7 @@ pub(crate) async fn claim(
         state: ExecutionState::Accepted,
         owner: owner.to_owned(),
         digest: sha256_hex(request.identity()),
-        heard_at: now,
+        heartbeat_at: now,
         expires_at: now + KEPT,
         answer: None,
     };
@@ -133,7 +133,7 @@ pub(crate) async fn claim(
 /// # Errors
 /// `execution_in_progress` if somebody else has taken the key over, for dead as this execution looked.
 pub(crate) async fn sending(executions: &Executions, claim: &mut Claim, now: i64) -> Result<(), Error> {
-    let row = ExecutionRecord { state: ExecutionState::Sending, heard_at: now, ..claim.row.clone() };
+    let row = ExecutionRecord { state: ExecutionState::Sending, heartbeat_at: now, ..claim.row.clone() };
     step(executions, &row, &claim.row).await?;
     claim.row = row;
     Ok(())
@@ -184,14 +184,14 @@ async fn step(executions: &Executions, row: &ExecutionRecord, read: &ExecutionRe
 mod tests {
     use super::*;
 
-    fn row(state: ExecutionState, heard_at: i64) -> ExecutionRecord {
+    fn row(state: ExecutionState, heartbeat_at: i64) -> ExecutionRecord {
         ExecutionRecord {
             account_id: "acc_1".to_owned().try_into().unwrap(),
             key_hash: String::new(),
             state,
             owner: "other".to_owned(),
             digest: "same".to_owned(),
-            heard_at,
+            heartbeat_at,
             expires_at: 100_000,
             answer: None,
         }

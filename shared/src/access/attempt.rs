@@ -163,7 +163,7 @@ impl Access {
             }
             return Ok(Attempt::Again);
         }
-        if record.unsettled_until.is_some_and(|until| now < until) {
+        if record.ambiguous_until.is_some_and(|until| now < until) {
             let refusal = Refusal::Transient {
                 retry_after: None,
                 cause: "the refresh token is refused while an earlier holder of the lease may still come back"

@@ -51,7 +51,7 @@ pub struct ExecutionRecord {
     /// Digest of the request that the key stands for.
     pub digest: String,
     /// When the owner was last heard of, in epoch seconds.
-    pub heard_at: i64,
+    pub heartbeat_at: i64,
     /// From when on the row counts as absent, in epoch seconds; also the table's TTL.
     pub expires_at: i64,
     /// What was answered; only in the state `answered`.

@@ -129,8 +129,8 @@ impl Store {
         now: i64,
     ) -> Result<Option<Integration>, Error> {
         let mut write = Write::of(record).set("lease_owner", s(&lease.owner)).set("lease_until", n(lease.until));
-        if let Some(until) = lease.unsettled_until {
-            write = write.set("unsettled_until", n(until));
+        if let Some(until) = lease.ambiguous_until {
+            write = write.set("ambiguous_until", n(until));
         }
         // Should the holder die, the schedule looks after it soon: an idle integration would be looked at, or used, only
         // after hours, when a refresh token that was replaced meanwhile may be accepted no more.
@@ -188,8 +188,8 @@ impl Store {
             write = write.remove(name);
         }
         write = match to.unverified_since {
-            Some(at) => write.set("unsettled_until", n(at)),
-            None => write.remove("unsettled_until"),
+            Some(at) => write.set("ambiguous_until", n(at)),
+            None => write.remove("ambiguous_until"),
         };
         write = write.remove("lease_owner").remove("lease_until");
         self.written(write, "secret_version", &to.pointer.secret_version).await
@@ -212,10 +212,10 @@ impl Store {
         }
         match end {
             RefreshEnd::Released => {}
-            RefreshEnd::Backoff { until, failures, unsettled_until } => {
+            RefreshEnd::Backoff { until, failures, ambiguous_until } => {
                 write = write.set("refresh_not_before", n(*until)).set("failures", n(*failures));
-                if let Some(until) = unsettled_until {
-                    write = write.set("unsettled_until", n(*until));
+                if let Some(until) = ambiguous_until {
+                    write = write.set("ambiguous_until", n(*until));
                 }
                 if record.refresh_at.is_some() {
                     write = write.set("refresh_at", n(*until));
@@ -224,7 +224,7 @@ impl Store {
             RefreshEnd::Revoked { reason, failures, refresh_at } => {
                 write = write.set("status", s("needs_reauthorization")).set("failures", n(*failures));
                 write = write.set("event", s("IntegrationNeedsReauthorization"));
-                write = write.remove("unsettled_until").remove("refresh_not_before");
+                write = write.remove("ambiguous_until").remove("refresh_not_before");
                 if let Some(reason) = reason {
                     write = write.set("status_reason", s(*reason));
                 }
@@ -258,7 +258,7 @@ impl Store {
         for name in ["status_reason", "superseded_at", "cooldown_until", "failures", "refresh_not_before"] {
             write = write.remove(name);
         }
-        write = write.remove("lease_owner").remove("lease_until").remove("unsettled_until");
+        write = write.remove("lease_owner").remove("lease_until").remove("ambiguous_until");
         self.written(write, "secret_id", &to.pointer.secret_id).await
     }
 
@@ -296,7 +296,7 @@ impl Store {
 
     /// Lets the schedule find out whether HubSpot still accepts an authorization.
     pub async fn mark_unverified(&self, record: &Integration, now: i64) -> Result<(), Error> {
-        let write = Write::of(record).set("unsettled_until", n(now)).set("refresh_at", n(now));
+        let write = Write::of(record).set("ambiguous_until", n(now)).set("refresh_at", n(now));
         self.update(write.set("refresh_shard", n(shard(&record.account_id)))).await.map(drop)
     }
 

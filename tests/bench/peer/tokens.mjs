@@ -157,7 +157,7 @@ function commit(leased, version, tokens, margin) {
       refresh_at: idle ? now + jittered(IDLE_PROBE) : Math.floor(tokens.expires_at - early - Math.random() * early),
     },
     remove: [
-      ...['superseded_at', 'failures', 'refresh_not_before', 'status_reason', 'unsettled_until'],
+      ...['superseded_at', 'failures', 'refresh_not_before', 'status_reason', 'ambiguous_until'],
       ...['lease_owner', 'lease_until'],
     ],
   });

@@ -33,7 +33,7 @@ async fn start(world: &World, account: &str, id: &str) -> Answer {
 /// Leaves every mark on the record that a hard life leaves.
 async fn wear_out(world: &World) {
     let (store, now) = (store(world), world.clock.now());
-    let lease = |owner: &str| Lease { owner: owner.to_owned(), until: now + 20, unsettled_until: Some(now + 300) };
+    let lease = |owner: &str| Lease { owner: owner.to_owned(), until: now + 20, ambiguous_until: Some(now + 300) };
     let record = newest(world).await;
     let pointer = record.pointer.clone().unwrap();
     let revoked = RefreshEnd::Revoked { reason: Some("refresh_refused"), failures: 3, refresh_at: None };
@@ -45,7 +45,7 @@ async fn wear_out(world: &World) {
             &leased,
             "two",
             Some(&pointer),
-            &RefreshEnd::Backoff { until: now + 300, failures: 4, unsettled_until: None },
+            &RefreshEnd::Backoff { until: now + 300, failures: 4, ambiguous_until: None },
         )
         .await
         .unwrap();
@@ -84,7 +84,7 @@ async fn a_reconnect_clears_every_mark_of_the_old_authorization_and_the_automati
     let worn = newest(&world).await;
     assert_eq!(worn.status, Status::NeedsReauthorization);
     assert!(worn.status_reason.is_some() && worn.failures.is_some() && worn.refresh_not_before.is_some());
-    assert!(worn.cooldown_until.is_some() && worn.superseded_at.is_some() && worn.unsettled_until.is_some());
+    assert!(worn.cooldown_until.is_some() && worn.superseded_at.is_some() && worn.ambiguous_until.is_some());
     assert!(worn.lease_owner.is_some() && worn.lease_until.is_some());
 
     let outcome = finish(&world, &begin(&world, ACCOUNT, &of(&id)).await).await;
@@ -94,7 +94,7 @@ async fn a_reconnect_clears_every_mark_of_the_old_authorization_and_the_automati
     assert_eq!(execution.status, 200, "{}", execution.text);
     let record = newest(&world).await;
     assert_eq!((record.status, record.status_reason, record.failures), (Status::Active, None, None));
-    assert_eq!((record.lease_owner, record.lease_until, record.unsettled_until), (None, None, None));
+    assert_eq!((record.lease_owner, record.lease_until, record.ambiguous_until), (None, None, None));
     assert_eq!((record.cooldown_until, record.superseded_at, record.refresh_not_before), (None, None, None));
     assert!(record.refresh_shard.is_some() && record.refresh_at.is_some());
 }

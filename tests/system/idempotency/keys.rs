@@ -277,7 +277,7 @@ async fn neither_the_key_nor_a_token_is_stored_and_the_row_says_when_it_ends() {
 
     let mut names: Vec<&str> = row.keys().map(String::as_str).collect();
     names.sort_unstable();
-    let expected = ["account_id", "answer", "digest", "expires_at", "heard_at", "key_hash", "owner", "state"];
+    let expected = ["account_id", "answer", "digest", "expires_at", "heartbeat_at", "key_hash", "owner", "state"];
     assert_eq!(names, expected);
     let text = format!("{row:?}");
     // The contact's address is made from the key; it stands in the answer that HubSpot echoed.

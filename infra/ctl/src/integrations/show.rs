@@ -105,7 +105,7 @@ fn text(shown: &Shown<'_>, now: i64) -> String {
         format!("not before        {} (failures {})", at(record.refresh_not_before), record.failures.unwrap_or(0)),
         format!("cool-down until   {}", at(record.cooldown_until)),
         format!("lease             {lease}"),
-        format!("unsettled until   {}", at(record.unsettled_until)),
+        format!("ambiguous until   {}", at(record.ambiguous_until)),
         format!("superseded        {}", at(record.superseded_at)),
         format!("secret            {secret}"),
     ];
