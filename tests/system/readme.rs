@@ -1,7 +1,7 @@
 //! The README shows what really appears.
 
 mod costs;
-mod cut_over;
+mod cutover;
 pub(crate) mod refusals;
 
 use std::process::Command;

@@ -24,7 +24,7 @@ pub use usage::{Meter, Usage};
 /// How costs are printed.
 #[derive(Clone, Copy, Debug)]
 pub enum Form {
-    /// The tables of the README.
+    /// The tables of the page on costs.
     Markdown,
     /// Everything, for machines.
     Json,
@@ -68,7 +68,7 @@ impl Report {
         Ok(Self { model: Model { counted, fixed, prices, assumptions } })
     }
 
-    /// The tables, as they stand in the README.
+    /// The tables, as the page on costs has them.
     #[must_use]
     pub fn markdown(&self) -> String {
         let of = &self.model.prices;

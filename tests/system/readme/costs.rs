@@ -1,4 +1,4 @@
-//! The README's costs are what the stack counts today, at the prices of the list.
+//! The documented costs are what the stack counts today, at the prices of the list.
 
 use devstack::costs::{Report, options};
 use serde_json::Value;
@@ -8,7 +8,7 @@ use crate::world;
 /// Bytes differ a little from run to run: numbers in log lines have more digits or fewer.
 const TOLERANCE: f64 = 0.03;
 
-const README: &str = include_str!("../../../README.md");
+const COSTS: &str = include_str!("../../../infra/docs/costs.md");
 
 /// The tables of some Markdown, row by row and cell by cell, without the lines below the heads.
 fn tables(text: &str) -> Vec<Vec<&str>> {
@@ -43,15 +43,14 @@ fn agree(head: &str, shown: &str, computed: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_costs_in_the_readme_are_those_of_what_the_stack_counts() {
-    let section = README.split("\n## Costs\n").nth(1).unwrap().split("\n## ").next().unwrap();
+async fn documented_costs_are_those_the_stack_counts() {
     let stack = world::stack(options()).await;
 
     let report = Report::of(&stack).await.unwrap();
 
     let (date, computed) = (report.json()["date"].clone(), report.markdown());
-    assert!(section.contains(date.as_str().unwrap()), "the README's prices are not of {date}");
-    let (shown, computed) = (tables(section), tables(&computed));
+    assert!(COSTS.contains(date.as_str().unwrap()), "the documented prices are not of {date}");
+    let (shown, computed) = (tables(COSTS), tables(&computed));
     assert_eq!(shown.len(), computed.len(), "{}", report.markdown());
     let mut head = &shown[0];
     for (shown, computed) in shown.iter().zip(&computed) {

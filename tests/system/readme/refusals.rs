@@ -1,4 +1,4 @@
-//! The README's tables of refusals and codes are those of the code.
+//! The documented refusals and codes are those of the code.
 
 use std::collections::BTreeSet;
 
@@ -11,11 +11,11 @@ use shared::error::Error;
 use crate::execution::{connected, tamper, to, with};
 use crate::world::{ACCOUNT, ADMIN, Answer, World, request};
 
-const README: &str = include_str!("../../../README.md");
+const API: &str = include_str!("../../../infra/docs/api.md");
 
-/// The text between two headings or words of the README.
+/// The text between two headings or words of the page.
 fn between(from: &str, to: &str) -> &'static str {
-    README.split(from).nth(1).and_then(|rest| rest.split(to).next()).unwrap()
+    API.split(from).nth(1).and_then(|rest| rest.split(to).next()).unwrap()
 }
 
 /// What stands in backticks.
@@ -86,7 +86,7 @@ fn plain(row: &str) -> Option<Vec<Value>> {
             ]
         }
         "an account that has no integration" => vec![request("acc_none", None)],
-        "an id that the account has no integration of" => vec![request(ACCOUNT, Some("unknown"))],
+        "an integration id the account does not have" => vec![request(ACCOUNT, Some("unknown"))],
         _ => return None,
     })
 }
@@ -118,8 +118,8 @@ async fn ends(row: &str) -> Vec<Answer> {
         "an `idempotency_key` that was used for another request" => {
             vec![another_of_its_key(&world).await]
         }
-        "an `idempotency_key` whose request is under way" => vec![second_of_two(&world).await],
-        _ => panic!("no request is known for the README's row: {row}"),
+        "an `idempotency_key` whose request is in flight" => vec![second_of_two(&world).await],
+        _ => panic!("no request is known for the row: {row}"),
     }
 }
 
@@ -149,7 +149,7 @@ pub(crate) async fn second_of_two(world: &World) -> Answer {
 }
 
 #[tokio::test]
-async fn what_the_readme_says_is_refused_is_refused_with_that_code() {
+async fn documented_refusals_have_their_documented_code() {
     let rows = rows();
     assert!(rows.len() >= 14, "{rows:?}");
 
@@ -164,7 +164,7 @@ async fn what_the_readme_says_is_refused_is_refused_with_that_code() {
 }
 
 #[tokio::test]
-async fn a_doubled_field_is_refused_as_the_readme_says() {
+async fn a_doubled_field_is_refused_as_documented() {
     let world = connected().await;
     let doubled = to("GET", "/crm").to_string().replace("\"method\"", "\"method\":\"PUT\",\"method\"");
 
@@ -174,7 +174,7 @@ async fn a_doubled_field_is_refused_as_the_readme_says() {
 }
 
 #[test]
-fn the_codes_of_the_readme_of_the_document_and_of_the_code_are_the_same() {
+fn codes_are_the_same_in_the_page_in_openapi_and_in_the_code() {
     let listed = quoted(between("carry `code`:", ".\n"));
 
     let documented = crate::openapi::codes();

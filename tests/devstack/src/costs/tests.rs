@@ -1,4 +1,4 @@
-//! The arithmetic and the data files. What is counted is tested against the README in `tests/system/readme/costs.rs`.
+//! The arithmetic and the data files. What is counted is tested against the page on costs in `tests/system/readme/costs.rs`.
 
 use serde_json::{Value, json};
 use shared::{config, lease};

@@ -1,4 +1,4 @@
-//! The cut-over that the README walks through, command by command.
+//! The cutover that its page walks through, command by command.
 
 use serde_json::{Value, json};
 
@@ -9,11 +9,10 @@ use crate::world::{ADMIN, World};
 /// How long ago the system before connected the three customers, in seconds.
 const AGO: i64 = 1000 * 86_400;
 
-/// The commands of the README's cut-over, each with the output that stands below it.
+/// The commands of the page, each with the output that stands below it.
 fn shown() -> Vec<(String, String)> {
-    let readme = include_str!("../../../README.md");
-    let section = readme.split("\n## Cut-over\n").nth(1).unwrap().split("\n## ").next().unwrap();
-    let blocks = section.split("```console\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let page = include_str!("../../../infra/docs/cutover.md");
+    let blocks = page.split("```console\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let commands = blocks.flat_map(|block| block.split("$ ").filter(|text| !text.is_empty()));
     commands
         .map(|text| {
@@ -55,7 +54,7 @@ fn files(world: &World, folder: &Folder) {
 }
 
 #[tokio::test]
-async fn the_cut_over_goes_as_the_readme_shows() {
+async fn the_cutover_goes_as_its_page_shows() {
     let world = World::start().await;
     let folder = Folder::new();
     files(&world, &folder);
