@@ -14,8 +14,9 @@ demo: build ## Goes through the main path on this machine, checks every step, an
 run: build ## Keeps the system running on this machine; Ctrl-C ends it
 	@$(DEVSTACK) run
 
+# Most tests wait for timers and processes rather than compute, so that more of them run than there are cores.
 test: build ## Builds everything and runs all tests
-	cargo test --locked --workspace
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((4 * $$(getconf _NPROCESSORS_ONLN)))} cargo test --locked --workspace
 
 costs: build ## Counts what connects, refreshes and executions take, and computes what a month costs at AWS's list prices
 	@$(DEVSTACK) costs
