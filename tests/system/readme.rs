@@ -2,6 +2,7 @@
 
 mod costs;
 mod cutover;
+mod links;
 pub(crate) mod refusals;
 
 use std::process::Command;
