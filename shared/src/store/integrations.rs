@@ -17,8 +17,9 @@ use aws_sdk_dynamodb::types::{
 use super::write::Write;
 use super::{Item, Store, WriteResult, n, s, unavailable};
 use crate::error::Error;
-use crate::integration::{AccountId, Integration, IntegrationId, Key, Pointer, shard, why_not_newest};
-use crate::lease::{Lease, RefreshEnd, TokenState};
+use crate::integration::{AccountId, Integration, IntegrationId, Key, Pointer, TokenState, shard, why_not_newest};
+use crate::lease::Lease;
+use crate::refresh_policy::RefreshEnd;
 
 /// An entry of the index of due integrations.
 #[derive(Clone, Debug)]

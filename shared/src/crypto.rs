@@ -1,4 +1,4 @@
-//! Randomness from the operating system.
+//! Random values from the operating system, and hashes.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
