@@ -21,6 +21,13 @@ pub fn jitter(whole: i64) -> i64 {
     (i128::from(whole) * i128::from(u32::from_be_bytes(bytes)) / i128::from(u32::MAX)) as i64
 }
 
+/// A number from nothing to below `parts` that depends on the text alone, evenly spread.
+pub fn spread(text: &str, parts: i64) -> i64 {
+    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    let head = digest.as_ref().iter().take(8).fold(0_u64, |head, byte| (head << 8) | u64::from(*byte));
+    (head % parts.unsigned_abs().max(1)).cast_signed()
+}
+
 /// SHA-256, in hex.
 pub fn sha256_hex(bytes: impl AsRef<[u8]>) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, bytes.as_ref());
