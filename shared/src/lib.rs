@@ -16,4 +16,5 @@ pub mod lease;
 pub mod log;
 pub mod refresh_policy;
 pub mod store;
+pub mod token_error;
 pub mod tokens;

@@ -5,6 +5,8 @@
 use crate::config;
 use crate::crypto::jitter;
 use crate::integration::{Integration, Status};
+use crate::token_error::TokenError;
+use crate::token_error::TokenErrorKind::AnswerLost;
 
 /// The first pause after a refresh that failed.
 const FIRST_BACKOFF: i64 = 5;
@@ -77,28 +79,22 @@ pub fn next_probe_at(now: i64, config: &config::RefreshConfig) -> i64 {
     now + config.idle_probe - jitter(config.idle_probe / 4)
 }
 
-/// What follows an answer that passes, or a mistake of ours: a pause for everybody.
-pub fn after_failure(record: &Integration, retry_after: Option<i64>, now: i64) -> RefreshEnd {
+/// What follows a failure that says nothing about the authorization: a pause for everybody.
+///
+/// After a lost answer a later refusal is final, and recorded as `refresh_interrupted`: nobody else can come back with
+/// the answer.
+pub fn after_failure(record: &Integration, error: &TokenError, now: i64) -> RefreshEnd {
     let failures = record.failures.unwrap_or(0);
     let doubled = (FIRST_BACKOFF << failures.min(10)).min(LONGEST_BACKOFF);
-    let pause = retry_after.map_or(doubled - jitter(doubled / 2), |seconds| seconds.clamp(1, LONGEST_RETRY_AFTER));
+    let pause =
+        error.retry_after.map_or(doubled - jitter(doubled / 2), |seconds| seconds.clamp(1, LONGEST_RETRY_AFTER));
     // The count of a marked record is that of its verdicts.
     let failures = match record.status {
         Status::Active => failures.saturating_add(1),
         Status::NeedsReauthorization => failures,
     };
-    RefreshEnd::Backoff { until: now + pause, failures, ambiguous_until: None }
-}
-
-/// What follows a request whose answer was lost: the same pause. Nothing is settled that could come back, so a refusal
-/// after it is believed, and the end of the authorization that comes of it is known for what it is.
-pub fn after_lost_answer(record: &Integration, now: i64) -> RefreshEnd {
-    match after_failure(record, None, now) {
-        RefreshEnd::Backoff { until, failures, .. } => {
-            RefreshEnd::Backoff { until, failures, ambiguous_until: Some(now) }
-        }
-        end @ (RefreshEnd::Released | RefreshEnd::Revoked { .. }) => end,
-    }
+    let ambiguous_until = (error.kind == AnswerLost).then_some(now);
+    RefreshEnd::Backoff { until: now + pause, failures, ambiguous_until }
 }
 
 /// What follows HubSpot's word that it no longer accepts the authorization: tried again after an hour, then daily
@@ -155,7 +151,8 @@ mod tests {
     #[test]
     fn pauses_double_up_to_five_minutes_and_retry_after_is_obeyed_up_to_fifteen() {
         let until = |failures: u32, retry_after| {
-            let end = after_failure(&Integration { failures: Some(failures), ..record() }, retry_after, 0);
+            let error = TokenError { retry_after, ..TokenError::transient("a test") };
+            let end = after_failure(&Integration { failures: Some(failures), ..record() }, &error, 0);
             let RefreshEnd::Backoff { until, failures: counted, ambiguous_until: None } = end else {
                 panic!("{end:?}")
             };
@@ -194,7 +191,9 @@ mod tests {
     fn after_a_lost_answer_a_refusal_is_believed_at_once_and_known_for_what_it_is() {
         let record = Integration { failures: Some(1), ..record() };
 
-        let RefreshEnd::Backoff { until, failures, ambiguous_until } = after_lost_answer(&record, 100) else {
+        let RefreshEnd::Backoff { until, failures, ambiguous_until } =
+            after_failure(&record, &TokenError::of(AnswerLost, "a test"), 100)
+        else {
             panic!("no pause")
         };
 

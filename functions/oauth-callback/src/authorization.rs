@@ -6,9 +6,9 @@ use shared::caller::Member;
 use shared::crypto;
 use shared::error::Error;
 use shared::gateway::{Event, Response};
-use shared::hubspot::Refusal;
 use shared::integration::{AccountId, Integration, IntegrationId};
 use shared::store::authorizations::{Authorization, AuthorizationKind};
+use shared::token_error::{TokenError, TokenErrorKind};
 use url::Url;
 
 use crate::App;
@@ -107,12 +107,9 @@ fn already_connected(newest: &Integration) -> Error {
     ))
 }
 
-fn not_ready(refusal: Refusal) -> Error {
-    match refusal {
-        Refusal::Revoked => Error::internal("a client id that is revoked"),
-        Refusal::Transient { cause, .. } | Refusal::Lost { cause } => Error::unavailable(5, cause),
-        Refusal::Misconfigured { cause, .. } => Error::unavailable(60, cause),
-    }
+fn not_ready(error: TokenError) -> Error {
+    let retry_after = if error.kind == TokenErrorKind::InvalidClient { 60 } else { 5 };
+    Error::unavailable(retry_after, error.cause)
 }
 
 /// HubSpot's consent page, with PKCE (RFC 7636) and blanks as `%20`.

@@ -4,9 +4,10 @@
 
 use shared::crypto;
 use shared::gateway::{Event, Response};
-use shared::hubspot::{Grant, Refusal};
+use shared::hubspot::Grant;
 use shared::integration::Pointer;
 use shared::store::authorizations::{Authorization, ConsumeResult};
+use shared::token_error::{TokenError, TokenErrorKind};
 use shared::tokens::Tokens;
 use url::form_urlencoded;
 
@@ -172,13 +173,9 @@ async fn believe(app: &App, authorization: &Authorization, grant: Grant, sent_at
     Ok(NewTokens { tokens, hub_id })
 }
 
-fn refused(authorization: &Authorization, refusal: &Refusal) -> Outcome {
-    let (outcome, cause) = match refusal {
-        Refusal::Revoked => (Outcome::Failed, "HubSpot refused the code"),
-        Refusal::Transient { cause, .. } | Refusal::Lost { cause } => (Outcome::Failed, cause.as_str()),
-        Refusal::Misconfigured { invalid_client: true, cause } => (Outcome::Misconfigured, cause.as_str()),
-        Refusal::Misconfigured { cause, .. } => (Outcome::Failed, cause.as_str()),
-    };
+fn refused(authorization: &Authorization, error: &TokenError) -> Outcome {
+    let outcome = if error.kind == TokenErrorKind::InvalidClient { Outcome::Misconfigured } else { Outcome::Failed };
+    let cause = error.cause.as_str();
     tracing::warn!(account_id = %authorization.account_id, integration_id = %authorization.integration_id,
         outcome = outcome.as_str(), cause, "HubSpot gave no tokens");
     outcome

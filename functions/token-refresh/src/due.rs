@@ -2,12 +2,13 @@
 
 use std::sync::atomic::Ordering;
 
-use shared::access::{TokenRequest, Unusable};
+use shared::access::TokenRequest;
 use shared::error::Error;
 use shared::integration::{Integration, Status};
 use shared::refresh_policy::{self, Purpose};
 use shared::store::WriteResult;
 use shared::store::integrations::Due;
+use shared::token_error::TokenErrorKind;
 
 use crate::{Done, Run};
 
@@ -69,18 +70,20 @@ impl Run<'_> {
                 );
                 return (Done::AlreadyFresh, Some(at));
             }
-            Err(Unusable::Gone) => return (Done::AlreadyFresh, None),
-            Err(Unusable::Revoked) => {
-                (Done::Revoked, "HubSpot no longer accepts the authorization".to_owned(), Some(now + 3600))
-            }
-            Err(Unusable::Misconfigured { invalid_client, retry_after, cause }) => {
-                if invalid_client {
-                    self.invalid_clients.fetch_add(1, Ordering::Relaxed);
+            Err(error) => {
+                let (again, cause) = (now + error.wait(), error.cause);
+                match error.kind {
+                    TokenErrorKind::Gone => return (Done::AlreadyFresh, None),
+                    TokenErrorKind::Revoked => (Done::Revoked, cause, Some(now + 3600)),
+                    TokenErrorKind::InvalidClient => {
+                        self.invalid_clients.fetch_add(1, Ordering::Relaxed);
+                        (Done::Misconfigured, cause, Some(again))
+                    }
+                    TokenErrorKind::Misconfigured => (Done::Misconfigured, cause, Some(again)),
+                    TokenErrorKind::Transient | TokenErrorKind::AnswerLost => (Done::Transient, cause, Some(again)),
+                    TokenErrorKind::Corrupt => (Done::Corrupt, cause, Some(probe)),
                 }
-                (Done::Misconfigured, cause, Some(now + retry_after))
             }
-            Err(Unusable::Transient { retry_after, cause }) => (Done::Transient, cause, Some(now + retry_after)),
-            Err(Unusable::Corrupt(cause)) => (Done::Corrupt, cause, Some(probe)),
         };
         let outcome = format!("{done:?}").to_lowercase();
         if done == Done::Corrupt {
