@@ -18,13 +18,15 @@ use std::time::Duration;
 use self::attempt::Attempt;
 use crate::clock::Clock;
 use crate::config;
-use crate::error::Error;
+use crate::crypto;
 use crate::hubspot::HubSpot;
 use crate::integration::{Integration, Pointer, Status};
-use crate::lease::{Lease, Purpose};
-use crate::random;
+use crate::lease::Lease;
+use crate::refresh_policy::Purpose;
 use crate::store::Store;
 use crate::store::secrets::Version;
+use crate::token_error::TokenError;
+use crate::token_error::TokenErrorKind::Corrupt;
 use crate::tokens::Tokens;
 
 /// Tokens that a warm function remembers at most.
@@ -71,65 +73,6 @@ pub struct UsableTokens {
     pub refreshed: bool,
 }
 
-/// Why there are none; the texts are for the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unusable {
-    /// HubSpot no longer accepts the authorization.
-    Revoked,
-    /// A mistake of ours.
-    Misconfigured {
-        /// Whether our app's credentials were refused.
-        invalid_client: bool,
-        /// Seconds until it is worth trying again.
-        retry_after: i64,
-        /// What happened.
-        cause: String,
-    },
-    /// It passes.
-    Transient {
-        /// Seconds until it is worth trying again.
-        retry_after: i64,
-        /// What happened.
-        cause: String,
-    },
-    /// The record or the secret contradicts itself.
-    Corrupt(String),
-    /// The record is gone.
-    Gone,
-}
-
-impl Unusable {
-    fn transient(retry_after: i64, cause: impl Into<String>) -> Self {
-        Self::Transient { retry_after, cause: cause.into() }
-    }
-}
-
-impl From<Error> for Unusable {
-    fn from(error: Error) -> Self {
-        let retry_after = error.retry_after().and_then(|seconds| seconds.try_into().ok()).unwrap_or(2);
-        if let Error::Internal(cause) = error {
-            return Self::Corrupt(cause);
-        }
-        if let Error::TemporarilyUnavailable { cause, .. } = error {
-            return Self::Transient { retry_after, cause };
-        }
-        Self::Transient { retry_after, cause: error.to_string() }
-    }
-}
-
-impl From<Unusable> for Error {
-    fn from(unusable: Unusable) -> Self {
-        match unusable {
-            Unusable::Revoked => Self::ReauthorizationRequired,
-            Unusable::Misconfigured { retry_after, cause, .. } | Unusable::Transient { retry_after, cause } => {
-                Self::unavailable(u64::try_from(retry_after).unwrap_or(1).max(1), cause)
-            }
-            Unusable::Corrupt(cause) => Self::Internal(cause),
-            Unusable::Gone => Self::unavailable(1, "the integration was disconnected meanwhile"),
-        }
-    }
-}
-
 impl Access {
     /// Access to the tokens in `store`.
     pub fn new(store: Store, hubspot: HubSpot, clock: Clock, config: config::RefreshConfig) -> Self {
@@ -140,7 +83,7 @@ impl Access {
     ///
     /// Others wait at most until the deadline; only who is itself refreshing when it comes may take longer, by the
     /// token endpoint's time-out and the writes. The future must not be dropped: a refresh that has begun is lost then.
-    pub async fn usable(&self, record: Integration, request: &TokenRequest<'_>) -> Result<UsableTokens, Unusable> {
+    pub async fn usable(&self, record: Integration, request: &TokenRequest<'_>) -> Result<UsableTokens, TokenError> {
         match self.usable_from_cache(&record, request) {
             Some(granted) => Ok(granted),
             // Boxed: nearly every execution does without it, and would move it about all the same.
@@ -162,7 +105,7 @@ impl Access {
         &self,
         mut record: Integration,
         request: &TokenRequest<'_>,
-    ) -> Result<UsableTokens, Unusable> {
+    ) -> Result<UsableTokens, TokenError> {
         let (mut pause, mut misses) = (WAIT.0, 0);
         loop {
             let pointer = pointer(&record, request.purpose)?;
@@ -184,14 +127,14 @@ impl Access {
                 look.filter(|_| request.purpose == Purpose::Execution).map(|tokens| granted(pointer, tokens));
 
             if let Some(until) = record.refresh_not_before.filter(|until| *until > now) {
-                let why = || Unusable::transient(until - now, "refreshes of this integration pause after a failure");
+                let why = || transient(until - now, "refreshes of this integration pause after a failure");
                 return second_best.ok_or_else(why);
             }
             let lease = if missing { None } else { Lease::of(&record, now, &self.config) };
             // Who has no time for a refresh of its own may still wait for another's.
             let too_late = lease.is_some() && !self.time_for_a_refresh(request, now + self.config.lease);
             if too_late || self.clock.now_millis() >= request.deadline {
-                return second_best.ok_or_else(|| Unusable::transient(1, "no time left for a refresh"));
+                return second_best.ok_or_else(|| transient(1, "no time left for a refresh"));
             }
             let leased = match &lease {
                 Some(lease) => match self.store.take_lease(&record, lease, now).await {
@@ -204,7 +147,7 @@ impl Access {
                 (Some(lease), Some(leased), second_best) => match self.attempt(&leased, &lease, request).await {
                     Attempt::Tokens(granted) => return Ok(granted),
                     Attempt::Ended(_, unusable) => {
-                        let passes = matches!(unusable, Unusable::Transient { .. } | Unusable::Misconfigured { .. });
+                        let passes = unusable.passes();
                         let alive = record.token_expires_at > self.clock.now();
                         return second_best.filter(|_| passes && alive).ok_or(unusable);
                     }
@@ -219,15 +162,15 @@ impl Access {
                     pause = self.wait(pause, request).await?;
                 }
             }
-            record = self.store.reread(&record).await?.ok_or(Unusable::Gone)?;
+            record = self.store.reread(&record).await?.ok_or_else(TokenError::gone)?;
         }
     }
 
     /// Waits for somebody else's work; ends when the deadline would pass.
-    async fn wait(&self, pause: Duration, request: &TokenRequest<'_>) -> Result<Duration, Unusable> {
-        let jittered = pause - Duration::from_millis(random::jitter(pause.as_millis() as i64 / 2).unsigned_abs());
+    async fn wait(&self, pause: Duration, request: &TokenRequest<'_>) -> Result<Duration, TokenError> {
+        let jittered = pause - Duration::from_millis(crypto::jitter(pause.as_millis() as i64 / 2).unsigned_abs());
         if self.clock.remaining(request.deadline) <= jittered || request.purpose == Purpose::Schedule {
-            return Err(Unusable::transient(2, "another refresh of this integration is under way"));
+            return Err(transient(2, "another refresh of this integration is under way"));
         }
         self.clock.sleep(jittered).await;
         Ok((pause * 2).min(WAIT.1))
@@ -240,7 +183,7 @@ impl Access {
     }
 
     /// The tokens of the version that the record points at; none if it cannot be found (yet).
-    async fn read(&self, record: &Integration, pointer: &Pointer) -> Result<Option<Tokens>, Unusable> {
+    async fn read(&self, record: &Integration, pointer: &Pointer) -> Result<Option<Tokens>, TokenError> {
         if let Some(tokens) = self.cached(pointer) {
             return Ok(Some(tokens));
         }
@@ -292,24 +235,26 @@ impl Access {
     }
 
     /// The secret or version that the record points at is not there: not yet, or gone for good?
-    fn not_found(&self, record: &Integration) -> Unusable {
+    fn not_found(&self, record: &Integration) -> TokenError {
         let cause = format!("{}: the secret version that it points at is not found", describe(record));
         let proven = record.token_expires_at > 0;
         if proven && record.token_expires_at + VERSION_KEPT < self.clock.now() {
-            return Unusable::Corrupt(cause);
+            return TokenError::of(Corrupt, cause);
         }
-        Unusable::transient(2, cause)
+        transient(2, cause)
     }
 }
 
 /// Where the tokens of a record are, if this purpose may use them.
-fn pointer(record: &Integration, purpose: Purpose) -> Result<Pointer, Unusable> {
+fn pointer(record: &Integration, purpose: Purpose) -> Result<Pointer, TokenError> {
     match (&record.pointer, record.status, purpose) {
         // Only the schedule tries a marked one again.
         (None, Status::NeedsReauthorization, _) | (Some(_), Status::NeedsReauthorization, Purpose::Execution) => {
-            Err(Unusable::Revoked)
+            Err(TokenError::revoked())
         }
-        (None, Status::Active, _) => Err(Unusable::Corrupt(format!("{} is active without a secret", describe(record)))),
+        (None, Status::Active, _) => {
+            Err(TokenError::of(Corrupt, format!("{} is active without a secret", describe(record))))
+        }
         (Some(pointer), _, _) => Ok(pointer.clone()),
     }
 }
@@ -319,13 +264,17 @@ fn granted(pointer: Pointer, tokens: Tokens) -> UsableTokens {
 }
 
 /// A secret that names another account or integration than the record is corruption, never a token.
-fn check(record: &Integration, tokens: &Tokens) -> Result<(), Unusable> {
+fn check(record: &Integration, tokens: &Tokens) -> Result<(), TokenError> {
     if tokens.belong_to(record) {
         return Ok(());
     }
-    Err(Unusable::Corrupt(format!("{}: its secret belongs to another account or integration", describe(record))))
+    Err(TokenError::of(Corrupt, format!("{}: its secret belongs to another account or integration", describe(record))))
 }
 
 fn describe(record: &Integration) -> String {
     format!("account {} integration {}", record.account_id, record.integration_id)
+}
+
+fn transient(retry_after: i64, cause: impl Into<String>) -> TokenError {
+    TokenError::transient(cause).retry_in(retry_after)
 }

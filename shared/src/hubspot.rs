@@ -16,6 +16,8 @@ use crate::clients::Http;
 use crate::config;
 use crate::error::{Error, chain};
 use crate::store::Store;
+use crate::token_error::TokenError;
+use crate::token_error::TokenErrorKind::{AnswerLost, Corrupt, Gone, InvalidClient, Misconfigured, Revoked, Transient};
 use crate::tokens::AppCredentials;
 
 /// An answer larger than this is none of HubSpot's.
@@ -36,7 +38,7 @@ pub struct HubSpot {
     failures: Arc<AtomicUsize>,
 }
 
-/// What a code or a refresh token buys.
+/// A token response.
 #[derive(Clone)]
 pub struct Grant {
     /// Authorizes calls to the API.
@@ -51,46 +53,8 @@ pub struct Grant {
     pub hub_id: Option<u64>,
 }
 
-/// Why the token endpoint gave nothing; the texts are for the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// The authorization is no longer accepted.
-    Revoked,
-    /// It passes.
-    Transient {
-        /// HubSpot's `Retry-After` in seconds.
-        retry_after: Option<i64>,
-        /// What happened.
-        cause: String,
-    },
-    /// It passes too, but HubSpot may have acted on the request: where refresh tokens are good once only, ours is spent.
-    Lost {
-        /// What happened.
-        cause: String,
-    },
-    /// Our mistake until proven otherwise; it says nothing about the integration.
-    Misconfigured {
-        /// Whether our app's credentials were refused, or there are none.
-        invalid_client: bool,
-        /// What happened.
-        cause: String,
-    },
-}
-
-impl Refusal {
-    fn transient(cause: impl Into<String>) -> Self {
-        Self::Transient { retry_after: None, cause: cause.into() }
-    }
-
-    fn lost(cause: impl Into<String>) -> Self {
-        Self::Lost { cause: cause.into() }
-    }
-}
-
-impl From<Error> for Refusal {
-    fn from(error: Error) -> Self {
-        Self::transient(error.to_string())
-    }
+fn lost(cause: impl Into<String>) -> TokenError {
+    TokenError::of(AnswerLost, cause)
 }
 
 impl HubSpot {
@@ -102,13 +66,13 @@ impl HubSpot {
     }
 
     /// The client id of our app; an answer that there is none is not kept.
-    pub async fn client_id(&self) -> Result<String, Refusal> {
+    pub async fn client_id(&self) -> Result<String, TokenError> {
         let credentials = self.credentials().await.inspect_err(log_refused_app)?;
         Ok(credentials.client_id)
     }
 
     /// Exchanges the code of a callback.
-    pub async fn exchange(&self, code: &str, redirect_uri: &str, verifier: &str) -> Result<Grant, Refusal> {
+    pub async fn exchange(&self, code: &str, redirect_uri: &str, verifier: &str) -> Result<Grant, TokenError> {
         let form = [
             ("grant_type", "authorization_code"),
             ("code", code),
@@ -119,19 +83,17 @@ impl HubSpot {
     }
 
     /// Reads our credentials, if they are not known yet: it takes time that who holds a lease has to count.
-    pub async fn load_credentials(&self) -> Result<(), Refusal> {
+    pub async fn load_credentials(&self) -> Result<(), TokenError> {
         self.credentials().await.map(drop).inspect_err(log_refused_app)
     }
 
     /// Buys new tokens for a refresh token.
-    pub async fn refresh(&self, refresh_token: &SecretString) -> Result<Grant, Refusal> {
+    pub async fn refresh(&self, refresh_token: &SecretString) -> Result<Grant, TokenError> {
         let form = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose_secret())];
         let answer = self.call("", &form).await.and_then(|body| grant(&body));
-        match &answer {
-            Ok(_) | Err(Refusal::Revoked | Refusal::Misconfigured { invalid_client: true, .. }) => {
-                self.reset_failures()
-            }
-            Err(Refusal::Transient { .. } | Refusal::Lost { .. } | Refusal::Misconfigured { .. }) => {
+        match answer.as_ref().map_err(|error| error.kind) {
+            Ok(_) | Err(Revoked | InvalidClient) => self.reset_failures(),
+            Err(Transient | AnswerLost | Misconfigured | Corrupt | Gone) => {
                 self.failures.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -144,20 +106,20 @@ impl HubSpot {
         self.failures.load(Ordering::Relaxed)
     }
 
-    /// Counts them from the start again.
+    /// Resets the failure count.
     pub fn reset_failures(&self) {
         self.failures.store(0, Ordering::Relaxed);
     }
 
     /// Asks which portal and which scopes an access token is for.
-    pub async fn introspect(&self, token: &SecretString) -> Result<(Option<u64>, Option<Vec<String>>), Refusal> {
+    pub async fn introspect(&self, token: &SecretString) -> Result<(Option<u64>, Option<Vec<String>>), TokenError> {
         let form = [("token", token.expose_secret()), ("token_type_hint", "access_token")];
         let body = self.call("/introspect", &form).await?;
-        let answer: Answer = parse(&body)?;
+        let answer: TokenResponse = parse(&body)?;
         Ok((answer.hub_id(), answer.scopes()))
     }
 
-    async fn credentials(&self) -> Result<AppCredentials, Refusal> {
+    async fn credentials(&self) -> Result<AppCredentials, TokenError> {
         let cached = self.credentials.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match cached {
             Some(credentials) => Ok(credentials),
@@ -165,61 +127,59 @@ impl HubSpot {
         }
     }
 
-    async fn read_credentials(&self) -> Result<AppCredentials, Refusal> {
-        let unusable = |cause: String| Refusal::Misconfigured { invalid_client: true, cause };
-        let read =
-            self.store.app_credentials().await.map_err(|error| {
-                if let Error::Internal(cause) = error { unusable(cause) } else { Refusal::from(error) }
-            })?;
-        let credentials = read.ok_or_else(|| unusable("the app secret has no value yet".to_owned()))?;
+    async fn read_credentials(&self) -> Result<AppCredentials, TokenError> {
+        let read = self.store.app_credentials().await.map_err(|error| {
+            if let Error::Internal(cause) = error {
+                return TokenError::of(InvalidClient, cause);
+            }
+            TokenError::transient(error.to_string())
+        })?;
+        let credentials = read.ok_or_else(|| TokenError::of(InvalidClient, "the app secret has no value yet"))?;
         *self.credentials.lock().unwrap_or_else(PoisonError::into_inner) = Some(credentials.clone());
         Ok(credentials)
     }
 
     /// One call with our credentials.
-    async fn call(&self, path: &str, form: &[(&str, &str)]) -> Result<Vec<u8>, Refusal> {
+    async fn call(&self, path: &str, form: &[(&str, &str)]) -> Result<Vec<u8>, TokenError> {
         self.call_with_any(path, form).await.inspect_err(log_refused_app)
     }
 
     /// If our credentials are refused, they are read once more, and then the previous secret is tried: a rotation needs
     /// no deploy. All of it together takes the time-out of one call.
-    async fn call_with_any(&self, path: &str, form: &[(&str, &str)]) -> Result<Vec<u8>, Refusal> {
+    async fn call_with_any(&self, path: &str, form: &[(&str, &str)]) -> Result<Vec<u8>, TokenError> {
         let until = Instant::now() + self.timeout;
         let used = self.credentials().await?;
         let refused = match self.send(path, form, &used.client_id, &used.client_secret, until).await {
-            Err(refusal @ Refusal::Misconfigured { invalid_client: true, .. }) => refusal,
+            Err(error) if error.kind == InvalidClient => error,
             other => return other,
         };
         let read = self.read_credentials().await?;
         if !read.same_as(&used) {
             match self.send(path, form, &read.client_id, &read.client_secret, until).await {
-                Err(Refusal::Misconfigured { invalid_client: true, .. }) => {}
+                Err(error) if error.kind == InvalidClient => {}
                 other => return other,
             }
         }
         let Some(previous) = &read.previous_client_secret else { return Err(refused) };
         let answer = self.send(path, form, &read.client_id, previous, until).await;
-        if !matches!(answer, Err(Refusal::Misconfigured { invalid_client: true, .. })) {
-            // Who rotates waits until this is heard no more.
-            tracing::info!(
-                previous_app_secret_used = 1,
-                "HubSpot takes the app's previous secret, not the current one"
-            );
+        if !matches!(&answer, Err(error) if error.kind == InvalidClient) {
+            // A rotation is complete once this stops being logged.
+            tracing::info!(previous_app_secret_used = 1, "HubSpot accepted the previous client secret");
         }
         answer
     }
 
-    /// Whether HubSpot knows exactly these credentials, by a question about a token that is none.
+    /// Checks client credentials by introspecting a dummy token.
     ///
     /// # Errors
-    /// HubSpot refuses them ([`Refusal::Misconfigured`] with `invalid_client`), or does not answer. Whatever else it
-    /// says of that token, it does not say it of them.
-    pub async fn verify_credentials(&self, client_id: &str, client_secret: &SecretString) -> Result<(), Refusal> {
+    /// HubSpot refuses them ([`InvalidClient`]), or does not answer. Whatever else it says of that token, it does not
+    /// say it of them.
+    pub async fn verify_credentials(&self, client_id: &str, client_secret: &SecretString) -> Result<(), TokenError> {
         let form = [("token", "none"), ("token_type_hint", "access_token")];
         let until = Instant::now() + self.timeout;
         match self.send("/introspect", &form, client_id, client_secret, until).await {
-            Ok(_) | Err(Refusal::Revoked | Refusal::Misconfigured { invalid_client: false, .. }) => Ok(()),
-            Err(refusal) => Err(refusal),
+            Err(error) if !matches!(error.kind, Revoked | Misconfigured) => Err(error),
+            Ok(_) | Err(_) => Ok(()),
         }
     }
 
@@ -230,7 +190,7 @@ impl HubSpot {
         client_id: &str,
         client_secret: &SecretString,
         until: Instant,
-    ) -> Result<Vec<u8>, Refusal> {
+    ) -> Result<Vec<u8>, TokenError> {
         let mut url = self.base.clone();
         url.set_path(&format!("{}{path}", self.base.path()));
         let body = Serializer::new(String::new())
@@ -240,23 +200,25 @@ impl HubSpot {
             .finish();
         let request = self
             .http
-            .client()?
+            .client()
+            .map_err(|error| TokenError::transient(error.to_string()))?
             .post(url)
             .header("content-type", "application/x-www-form-urlencoded")
             .timeout(until.saturating_duration_since(Instant::now()))
             .body(body);
-        let lost = |error: reqwest::Error| {
-            let (unsent, cause) = (error.is_connect() || error.is_builder(), chain(&error.without_url()));
-            if unsent { Refusal::transient(cause) } else { Refusal::lost(cause) }
+        let failed = |error: reqwest::Error| {
+            let unsent = error.is_connect() || error.is_builder();
+            let cause = chain(&error.without_url());
+            if unsent { TokenError::transient(cause) } else { lost(cause) }
         };
-        let mut response = request.send().await.map_err(lost)?;
+        let mut response = request.send().await.map_err(failed)?;
         let status = response.status().as_u16();
         let retry_after =
             response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.trim().parse::<i64>().ok());
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(lost)? {
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > LARGEST_ANSWER {
-                return Err(Refusal::lost(format!("HTTP {status} with an answer that is too large")));
+                return Err(lost(format!("HTTP {status} with an answer that is too large")));
             }
             body.extend_from_slice(&chunk);
         }
@@ -265,14 +227,15 @@ impl HubSpot {
 }
 
 /// The one line about credentials of our app that do not work, wherever they were needed: somebody has to look.
-fn log_refused_app(refusal: &Refusal) {
-    if let Refusal::Misconfigured { invalid_client: true, cause } = refusal {
-        tracing::error!(app_credentials_refused = 1, cause, "the app's credentials at HubSpot do not work");
+fn log_refused_app(error: &TokenError) {
+    if error.kind == InvalidClient {
+        let cause = error.cause.as_str();
+        tracing::error!(app_credentials_refused = 1, cause, "HubSpot rejected the app credentials");
     }
 }
 
 /// Judges an answer that is no success. The unknown case is the safe one: nobody is marked for it.
-fn judge(status: u16, body: &[u8], retry_after: Option<i64>) -> Refusal {
+fn judge(status: u16, body: &[u8], retry_after: Option<i64>) -> TokenError {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Body {
@@ -282,17 +245,15 @@ fn judge(status: u16, body: &[u8], retry_after: Option<i64>) -> Refusal {
     let body: Body = serde_json::from_slice(body).unwrap_or_default();
     let (error, reason) = (log_token(&body.error), log_token(&body.status));
     let cause = format!("HTTP {status}, error {error}, status {reason}");
-    match (status, error, reason) {
-        (408 | 409 | 423 | 425 | 429 | 477, _, _) => Refusal::Transient { retry_after, cause },
-        (400..=499, "invalid_grant" | "access_denied", _) | (400..=499, _, "BAD_REFRESH_TOKEN" | "BAD_HUB") => {
-            Refusal::Revoked
-        }
-        (400..=499, error, reason) => {
-            let invalid_client = error == "invalid_client" || matches!(reason, "BAD_CLIENT_ID" | "BAD_CLIENT_SECRET");
-            Refusal::Misconfigured { invalid_client, cause }
-        }
-        _ => Refusal::Transient { retry_after, cause },
-    }
+    let kind = match (status, error, reason) {
+        (408 | 409 | 423 | 425 | 429 | 477, _, _) => Transient,
+        (400..=499, "invalid_grant" | "access_denied", _) | (400..=499, _, "BAD_REFRESH_TOKEN" | "BAD_HUB") => Revoked,
+        (400..=499, "invalid_client", _) | (400..=499, _, "BAD_CLIENT_ID" | "BAD_CLIENT_SECRET") => InvalidClient,
+        (400..=499, _, _) => Misconfigured,
+        _ => Transient,
+    };
+    let retry_after = if kind == Transient { retry_after } else { None };
+    TokenError { kind, retry_after, cause }
 }
 
 /// A text of HubSpot's that may stand in a log: one short word, or nothing.
@@ -305,7 +266,7 @@ fn log_token(value: &Value) -> &str {
 
 /// What HubSpot answers, field by field, before any of it is believed.
 #[derive(Deserialize)]
-struct Answer {
+struct TokenResponse {
     access_token: Option<SecretString>,
     refresh_token: Option<SecretString>,
     #[serde(default)]
@@ -318,7 +279,7 @@ struct Answer {
     hub_id: Value,
 }
 
-impl Answer {
+impl TokenResponse {
     fn hub_id(&self) -> Option<u64> {
         self.hub_id.as_u64().or_else(|| self.hub_id.as_str()?.parse().ok())
     }
@@ -338,13 +299,13 @@ impl Answer {
     }
 }
 
-fn parse(body: &[u8]) -> Result<Answer, Refusal> {
+fn parse(body: &[u8]) -> Result<TokenResponse, TokenError> {
     // serde's own words would quote tokens.
-    serde_json::from_slice(body).map_err(|_| Refusal::lost("an answer that is no JSON of tokens"))
+    serde_json::from_slice(body).map_err(|_| lost("an answer that is no JSON of tokens"))
 }
 
 /// Believes an answer, or not: nothing is stored from one that is incomplete.
-fn grant(body: &[u8]) -> Result<Grant, Refusal> {
+fn grant(body: &[u8]) -> Result<Grant, TokenError> {
     let answer = parse(body)?;
     let sound = |token: &SecretString| {
         let text = token.expose_secret();
@@ -352,16 +313,16 @@ fn grant(body: &[u8]) -> Result<Grant, Refusal> {
     };
     let (scopes, hub_id) = (answer.scopes(), answer.hub_id());
     let access_token = answer.access_token.filter(sound);
-    let access_token = access_token.ok_or_else(|| Refusal::lost("an answer without an access token"))?;
+    let access_token = access_token.ok_or_else(|| lost("an answer without an access token"))?;
     let refresh_token = answer.refresh_token.filter(|token| !token.expose_secret().is_empty());
     if refresh_token.as_ref().is_some_and(|token| !sound(token)) {
-        return Err(Refusal::lost("an answer with a refresh token that is none"));
+        return Err(lost("malformed refresh_token"));
     }
     let expires_in = answer.expires_in.as_i64().filter(|seconds| (1..=LONGEST_LIFE).contains(seconds));
-    let expires_in = expires_in.ok_or_else(|| Refusal::lost("an answer with an unbelievable expires_in"))?;
+    let expires_in = expires_in.ok_or_else(|| lost("an answer with an unbelievable expires_in"))?;
     let bearer = answer.token_type.as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("bearer"));
     if !bearer && !answer.token_type.is_null() {
-        return Err(Refusal::lost("an answer whose token_type is not bearer"));
+        return Err(lost("an answer whose token_type is not bearer"));
     }
     Ok(Grant { access_token, refresh_token, expires_in, scopes, hub_id })
 }
@@ -372,33 +333,27 @@ mod tests {
 
     #[test]
     fn only_a_clear_word_about_the_grant_revokes() {
-        let kind = |status, body: &str| match judge(status, body.as_bytes(), None) {
-            Refusal::Revoked => "revoked",
-            Refusal::Transient { .. } => "transient",
-            Refusal::Lost { .. } => "lost",
-            Refusal::Misconfigured { invalid_client: true, .. } => "our credentials",
-            Refusal::Misconfigured { .. } => "misconfigured",
-        };
+        let kind = |status, body: &str| judge(status, body.as_bytes(), None).kind;
 
         for (status, body, expected) in [
-            (400, r#"{"error":"invalid_grant","status":"BAD_REFRESH_TOKEN"}"#, "revoked"),
-            (400, r#"{"status":"BAD_REFRESH_TOKEN"}"#, "revoked"),
-            (403, r#"{"error":"access_denied","status":"BAD_HUB"}"#, "revoked"),
-            (401, r#"{"error":"invalid_client","status":"BAD_CLIENT_SECRET"}"#, "our credentials"),
-            (400, r#"{"status":"BAD_CLIENT_ID"}"#, "our credentials"),
-            (400, r#"{"error":"invalid_request"}"#, "misconfigured"),
-            (404, "<html>", "misconfigured"),
-            (400, "", "misconfigured"),
-            (429, r#"{"error":"invalid_grant"}"#, "transient"),
-            (408, "", "transient"),
-            (409, r#"{"error":"invalid_grant"}"#, "transient"),
-            (423, "", "transient"),
-            (425, "", "transient"),
-            (477, "", "transient"),
-            (500, r#"{"error":"invalid_grant"}"#, "transient"),
-            (503, "", "transient"),
-            (302, "", "transient"),
-            (204, "", "transient"),
+            (400, r#"{"error":"invalid_grant","status":"BAD_REFRESH_TOKEN"}"#, Revoked),
+            (400, r#"{"status":"BAD_REFRESH_TOKEN"}"#, Revoked),
+            (403, r#"{"error":"access_denied","status":"BAD_HUB"}"#, Revoked),
+            (401, r#"{"error":"invalid_client","status":"BAD_CLIENT_SECRET"}"#, InvalidClient),
+            (400, r#"{"status":"BAD_CLIENT_ID"}"#, InvalidClient),
+            (400, r#"{"error":"invalid_request"}"#, Misconfigured),
+            (404, "<html>", Misconfigured),
+            (400, "", Misconfigured),
+            (429, r#"{"error":"invalid_grant"}"#, Transient),
+            (408, "", Transient),
+            (409, r#"{"error":"invalid_grant"}"#, Transient),
+            (423, "", Transient),
+            (425, "", Transient),
+            (477, "", Transient),
+            (500, r#"{"error":"invalid_grant"}"#, Transient),
+            (503, "", Transient),
+            (302, "", Transient),
+            (204, "", Transient),
         ] {
             assert_eq!(kind(status, body), expected, "{status} {body}");
         }
@@ -444,7 +399,7 @@ mod tests {
             good.replace("\"a\"", &format!("\"{}\"", "a".repeat(LONGEST_TOKEN + 1))),
         ] {
             // HubSpot may have acted, so a refresh token that is good once only may be spent.
-            assert!(matches!(grant_of(&bad), Err(Refusal::Lost { .. })), "{bad}");
+            assert!(matches!(grant_of(&bad), Err(error) if error.kind == AnswerLost), "{bad}");
         }
     }
 

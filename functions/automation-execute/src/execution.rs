@@ -1,12 +1,13 @@
 //! One execution: parse, guard, newest integration, usable tokens, send, answer.
 
-use shared::access::{TokenRequest, Unusable, UsableTokens};
+use shared::access::{TokenRequest, UsableTokens};
 use shared::caller::require_engine;
 use shared::error::{Error, RequestOutcome};
 use shared::gateway::{Event, Response};
 use shared::integration::{AccountId, Integration, IntegrationId};
-use shared::lease::Purpose;
+use shared::refresh_policy::Purpose;
 use shared::store::executions::StoredResponse;
+use shared::token_error::TokenErrorKind;
 use tokio::time::timeout;
 
 use crate::App;
@@ -195,7 +196,7 @@ impl<'a> Execution<'a> {
                 let received = Box::pin(sending).await?;
                 Ok((received, renewed))
             }
-            Err(Unusable::Revoked) => Err(Error::ReauthorizationRequired),
+            Err(error) if error.kind == TokenErrorKind::Revoked => Err(Error::ReauthorizationRequired),
             Err(_) => Ok((received, granted)),
         }
     }

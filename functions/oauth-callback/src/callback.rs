@@ -2,11 +2,12 @@
 //!
 //! Nothing of the query is shown, kept or logged; whatever happens, the browser gets one of the constant outcomes.
 
+use shared::crypto;
 use shared::gateway::{Event, Response};
-use shared::hubspot::{Grant, Refusal};
+use shared::hubspot::Grant;
 use shared::integration::Pointer;
-use shared::random;
 use shared::store::authorizations::{Authorization, ConsumeResult};
+use shared::token_error::{TokenError, TokenErrorKind};
 use shared::tokens::Tokens;
 use url::form_urlencoded;
 
@@ -87,10 +88,10 @@ pub(crate) async fn finish(app: &App, event: &Event) -> (Response, Outcome) {
         return (redirect(app, Outcome::Failed), Outcome::Failed);
     };
     let (Callback::Granted { state, .. } | Callback::Refused { state, .. }) = &callback;
-    let state_hash = random::sha256_hex(state);
+    let state_hash = crypto::sha256_hex(state);
     // Without a cookie the hash is that of nothing, which no authorization has.
     let browser = event.cookie(&authorization::cookie_name(&state_hash)).unwrap_or_default();
-    let consumed = app.authorizations.consume(&state_hash, &random::sha256_hex(browser), app.clock.now()).await;
+    let consumed = app.authorizations.consume(&state_hash, &crypto::sha256_hex(browser), app.clock.now()).await;
     let authorization = match consumed {
         Ok(ConsumeResult::Consumed(authorization)) => authorization,
         Ok(ConsumeResult::OtherBrowser) => return (redirect(app, Outcome::OtherBrowser), Outcome::OtherBrowser),
@@ -172,13 +173,9 @@ async fn believe(app: &App, authorization: &Authorization, grant: Grant, sent_at
     Ok(NewTokens { tokens, hub_id })
 }
 
-fn refused(authorization: &Authorization, refusal: &Refusal) -> Outcome {
-    let (outcome, cause) = match refusal {
-        Refusal::Revoked => (Outcome::Failed, "HubSpot refused the code"),
-        Refusal::Transient { cause, .. } | Refusal::Lost { cause } => (Outcome::Failed, cause.as_str()),
-        Refusal::Misconfigured { invalid_client: true, cause } => (Outcome::Misconfigured, cause.as_str()),
-        Refusal::Misconfigured { cause, .. } => (Outcome::Failed, cause.as_str()),
-    };
+fn refused(authorization: &Authorization, error: &TokenError) -> Outcome {
+    let outcome = if error.kind == TokenErrorKind::InvalidClient { Outcome::Misconfigured } else { Outcome::Failed };
+    let cause = error.cause.as_str();
     tracing::warn!(account_id = %authorization.account_id, integration_id = %authorization.integration_id,
         outcome = outcome.as_str(), cause, "HubSpot gave no tokens");
     outcome

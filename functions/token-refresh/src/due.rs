@@ -2,12 +2,13 @@
 
 use std::sync::atomic::Ordering;
 
-use shared::access::{TokenRequest, Unusable};
+use shared::access::TokenRequest;
 use shared::error::Error;
 use shared::integration::{Integration, Status};
-use shared::lease::{self, Purpose};
+use shared::refresh_policy::{self, Purpose};
 use shared::store::WriteResult;
 use shared::store::integrations::Due;
+use shared::token_error::TokenErrorKind;
 
 use crate::{Done, Run};
 
@@ -47,7 +48,7 @@ impl Run<'_> {
         let (account_id, integration_id) = (newest.account_id.clone(), newest.integration_id.clone());
         let marked = newest.status == Status::NeedsReauthorization;
         let idle = newest.is_idle(now, self.app.config.refresh.idle_after);
-        let probe = lease::next_probe_at(now, &self.app.config.refresh);
+        let probe = refresh_policy::next_probe_at(now, &self.app.config.refresh);
         let (done, cause, look_again_at) = match self.app.access.usable(newest, &need).await {
             Ok(granted) if granted.refreshed => {
                 if marked {
@@ -60,22 +61,29 @@ impl Run<'_> {
             }
             Ok(granted) => {
                 let tokens = &granted.version.tokens;
-                let at =
-                    lease::next_refresh_at(tokens.expires_at, tokens.lifetime(), idle, now, &self.app.config.refresh);
+                let at = refresh_policy::next_refresh_at(
+                    tokens.expires_at,
+                    tokens.lifetime(),
+                    idle,
+                    now,
+                    &self.app.config.refresh,
+                );
                 return (Done::AlreadyFresh, Some(at));
             }
-            Err(Unusable::Gone) => return (Done::AlreadyFresh, None),
-            Err(Unusable::Revoked) => {
-                (Done::Revoked, "HubSpot no longer accepts the authorization".to_owned(), Some(now + 3600))
-            }
-            Err(Unusable::Misconfigured { invalid_client, retry_after, cause }) => {
-                if invalid_client {
-                    self.invalid_clients.fetch_add(1, Ordering::Relaxed);
+            Err(error) => {
+                let (again, cause) = (now + error.wait(), error.cause);
+                match error.kind {
+                    TokenErrorKind::Gone => return (Done::AlreadyFresh, None),
+                    TokenErrorKind::Revoked => (Done::Revoked, cause, Some(now + 3600)),
+                    TokenErrorKind::InvalidClient => {
+                        self.invalid_clients.fetch_add(1, Ordering::Relaxed);
+                        (Done::Misconfigured, cause, Some(again))
+                    }
+                    TokenErrorKind::Misconfigured => (Done::Misconfigured, cause, Some(again)),
+                    TokenErrorKind::Transient | TokenErrorKind::AnswerLost => (Done::Transient, cause, Some(again)),
+                    TokenErrorKind::Corrupt => (Done::Corrupt, cause, Some(probe)),
                 }
-                (Done::Misconfigured, cause, Some(now + retry_after))
             }
-            Err(Unusable::Transient { retry_after, cause }) => (Done::Transient, cause, Some(now + retry_after)),
-            Err(Unusable::Corrupt(cause)) => (Done::Corrupt, cause, Some(probe)),
         };
         let outcome = format!("{done:?}").to_lowercase();
         if done == Done::Corrupt {
@@ -102,14 +110,14 @@ impl Run<'_> {
             tracing::info!(%account_id, %integration_id, outcome = "superseded", "tokens of an older instance deleted");
             return Ok((Done::Superseded, None));
         }
-        self.app.store.supersede(&record, since, lease::next_probe_at(now, &self.app.config.refresh)).await?;
+        self.app.store.supersede(&record, since, refresh_policy::next_probe_at(now, &self.app.config.refresh)).await?;
         Ok((Done::Superseded, None))
     }
 
     fn unreadable(&self, due: &Due, error: &Error) -> (Done, Option<i64>) {
         let now = self.app.clock.now();
         let (done, at) = if matches!(error, Error::Internal(_)) {
-            (Done::Corrupt, lease::next_probe_at(now, &self.app.config.refresh))
+            (Done::Corrupt, refresh_policy::next_probe_at(now, &self.app.config.refresh))
         } else {
             (Done::Transient, now + 60)
         };

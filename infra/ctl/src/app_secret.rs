@@ -9,8 +9,8 @@ mod finish;
 use clap::Subcommand;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
-use shared::hubspot::Refusal;
 use shared::store::WriteResult;
+use shared::token_error::TokenErrorKind;
 use shared::tokens::AppCredentials;
 
 use crate::ask::{self, Yes, confirm};
@@ -153,7 +153,6 @@ async fn put(stack: &Stack, new: &AppCredentials, stored: Option<&SecretString>)
 async fn knows(stack: &Stack, app: &AppCredentials) -> Option<bool> {
     match stack.hubspot.verify_credentials(&app.client_id, &app.client_secret).await {
         Ok(()) => Some(true),
-        Err(Refusal::Misconfigured { .. }) => Some(false),
-        Err(Refusal::Revoked | Refusal::Transient { .. } | Refusal::Lost { .. }) => None,
+        Err(error) => (error.kind == TokenErrorKind::InvalidClient).then_some(false),
     }
 }

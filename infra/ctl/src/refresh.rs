@@ -1,9 +1,10 @@
 //! `refresh`: new tokens for one integration, now, by the code of the functions.
 
 use serde::Serialize;
-use shared::access::{TokenRequest, Unusable};
+use shared::access::TokenRequest;
 use shared::integration::{AccountId, IntegrationId};
-use shared::lease::Purpose;
+use shared::refresh_policy::Purpose;
+use shared::token_error::TokenErrorKind;
 
 use crate::cli::Global;
 use crate::end::{End, Failure};
@@ -47,19 +48,22 @@ pub(crate) async fn run(which: &Which, global: &Global, output: &mut Output) -> 
             let outcome = if granted.refreshed { "refreshed" } else { "already_fresh" };
             (outcome, format!("the tokens are good for {}", span(at - stack.clock.now())), Some(at), End::Fine)
         }
-        Err(Unusable::Revoked) => {
+        Err(error) if error.kind == TokenErrorKind::Revoked => {
             let text = "HubSpot no longer accepts the authorization. An admin of the account has to reconnect it";
             ("needs_reauthorization", text.to_owned(), None, End::Findings)
         }
-        Err(Unusable::Gone) => ("gone", "it was disconnected meanwhile".to_owned(), None, End::Findings),
-        Err(Unusable::Corrupt(cause)) => ("corrupt", cause, None, End::Findings),
-        Err(Unusable::Misconfigured { cause, .. }) => {
+        Err(error) if error.kind == TokenErrorKind::Gone => {
+            ("gone", "it was disconnected meanwhile".to_owned(), None, End::Findings)
+        }
+        Err(error) if error.kind == TokenErrorKind::Corrupt => ("corrupt", error.cause, None, End::Findings),
+        Err(error) if matches!(error.kind, TokenErrorKind::InvalidClient | TokenErrorKind::Misconfigured) => {
+            let cause = error.cause;
             return Err(Failure::Unreachable(format!(
                 "{cause}. `hubspotctl doctor` says what to do; nobody is marked for it"
             )));
         }
-        Err(Unusable::Transient { retry_after, cause }) => {
-            return Err(Failure::Unreachable(format!("{cause}. Try again in {}", span(retry_after))));
+        Err(error) => {
+            return Err(Failure::Unreachable(format!("{}. Try again in {}", error.cause, span(error.wait()))));
         }
     };
     let refreshed = Refreshed { account_id, integration_id, outcome, detail, token_expires_at };

@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
-use super::{Access, TokenRequest, Unusable, UsableTokens, VERSION_KEPT, check, describe};
+use super::{Access, TokenRequest, UsableTokens, VERSION_KEPT, check, describe, transient};
 use crate::error::Error;
-use crate::hubspot::{Grant, Refusal};
-use crate::integration::{Integration, Pointer, Status};
-use crate::lease::{self, Lease, Purpose, RefreshEnd, TokenState};
+use crate::hubspot::Grant;
+use crate::integration::{Integration, Pointer, Status, TokenState};
+use crate::lease::Lease;
+use crate::refresh_policy::{self, Purpose, RefreshEnd};
 use crate::store::WriteResult;
 use crate::store::secrets::{Version, VersionStage};
+use crate::token_error::TokenError;
+use crate::token_error::TokenErrorKind::{Misconfigured, Revoked};
 use crate::tokens::Tokens;
 
 /// How an attempt under the lease ends.
@@ -20,7 +23,7 @@ pub(super) enum Attempt {
     /// Somebody else has moved the record on: look again.
     Again,
     /// Without, and this is noted on the record.
-    Ended(RefreshEnd, Unusable),
+    Ended(RefreshEnd, TokenError),
 }
 
 /// HubSpot's answer to a refresh.
@@ -70,14 +73,14 @@ impl Access {
         lease: &Lease,
         request: &TokenRequest<'_>,
         fence: &mut Pointer,
-    ) -> Result<Attempt, Unusable> {
+    ) -> Result<Attempt, TokenError> {
         // Somebody may just have done it, or failed to.
         let now = self.clock.now();
         if leased.status == Status::NeedsReauthorization && request.purpose == Purpose::Execution {
-            return Err(Unusable::Revoked);
+            return Err(TokenError::revoked());
         }
         if let Some(until) = leased.refresh_not_before.filter(|until| *until > now) {
-            return Err(Unusable::transient(until - now, "refreshes of this integration pause after a failure"));
+            return Err(transient(until - now, "refreshes of this integration pause after a failure"));
         }
         if let Some(granted) = self.usable_from_cache(leased, request) {
             return Ok(Attempt::Tokens(granted));
@@ -118,13 +121,13 @@ impl Access {
                 None => return Err(self.not_found(leased)),
             }
         };
-        if let Err(refusal) = self.hubspot.load_credentials().await {
-            return Ok(self.back_off(leased, refusal));
+        if let Err(error) = self.hubspot.load_credentials().await {
+            return Ok(self.back_off(leased, error));
         }
         // Right before the call, with nothing awaited in between: who has stood still since it got the lease may show a
         // refresh token that another has spent.
         if !self.time_for_a_refresh(request, lease.until) {
-            return Ok(Attempt::Ended(RefreshEnd::Released, Unusable::transient(1, "no time left for a refresh")));
+            return Ok(Attempt::Ended(RefreshEnd::Released, transient(1, "no time left for a refresh")));
         }
 
         let sent_at = self.clock.now();
@@ -133,8 +136,8 @@ impl Access {
                 let answered = Answered { spent: &base, grant, sent_at };
                 self.store_and_commit(leased, lease, fence, request, answered).await
             }
-            Err(Refusal::Revoked) => self.on_refused(leased, lease, request, fence, base).await,
-            Err(refusal) => Ok(self.back_off(leased, refusal)),
+            Err(error) if error.kind == Revoked => self.on_refused(leased, lease, request, fence, base).await,
+            Err(error) => Ok(self.back_off(leased, error)),
         }
     }
 
@@ -152,9 +155,9 @@ impl Access {
         request: &TokenRequest<'_>,
         fence: &Pointer,
         tried: Version,
-    ) -> Result<Attempt, Unusable> {
+    ) -> Result<Attempt, TokenError> {
         let now = self.clock.now();
-        let Some(record) = self.store.reread(leased).await? else { return Err(Unusable::Gone) };
+        let Some(record) = self.store.reread(leased).await? else { return Err(TokenError::gone()) };
         if record.pointer.as_ref() != Some(fence) {
             let same_secret = record.pointer.as_ref().is_some_and(|pointer| pointer.secret_id == fence.secret_id);
             if same_secret && now > lease.until {
@@ -164,16 +167,12 @@ impl Access {
             return Ok(Attempt::Again);
         }
         if record.ambiguous_until.is_some_and(|until| now < until) {
-            let refusal = Refusal::Transient {
-                retry_after: None,
-                cause: "the refresh token is refused while an earlier holder of the lease may still come back"
-                    .to_owned(),
-            };
-            return Ok(self.back_off(&record, refusal));
+            let cause = "the refresh token is refused while an earlier holder of the lease may still come back";
+            return Ok(self.back_off(&record, TokenError::transient(cause)));
         }
         for candidate in self.candidates(&record, fence, &tried).await? {
             if !self.time_for_a_refresh(request, lease.until) {
-                return Ok(Attempt::Ended(RefreshEnd::Released, Unusable::transient(1, "no time left for a refresh")));
+                return Ok(Attempt::Ended(RefreshEnd::Released, transient(1, "no time left for a refresh")));
             }
             let sent_at = self.clock.now();
             match self.hubspot.refresh(&candidate.tokens.refresh_token).await {
@@ -181,11 +180,11 @@ impl Access {
                     let answered = Answered { spent: &candidate, grant, sent_at };
                     return self.store_and_commit(leased, lease, fence, request, answered).await;
                 }
-                Err(Refusal::Revoked) => {}
-                Err(refusal) => return Ok(self.back_off(&record, refusal)),
+                Err(error) if error.kind == Revoked => {}
+                Err(error) => return Ok(self.back_off(&record, error)),
             }
         }
-        Ok(Attempt::Ended(lease::after_revocation(&record, self.clock.now()), Unusable::Revoked))
+        Ok(Attempt::Ended(refresh_policy::after_revocation(&record, self.clock.now()), TokenError::revoked()))
     }
 
     /// The labelled versions whose refresh tokens may still be good, latest first; never one that is known to be spent.
@@ -194,7 +193,7 @@ impl Access {
         record: &Integration,
         fence: &Pointer,
         tried: &Version,
-    ) -> Result<Vec<Version>, Unusable> {
+    ) -> Result<Vec<Version>, TokenError> {
         let current = self.store.version_at_stage(&fence.secret_id, VersionStage::Current).await?;
         let previous = self.store.version_at_stage(&fence.secret_id, VersionStage::Previous).await?;
         let labelled: Vec<Version> = current.into_iter().chain(previous).collect();
@@ -219,14 +218,14 @@ impl Access {
         fence: &Pointer,
         request: &TokenRequest<'_>,
         Answered { spent, grant, sent_at }: Answered<'_>,
-    ) -> Result<Attempt, Unusable> {
+    ) -> Result<Attempt, TokenError> {
         if let (Some(known), Some(other)) = (leased.hub_id, grant.hub_id)
             && known != other
         {
             // Never adopted, so not written either: whatever it is, it is not this integration's authorization.
             let cause = format!("{}: HubSpot answered for another portal than the record's", describe(leased));
             tracing::error!(account_id = %leased.account_id, integration_id = %leased.integration_id, "{cause}");
-            return Ok(self.back_off(leased, Refusal::Misconfigured { invalid_client: false, cause }));
+            return Ok(self.back_off(leased, TokenError::of(Misconfigured, cause)));
         }
         let mut replaces = vec![fence.secret_version.clone()];
         if spent.pointer.secret_version != fence.secret_version {
@@ -251,7 +250,7 @@ impl Access {
                 Ok(WriteResult::ConditionFailed) => return self.secret_missing(leased).await,
                 Err(error) if self.should_retry_write(request, &error).await => {}
                 // A pause, or everybody who comes next would ask HubSpot again.
-                Err(error) => return Ok(self.back_off(leased, error.into())),
+                Err(error) => return Ok(self.back_off(leased, TokenError::transient(error.to_string()))),
             }
         }
         let pointer = Pointer { secret_id: fence.secret_id.clone(), secret_version };
@@ -265,7 +264,7 @@ impl Access {
         fence: &Pointer,
         version: Version,
         request: &TokenRequest<'_>,
-    ) -> Result<Attempt, Unusable> {
+    ) -> Result<Attempt, TokenError> {
         let mut settled = self.settled(leased, &version, request);
         let now = self.clock.now();
         if now > lease.until {
@@ -278,7 +277,7 @@ impl Access {
                 Ok(WriteResult::Applied) => break,
                 Ok(WriteResult::ConditionFailed) => return Ok(Attempt::Again),
                 Err(error) if self.should_retry_write(request, &error).await => {}
-                Err(error) => return Ok(self.back_off(leased, error.into())),
+                Err(error) => return Ok(self.back_off(leased, TokenError::transient(error.to_string()))),
             }
         }
         self.cache_tokens(&version.pointer, &version.tokens);
@@ -296,8 +295,8 @@ impl Access {
     }
 
     /// The secret is gone: a reconnect or a disconnect has won, or somebody has deleted it by hand.
-    async fn secret_missing(&self, leased: &Integration) -> Result<Attempt, Unusable> {
-        let Some(record) = self.store.reread(leased).await? else { return Err(Unusable::Gone) };
+    async fn secret_missing(&self, leased: &Integration) -> Result<Attempt, TokenError> {
+        let Some(record) = self.store.reread(leased).await? else { return Err(TokenError::gone()) };
         if record.pointer != leased.pointer {
             return Ok(Attempt::Again);
         }
@@ -318,26 +317,13 @@ impl Access {
     fn next_look(&self, record: &Integration, tokens: &Tokens, request: &TokenRequest<'_>) -> i64 {
         let now = self.clock.now();
         let idle = request.purpose == Purpose::Schedule && record.is_idle(now, self.config.idle_after);
-        lease::next_refresh_at(tokens.expires_at, tokens.lifetime(), idle, now, &self.config)
+        refresh_policy::next_refresh_at(tokens.expires_at, tokens.lifetime(), idle, now, &self.config)
     }
 
-    fn back_off(&self, record: &Integration, refusal: Refusal) -> Attempt {
+    fn back_off(&self, record: &Integration, error: TokenError) -> Attempt {
         let now = self.clock.now();
-        let asked = if let Refusal::Transient { retry_after, .. } = &refusal { *retry_after } else { None };
-        let end = match refusal {
-            Refusal::Lost { .. } => lease::after_lost_answer(record, now),
-            Refusal::Revoked | Refusal::Transient { .. } | Refusal::Misconfigured { .. } => {
-                lease::after_failure(record, asked, now)
-            }
-        };
+        let end = refresh_policy::after_failure(record, &error, now);
         let retry_after = if let RefreshEnd::Backoff { until, .. } = &end { until - now } else { 1 };
-        let unusable = match refusal {
-            Refusal::Revoked => Unusable::Revoked,
-            Refusal::Transient { cause, .. } | Refusal::Lost { cause } => Unusable::Transient { retry_after, cause },
-            Refusal::Misconfigured { invalid_client, cause } => {
-                Unusable::Misconfigured { invalid_client, retry_after, cause }
-            }
-        };
-        Attempt::Ended(end, unusable)
+        Attempt::Ended(end, error.retry_in(retry_after))
     }
 }

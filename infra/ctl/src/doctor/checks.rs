@@ -3,9 +3,9 @@
 use jiff::fmt::rfc2822::DateTimeParser;
 use shared::clients::Http;
 use shared::error::Error;
-use shared::hubspot::Refusal;
 use shared::integration::{AccountId, REFRESH_SHARDS};
 use shared::lease::Lease;
+use shared::token_error::TokenErrorKind;
 use shared::tokens::AppCredentials;
 
 use super::Finding;
@@ -132,7 +132,7 @@ pub(super) async fn hubspot(stack: &Stack) -> Finding {
     };
     match stack.hubspot.verify_credentials(&app.client_id, &app.client_secret).await {
         Ok(()) => Finding::fine(check, "is reachable and knows the app's credentials"),
-        Err(Refusal::Misconfigured { .. }) => match &app.previous_client_secret {
+        Err(error) if error.kind == TokenErrorKind::InvalidClient => match &app.previous_client_secret {
             Some(previous) if stack.hubspot.verify_credentials(&app.client_id, previous).await.is_ok() => {
                 Finding::fine(
                     check,
@@ -145,13 +145,13 @@ pub(super) async fn hubspot(stack: &Stack) -> Finding {
                  `hubspotctl app-secret set`. No integration is marked for it",
             ),
         },
-        Err(Refusal::Transient { cause, .. } | Refusal::Lost { cause }) => Finding::wrong(
+        Err(error) => Finding::wrong(
             check,
             format!(
-                "does not answer: {cause}. Look at status.hubspot.com; nothing has to be done, executions refresh on use"
+                "does not answer: {}. Look at status.hubspot.com; nothing has to be done, executions refresh on use",
+                error.cause
             ),
         ),
-        Err(Refusal::Revoked) => Finding::fine(check, "is reachable"),
     }
 }
 

@@ -3,11 +3,12 @@
 //! A crash between any two steps leaves what the next run goes on from: a secret that it finds by its name, a record
 //! that stands, a record that nothing has proven yet.
 
-use shared::access::{TokenRequest, Unusable};
+use shared::access::TokenRequest;
 use shared::error::Error;
 use shared::integration::{Integration, Status};
-use shared::lease::Purpose;
+use shared::refresh_policy::Purpose;
 use shared::store::WriteResult;
+use shared::token_error::TokenErrorKind;
 
 use super::done::Stage;
 use super::entry::Entry;
@@ -116,11 +117,14 @@ async fn prove(stack: &Stack, record: Integration, newest: bool) -> Fate {
     let need = TokenRequest { purpose: Purpose::Schedule, deadline, function_deadline: deadline, rejected: None };
     match stack.access.usable(record, &need).await {
         Ok(_) => Fate::Imported,
-        Err(Unusable::Revoked) => Fate::Refused,
-        Err(Unusable::Gone) => Fate::Disconnected,
-        Err(Unusable::Corrupt(cause)) => Fate::Conflict(cause),
-        Err(Unusable::Transient { retry_after, cause }) => Fate::Later(retry_after, cause),
-        Err(Unusable::Misconfigured { invalid_client: true, cause, .. }) => Fate::AppRefused(cause),
-        Err(Unusable::Misconfigured { retry_after, cause, .. }) => Fate::Later(retry_after, cause),
+        Err(error) => match error.kind {
+            TokenErrorKind::Revoked => Fate::Refused,
+            TokenErrorKind::Gone => Fate::Disconnected,
+            TokenErrorKind::Corrupt => Fate::Conflict(error.cause),
+            TokenErrorKind::InvalidClient => Fate::AppRefused(error.cause),
+            TokenErrorKind::Transient | TokenErrorKind::AnswerLost | TokenErrorKind::Misconfigured => {
+                Fate::Later(error.wait(), error.cause)
+            }
+        },
     }
 }
