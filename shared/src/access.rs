@@ -18,11 +18,12 @@ use std::time::Duration;
 use self::attempt::Attempt;
 use crate::clock::Clock;
 use crate::config;
+use crate::crypto;
 use crate::error::Error;
 use crate::hubspot::HubSpot;
 use crate::integration::{Integration, Pointer, Status};
-use crate::lease::{Lease, Purpose};
-use crate::random;
+use crate::lease::Lease;
+use crate::refresh_policy::Purpose;
 use crate::store::Store;
 use crate::store::secrets::Version;
 use crate::tokens::Tokens;
@@ -225,7 +226,7 @@ impl Access {
 
     /// Waits for somebody else's work; ends when the deadline would pass.
     async fn wait(&self, pause: Duration, request: &TokenRequest<'_>) -> Result<Duration, Unusable> {
-        let jittered = pause - Duration::from_millis(random::jitter(pause.as_millis() as i64 / 2).unsigned_abs());
+        let jittered = pause - Duration::from_millis(crypto::jitter(pause.as_millis() as i64 / 2).unsigned_abs());
         if self.clock.remaining(request.deadline) <= jittered || request.purpose == Purpose::Schedule {
             return Err(Unusable::transient(2, "another refresh of this integration is under way"));
         }

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use url::{Host, Url};
 
-/// Reads variables by a lookup and collects everything that is wrong with them.
+/// Reads variables through a lookup, collecting every error.
 ///
 /// An empty value counts as an absent one: a template hands over unused parameters that way.
 pub struct Reader<L> {
     lookup: L,
-    wrong: Vec<String>,
+    errors: Vec<String>,
 }
 
 impl Reader<fn(&str) -> Option<String>> {
@@ -28,18 +28,25 @@ pub fn environment(name: &str) -> Option<String> {
 impl<L: Fn(&str) -> Option<String>> Reader<L> {
     /// A reader by `lookup`.
     pub fn new(lookup: L) -> Self {
-        Self { lookup, wrong: Vec::new() }
+        Self { lookup, errors: Vec::new() }
     }
 
     /// Ends the reading: all missing and invalid names at once, or the value that was built from them.
     pub fn finish<T>(self, value: T) -> Result<T, Invalid> {
-        if self.wrong.is_empty() { Ok(value) } else { Err(Invalid(self.wrong.join("; "))) }
+        if self.errors.is_empty() { Ok(value) } else { Err(Invalid(self.errors.join("; "))) }
+    }
+
+    /// A setting that two parts of the configuration need is reported once.
+    fn report(&mut self, error: String) {
+        if !self.errors.contains(&error) {
+            self.errors.push(error);
+        }
     }
 
     /// A text without a default.
     pub fn required(&mut self, name: &str) -> String {
         self.optional(name).unwrap_or_else(|| {
-            self.wrong.push(format!("{name} is missing"));
+            self.report(format!("{name} is missing"));
             String::new()
         })
     }
@@ -59,13 +66,18 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         self.optional(name).map(|text| text.split_whitespace().map(str::to_owned).collect()).unwrap_or_default()
     }
 
+    /// A space-separated list without a default.
+    pub fn required_list(&mut self, name: &str) -> Vec<String> {
+        self.required(name).split_whitespace().map(str::to_owned).collect()
+    }
+
     /// A whole number within a range.
     pub fn number(&mut self, name: &str, default: u32, range: std::ops::RangeInclusive<u32>) -> u32 {
         let Some(text) = self.optional(name) else { return default };
         match text.trim().parse() {
             Ok(number) if range.contains(&number) => number,
             _ => {
-                self.wrong.push(format!("{name} must be a whole number from {} to {}", range.start(), range.end()));
+                self.report(format!("{name} must be a whole number from {} to {}", range.start(), range.end()));
                 default
             }
         }
@@ -83,7 +95,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         match Url::parse(&text) {
             Ok(url) if is_safe(&url) => url,
             _ => {
-                self.wrong.push(format!("{name} must be an https address (http on loopback only)"));
+                self.report(format!("{name} must be an https address (http on loopback only)"));
                 placeholder()
             }
         }
@@ -94,7 +106,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         let url = self.url(name, default);
         let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
         if !bare || !url.username().is_empty() || url.password().is_some() {
-            self.wrong.push(format!("{name} must be scheme and host only"));
+            self.report(format!("{name} must be scheme and host only"));
         }
         url
     }
@@ -122,7 +134,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         let token_timeout = self.number("TOKEN_TIMEOUT_SECONDS", 8, 1..=20);
         let lease = self.number("REFRESH_LEASE_SECONDS", 20, 11..=60);
         if lease < token_timeout + 10 {
-            self.wrong.push("REFRESH_LEASE_SECONDS must exceed TOKEN_TIMEOUT_SECONDS by 10".to_owned());
+            self.report("REFRESH_LEASE_SECONDS must exceed TOKEN_TIMEOUT_SECONDS by 10".to_owned());
         }
         RefreshConfig {
             lease: lease.into(),
@@ -235,6 +247,26 @@ mod tests {
         {
             assert!(error.contains(name), "{name} is not in {error}");
         }
+    }
+
+    #[test]
+    fn a_wrong_setting_that_two_parts_need_is_reported_once() {
+        let mut reader =
+            reader(&[("TOKEN_TIMEOUT_SECONDS", "soon"), ("SECRET_PREFIX", "p"), ("INTEGRATIONS_TABLE", "t")]);
+        let _ = (reader.hubspot(), reader.refresh());
+
+        let error = reader.finish(()).unwrap_err().to_string();
+
+        assert_eq!(error.matches("TOKEN_TIMEOUT_SECONDS").count(), 1, "{error}");
+    }
+
+    #[test]
+    fn a_required_list_is_split_at_blanks_and_reported_if_empty() {
+        let mut reader = reader(&[("SCOPES", " a  b "), ("NONE", " ")]);
+
+        assert_eq!(reader.required_list("SCOPES"), ["a", "b"]);
+        assert!(reader.required_list("NONE").is_empty());
+        assert_eq!(reader.finish(()).unwrap_err().to_string(), "the configuration is not complete: NONE is missing");
     }
 
     #[test]

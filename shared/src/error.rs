@@ -1,4 +1,6 @@
-//! Everything that can go wrong, named after what whoever sees it does next, and its one map to HTTP.
+//! Everything that can go wrong, named after the next action of its reader, and its one map to HTTP.
+//!
+//! There is one enum, since a caller cannot act on the layer in which an error arose, only on what it means.
 //!
 //! Invariant: an [`Error`] is plain text and numbers. Foreign errors enter as the text of their `Display` chain at
 //! most (their `Debug` may print response bodies, tokens included), and what is meant for the log never reaches a caller.
@@ -21,7 +23,7 @@ pub enum RequestOutcome {
 }
 
 impl RequestOutcome {
-    /// The word of the contract.
+    /// The wire name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Answered => "answered",
@@ -124,106 +126,99 @@ impl Error {
 
     /// The stable code of the contract.
     pub fn code(&self) -> &'static str {
-        self.parts().1
+        self.facts().code
     }
 
     /// The HTTP status that goes with the code.
     pub fn status(&self) -> u16 {
-        self.parts().0
+        self.facts().status
     }
 
     /// What became of the customer's request, as far as this error knows.
     pub fn outcome(&self) -> RequestOutcome {
-        match self {
-            Self::HubspotUnreachable { outcome, .. } | Self::HubspotTimeout { outcome, .. } => *outcome,
-            // The delivery that is under way may have sent it.
-            Self::ExecutionInProgress { .. } => RequestOutcome::Unknown,
-            Self::InvalidRequest(_)
-            | Self::Unauthenticated
-            | Self::Forbidden(_)
-            | Self::EndpointNotAllowed(_)
-            | Self::NotFound
-            | Self::IntegrationNotFound
-            | Self::AlreadyConnected(_)
-            | Self::NotConnected
-            | Self::IntegrationSuperseded
-            | Self::ReauthorizationRequired
-            | Self::IdempotencyConflict
-            | Self::RequestTooLarge(_)
-            | Self::RateLimited { .. }
-            | Self::Internal(_)
-            | Self::TemporarilyUnavailable { .. } => RequestOutcome::NotSent,
-        }
+        self.facts().outcome
     }
 
     /// Whether the same request may be sent again as it is.
     pub fn retryable(&self) -> bool {
-        match self {
-            Self::HubspotUnreachable { retryable, .. } | Self::HubspotTimeout { retryable, .. } => *retryable,
-            Self::ExecutionInProgress { .. } | Self::RateLimited { .. } | Self::TemporarilyUnavailable { .. } => true,
-            Self::InvalidRequest(_)
-            | Self::Unauthenticated
-            | Self::Forbidden(_)
-            | Self::EndpointNotAllowed(_)
-            | Self::NotFound
-            | Self::IntegrationNotFound
-            | Self::AlreadyConnected(_)
-            | Self::NotConnected
-            | Self::IntegrationSuperseded
-            | Self::ReauthorizationRequired
-            | Self::IdempotencyConflict
-            | Self::RequestTooLarge(_)
-            | Self::Internal(_) => false,
-        }
+        self.facts().retryable
     }
 
     /// Seconds until it is worth trying again, where known.
     pub fn retry_after(&self) -> Option<u64> {
-        if let Self::ExecutionInProgress { retry_after }
-        | Self::RateLimited { retry_after }
-        | Self::TemporarilyUnavailable { retry_after, .. } = self
-        {
-            return Some(*retry_after);
-        }
-        None
+        self.facts().retry_after
     }
 
     /// The problem document (RFC 9457) that a caller sees; `outcome` is what is known of the customer's request.
-    pub fn problem<'a>(&self, execution_id: &'a str, outcome: RequestOutcome) -> Problem<'a> {
-        let (status, code, title) = self.parts();
+    pub fn problem<'a>(&self, id: RequestId<'a>, outcome: RequestOutcome) -> Problem<'a> {
+        let facts = self.facts();
         Problem {
-            kind: format!("urn:hubspot-automations:{code}"),
-            title,
-            status,
+            kind: format!("urn:hubspot-automations:{}", facts.code),
+            title: facts.title,
+            status: facts.status,
             detail: self.detail(outcome),
-            code,
-            retryable: self.retryable(),
-            retry_after_seconds: self.retry_after(),
-            execution_id,
+            code: facts.code,
+            retryable: facts.retryable,
+            retry_after_seconds: facts.retry_after,
+            id,
             outcome: None,
         }
     }
 
-    fn parts(&self) -> (u16, &'static str, &'static str) {
+    /// Logs a failure on our side, with its cause. Refusals and failures of HubSpot are not ours: the line about the
+    /// request itself reports them.
+    pub fn log(&self, id: RequestId<'_>) {
+        let (execution_id, request_id) = (id.execution(), id.request());
+        let Facts { status, code, .. } = self.facts();
+        if let Self::Internal(cause) = self {
+            tracing::error!(execution_id, request_id, code, status, cause, "request failed");
+        } else if let Self::TemporarilyUnavailable { cause, .. } = self {
+            tracing::warn!(execution_id, request_id, code, status, cause, "request failed");
+        }
+    }
+
+    /// What the contract says about each error: the one map to HTTP.
+    fn facts(&self) -> Facts {
+        let fixed = |status, code, title| {
+            let (outcome, retryable, retry_after) = (RequestOutcome::NotSent, false, None);
+            Facts { status, code, title, outcome, retryable, retry_after }
+        };
+        let later = |facts: Facts, retry_after: u64| Facts { retryable: true, retry_after: Some(retry_after), ..facts };
         match self {
-            Self::InvalidRequest(_) => (400, "invalid_request", "The request is not valid"),
-            Self::Unauthenticated => (401, "unauthenticated", "The caller is not authenticated"),
-            Self::Forbidden(_) => (403, "forbidden", "The caller may not do this"),
-            Self::EndpointNotAllowed(_) => (403, "endpoint_not_allowed", "Automations may not call this endpoint"),
-            Self::NotFound => (404, "not_found", "There is nothing here"),
-            Self::IntegrationNotFound => (404, "integration_not_found", "The account has no such integration"),
-            Self::AlreadyConnected(_) => (409, "already_connected", "The account is already connected"),
-            Self::NotConnected => (409, "not_connected", "The account is not connected to HubSpot"),
-            Self::IntegrationSuperseded => (409, "integration_superseded", "A newer integration has taken over"),
-            Self::ReauthorizationRequired => (409, "reauthorization_required", "HubSpot has to be authorized again"),
-            Self::ExecutionInProgress { .. } => (409, "execution_in_progress", "The request is being executed"),
-            Self::RequestTooLarge(_) => (413, "request_too_large", "The request is too large"),
-            Self::IdempotencyConflict => (422, "idempotency_conflict", "The key stands for another request"),
-            Self::RateLimited { .. } => (429, "rate_limited", "HubSpot's rate limit is used up"),
-            Self::Internal(_) => (500, "internal", "Something is broken on our side"),
-            Self::HubspotUnreachable { .. } => (502, "hubspot_unreachable", "HubSpot did not answer"),
-            Self::TemporarilyUnavailable { .. } => (503, "temporarily_unavailable", "Temporarily unavailable"),
-            Self::HubspotTimeout { .. } => (504, "hubspot_timeout", "HubSpot did not answer in time"),
+            Self::InvalidRequest(_) => fixed(400, "invalid_request", "Invalid request"),
+            Self::Unauthenticated => fixed(401, "unauthenticated", "The caller is not authenticated"),
+            Self::Forbidden(_) => fixed(403, "forbidden", "The caller may not do this"),
+            Self::EndpointNotAllowed(_) => fixed(403, "endpoint_not_allowed", "Automations may not call this endpoint"),
+            Self::NotFound => fixed(404, "not_found", "Not found"),
+            Self::IntegrationNotFound => fixed(404, "integration_not_found", "The account has no such integration"),
+            Self::AlreadyConnected(_) => fixed(409, "already_connected", "The account is already connected"),
+            Self::NotConnected => fixed(409, "not_connected", "The account is not connected to HubSpot"),
+            Self::IntegrationSuperseded => fixed(409, "integration_superseded", "A newer integration has taken over"),
+            Self::ReauthorizationRequired => fixed(409, "reauthorization_required", "HubSpot must be authorized again"),
+            Self::ExecutionInProgress { retry_after } => Facts {
+                // The delivery in progress may have sent it.
+                outcome: RequestOutcome::Unknown,
+                ..later(fixed(409, "execution_in_progress", "The request is being executed"), *retry_after)
+            },
+            Self::RequestTooLarge(_) => fixed(413, "request_too_large", "The request is too large"),
+            Self::IdempotencyConflict => fixed(422, "idempotency_conflict", "Idempotency key reused"),
+            Self::RateLimited { retry_after } => {
+                later(fixed(429, "rate_limited", "HubSpot's rate limit is used up"), *retry_after)
+            }
+            Self::Internal(_) => fixed(500, "internal", "Internal error"),
+            Self::HubspotUnreachable { outcome, retryable } => Facts {
+                outcome: *outcome,
+                retryable: *retryable,
+                ..fixed(502, "hubspot_unreachable", "HubSpot did not answer")
+            },
+            Self::TemporarilyUnavailable { retry_after, .. } => {
+                later(fixed(503, "temporarily_unavailable", "Temporarily unavailable"), *retry_after)
+            }
+            Self::HubspotTimeout { outcome, retryable } => Facts {
+                outcome: *outcome,
+                retryable: *retryable,
+                ..fixed(504, "hubspot_timeout", "HubSpot did not answer in time")
+            },
         }
     }
 
@@ -239,7 +234,7 @@ impl Error {
             | Self::EndpointNotAllowed(detail)
             | Self::AlreadyConnected(detail)
             | Self::RequestTooLarge(detail) => detail.clone(),
-            Self::Unauthenticated => "Call this route with the authorization that it states.".to_owned(),
+            Self::Unauthenticated => "Authenticate as the API description requires.".to_owned(),
             Self::NotFound => "Check the method and the path.".to_owned(),
             Self::IntegrationNotFound => {
                 "Check the integration id; GET /v1/integrations lists the account's integrations.".to_owned()
@@ -264,15 +259,15 @@ impl Error {
                     .to_owned()
             }
             Self::RateLimited { retry_after } => format!("{sent}; send the request again in {retry_after} s."),
-            Self::Internal(_) => format!("{sent}. Operations are informed by the log."),
+            Self::Internal(_) => format!("{sent}. The error has been logged."),
             Self::HubspotUnreachable { retryable, .. } | Self::HubspotTimeout { retryable, .. } => {
                 match (outcome, retryable) {
-                    (RequestOutcome::NotSent, _) => "Nothing of the request has reached HubSpot; send it again later.",
+                    (RequestOutcome::NotSent, _) => "The request has not reached HubSpot; send it again later.",
                     (RequestOutcome::Unknown | RequestOutcome::Answered, true) => {
-                        "HubSpot may have acted on the request although no answer arrived; sending it again does no harm."
+                        "HubSpot may have acted on the request although no answer arrived; it is safe to retry."
                     }
                     (RequestOutcome::Unknown | RequestOutcome::Answered, false) => {
-                        "HubSpot may have acted on the request although no answer arrived. Check there before it is sent again."
+                        "HubSpot may have acted on the request although no answer arrived. Check HubSpot before retrying."
                     }
                 }
                 .to_owned()
@@ -294,6 +289,39 @@ impl From<Refusal> for Error {
     }
 }
 
+/// What the contract says about an error.
+struct Facts {
+    status: u16,
+    code: &'static str,
+    title: &'static str,
+    outcome: RequestOutcome,
+    retryable: bool,
+    retry_after: Option<u64>,
+}
+
+/// Names a request in its problem document and in the log: executions and checks are executions, all else are requests.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub enum RequestId<'a> {
+    /// Of an execution or a check.
+    #[serde(rename = "execution_id")]
+    Execution(&'a str),
+    /// Of any other request.
+    #[serde(rename = "request_id")]
+    Request(&'a str),
+}
+
+impl<'a> RequestId<'a> {
+    /// The id of an execution or a check.
+    pub fn execution(self) -> Option<&'a str> {
+        if let Self::Execution(id) = self { Some(id) } else { None }
+    }
+
+    /// The id of any other request.
+    pub fn request(self) -> Option<&'a str> {
+        if let Self::Request(id) = self { Some(id) } else { None }
+    }
+}
+
 /// A problem document (RFC 9457, `application/problem+json`).
 #[derive(Debug, Serialize)]
 pub struct Problem<'a> {
@@ -306,7 +334,8 @@ pub struct Problem<'a> {
     retryable: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_seconds: Option<u64>,
-    execution_id: &'a str,
+    #[serde(flatten)]
+    id: RequestId<'a>,
     /// Only in answers to an automation request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<RequestOutcome>,

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use crate::error::{Error, RequestOutcome};
+use crate::error::{Error, RequestId, RequestOutcome};
 
 /// What API Gateway hands over. Everything is optional: an odd event gets a problem, not a crash.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -67,7 +67,8 @@ struct Iam {
 impl Event {
     /// Reads the event's JSON, the runtime's own text.
     pub fn parse(event: &str) -> Result<Self, Error> {
-        serde_json::from_str(event).map_err(|_| Error::InvalidRequest("The event is none of an HTTP API.".to_owned()))
+        serde_json::from_str(event)
+            .map_err(|_| Error::InvalidRequest("The event is not an HTTP API (v2) event.".to_owned()))
     }
 
     /// The HTTP method.
@@ -123,7 +124,7 @@ impl Event {
     }
 }
 
-/// `null` is as good as an absent field.
+/// Treats `null` as absent.
 fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
@@ -166,13 +167,13 @@ impl Response {
     }
 
     /// The problem document of an error.
-    pub fn problem(error: &Error, execution_id: &str) -> Self {
-        Self::from_problem(error, &error.problem(execution_id, error.outcome()))
+    pub fn problem(error: &Error, id: RequestId<'_>) -> Self {
+        Self::from_problem(error, &error.problem(id, error.outcome()))
     }
 
     /// The problem document of an error that ended an automation request; `outcome` is what became of that.
     pub fn execution_problem(error: &Error, outcome: RequestOutcome, execution_id: &str) -> Self {
-        let mut problem = error.problem(execution_id, outcome);
+        let mut problem = error.problem(RequestId::Execution(execution_id), outcome);
         problem.outcome = Some(outcome);
         Self::from_problem(error, &problem)
     }
@@ -277,7 +278,7 @@ mod tests {
     #[test]
     fn answers_have_their_type_and_are_stored_by_nobody() {
         let json = Response::json(201, &1);
-        let problem = Response::problem(&Error::unavailable(7, "a test"), "id");
+        let problem = Response::problem(&Error::unavailable(7, "a test"), RequestId::Request("id"));
         let execution = Response::execution_problem(&Error::NotFound, RequestOutcome::NotSent, "id");
 
         assert_eq!(
@@ -287,7 +288,15 @@ mod tests {
         assert_eq!(json.headers["cache-control"], "no-store");
         assert_eq!((problem.status_code, problem.headers["retry-after"].as_str()), (503, "7"));
         assert_eq!(problem.headers["content-type"], "application/problem+json");
-        assert!(problem.body.contains("\"id\"") && !problem.body.contains("\"outcome\""), "{}", problem.body);
-        assert!(execution.status_code == 404 && execution.body.contains("\"not_sent\""), "{}", execution.body);
+        assert!(
+            problem.body.contains("\"request_id\":\"id\"") && !problem.body.contains("\"outcome\""),
+            "{}",
+            problem.body
+        );
+        assert!(
+            execution.status_code == 404 && execution.body.contains("\"execution_id\":\"id\""),
+            "{}",
+            execution.body
+        );
     }
 }

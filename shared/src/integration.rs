@@ -4,7 +4,6 @@ pub use guard::ids::{AccountId, IntegrationId};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::lease::TokenState;
 
 /// Number of partitions of the index of due integrations.
 pub const REFRESH_SHARDS: u8 = 16;
@@ -97,6 +96,23 @@ pub struct Pointer {
     pub secret_id: String,
     /// Its version.
     pub secret_version: String,
+}
+
+/// Tokens that a record is to point at.
+#[derive(Clone, Debug)]
+pub struct TokenState {
+    /// Where they lie.
+    pub pointer: Pointer,
+    /// When the access token expires.
+    pub token_expires_at: i64,
+    /// What HubSpot granted.
+    pub scopes: Vec<String>,
+    /// HubSpot's id of the portal.
+    pub hub_id: Option<u64>,
+    /// When the schedule looks again.
+    pub refresh_at: i64,
+    /// Set when another may have shown the same refresh token meanwhile: the schedule finds out what became of it.
+    pub unverified_since: Option<i64>,
 }
 
 impl Integration {

@@ -1,4 +1,4 @@
-//! AWS: the only folder that names its SDK's types.
+//! DynamoDB and Secrets Manager: the only folder that calls their operations.
 
 pub mod authorizations;
 pub mod disconnect;
@@ -53,7 +53,7 @@ fn s(text: impl Into<String>) -> AttributeValue {
     AttributeValue::S(text.into())
 }
 
-/// What AWS did not do passes; the text is its code and message, never a body.
+/// Maps a failure of AWS to a transient error with its code and message, never a body.
 fn unavailable<E: ProvideErrorMetadata, R>(operation: &str, error: &SdkError<E, R>) -> Error {
     let unsent = if matches!(error, SdkError::DispatchFailure(_)) { "no connection" } else { "no answer in time" };
     let code = error.code().unwrap_or(unsent);
@@ -61,7 +61,7 @@ fn unavailable<E: ProvideErrorMetadata, R>(operation: &str, error: &SdkError<E, 
     let quotes = matches!(code, "ValidationException" | "InvalidParameterException");
     let message = error.message().filter(|_| !quotes).unwrap_or("no message");
     if is_throttling(code) {
-        tracing::warn!(aws_throttled = 1, operation, cause = code, "AWS throttles us");
+        tracing::warn!(aws_throttled = 1, operation, cause = code, "AWS throttled the request");
     }
     Error::unavailable(2, format!("{operation}: {code}: {message}"))
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use devstack::hubspot::{Match, PORTAL};
 use serde_json::{Value, json};
-use shared::random;
+use shared::crypto;
 use url::Url;
 
 use crate::world::{ACCOUNT, ADMIN, Answer, World, request};
@@ -107,7 +107,7 @@ async fn the_start_answers_with_the_consent_page_and_a_cookie_that_binds_the_bro
     let authorize_url = Url::parse(answer.body["authorize_url"].as_str().unwrap()).unwrap();
     let state = authorize_url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
     let [cookie] = &answer.cookies[..] else { panic!("{:?}", answer.cookies) };
-    let name = format!("__Host-hubspot-{}=", &random::sha256_hex(&state)[..8]);
+    let name = format!("__Host-hubspot-{}=", &crypto::sha256_hex(&state)[..8]);
     let (value, attributes) = cookie.strip_prefix(&name).unwrap().split_once(';').unwrap();
     assert_eq!(attributes, " Path=/; Max-Age=600; Secure; HttpOnly; SameSite=Lax");
     assert!(value.len() == 43 && value != state, "{value}");
@@ -163,7 +163,7 @@ async fn the_code_is_exchanged_with_the_verifier_and_the_same_redirect_uri_all_i
     );
     assert_eq!(form["grant_type"], "authorization_code");
     assert_eq!(form["redirect_uri"], begun.parameter("redirect_uri"));
-    assert_eq!(random::pkce_challenge(&form["code_verifier"]), begun.parameter("code_challenge"));
+    assert_eq!(crypto::pkce_challenge(&form["code_verifier"]), begun.parameter("code_challenge"));
     assert!(query.contains(&form["code"]), "{query}");
 }
 
@@ -199,7 +199,7 @@ async fn neither_state_nor_browser_secret_nor_code_is_ever_stored() {
     assert_eq!(outcome(&world, &answer), "connected");
     let calls = world.stack.dynamo.calls();
     let bodies: Vec<String> = calls.iter().map(|call| call.body.to_string()).collect();
-    assert!(bodies.iter().any(|body| body.contains(&random::sha256_hex(begun.state()))), "the hash is the key");
+    assert!(bodies.iter().any(|body| body.contains(&crypto::sha256_hex(begun.state()))), "the hash is the key");
     let browser = begun.cookie.split_once('=').unwrap().1;
     for secret in [begun.state().as_str(), browser, &code] {
         assert!(!bodies.iter().any(|body| body.contains(secret)), "{bodies:#?}");

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
+use devstack::dynamodb::Fault as DynamoFault;
 use devstack::hubspot::{Fault, Match};
+use devstack::lambda::LogLine;
 use devstack::stack::{Answer, Options, Stack};
 use devstack::wire;
 use serde_json::{Value, json};
@@ -15,7 +17,7 @@ async fn stack() -> Stack {
 }
 
 /// A problem document with all of its fields, and no other.
-fn assert_problem(answer: &Answer, status: u16, code: &str, optional: &[&str]) {
+fn assert_problem(answer: &Answer, status: u16, code: &str, further: &[&str]) {
     assert_eq!((answer.status, answer.code().as_deref()), (status, Some(code)), "{}", answer.text());
     assert_eq!(answer.header("content-type"), Some("application/problem+json"));
     assert_eq!(answer.header("cache-control"), Some("no-store"));
@@ -26,10 +28,11 @@ fn assert_problem(answer: &Answer, status: u16, code: &str, optional: &[&str]) {
     for text in ["title", "detail"] {
         assert!(problem[text].as_str().is_some_and(|text| text.len() > 5), "{text} of {problem}");
     }
-    assert!(problem["execution_id"].as_str().is_some_and(|id| id.len() == 36), "{problem}");
+    let id = if further.contains(&"execution_id") { "execution_id" } else { "request_id" };
+    assert!(problem[id].as_str().is_some_and(|id| id.len() == 36), "{problem}");
     let mut names: Vec<&str> = problem.as_object().unwrap().keys().map(String::as_str).collect();
-    let mut expected = vec!["type", "title", "status", "detail", "code", "retryable", "execution_id"];
-    expected.extend(optional);
+    let mut expected = vec!["type", "title", "status", "detail", "code", "retryable"];
+    expected.extend(further);
     names.sort_unstable();
     expected.sort_unstable();
     assert_eq!(names, expected);
@@ -53,9 +56,9 @@ async fn an_execution_is_refused_without_the_engines_signature_and_role() {
 
     assert_gateways(&unsigned, 403, "Forbidden");
     assert_gateways(&by_token, 403, "Forbidden");
-    assert_problem(&stranger, 403, "forbidden", &["outcome"]);
+    assert_problem(&stranger, 403, "forbidden", &["execution_id", "outcome"]);
     assert_eq!((&stranger.json()["outcome"], &stranger.json()["retryable"]), (&json!("not_sent"), &json!(false)));
-    assert_problem(&engine, 409, "not_connected", &["outcome"]);
+    assert_problem(&engine, 409, "not_connected", &["execution_id", "outcome"]);
     assert!(stack.hubspot.requests().is_empty());
 }
 
@@ -81,7 +84,8 @@ async fn dashboard_routes_require_a_token_with_account_and_person() {
         assert_gateways(&anonymous, 401, "Unauthorized");
         for token in &nobodys {
             let answer = stack.call_as(token, method, path, "{}").await;
-            assert_problem(&answer, 401, "unauthenticated", &[]);
+            let id = if path == "/v1/automation-checks" { "execution_id" } else { "request_id" };
+            assert_problem(&answer, 401, "unauthenticated", &[id]);
         }
     }
     assert_eq!(stack.dynamo.calls().len(), 0, "nothing is read for a caller who is nobody");
@@ -97,14 +101,14 @@ async fn only_an_admin_changes_anything_and_every_member_may_look() {
     for role in ["member", "Admin", "administrator", ""] {
         let token = stack.jwt(ACCOUNT, ADMIN, role);
         let start = stack.call_as(&token, "POST", "/v1/authorizations", r#"{"new_instance":true}"#).await;
-        assert_problem(&start, 403, "forbidden", &[]);
+        assert_problem(&start, 403, "forbidden", &["request_id"]);
         assert!(start.header("set-cookie").is_none());
-        assert_problem(&stack.call_as(&token, "DELETE", &delete, "").await, 403, "forbidden", &[]);
+        assert_problem(&stack.call_as(&token, "DELETE", &delete, "").await, 403, "forbidden", &["request_id"]);
         assert_eq!(stack.call_as(&token, "GET", "/v1/integrations", "").await.status, 200);
         assert_eq!(stack.call_as(&token, "POST", "/v1/automation-checks", check.clone()).await.status, 200);
     }
     let listed = stack.jwt_with(ACCOUNT, ADMIN, "", &json!({"role": ["admin", "member"]}));
-    assert_problem(&stack.call_as(&listed, "DELETE", &delete, "").await, 403, "forbidden", &[]);
+    assert_problem(&stack.call_as(&listed, "DELETE", &delete, "").await, 403, "forbidden", &["request_id"]);
     assert_eq!(stack.integrations(ACCOUNT, ADMIN).await.len(), 1);
 }
 
@@ -206,9 +210,30 @@ async fn retry_after_stands_in_the_header_and_in_the_problem() {
     let refused = stack.post_automation(request(ACCOUNT, None).to_string()).await;
 
     assert_eq!((answered.status, answered.header("retry-after")), (200, Some("100")));
-    assert_problem(&refused, 429, "rate_limited", &["outcome", "retry_after_seconds"]);
+    assert_problem(&refused, 429, "rate_limited", &["execution_id", "outcome", "retry_after_seconds"]);
     let seconds = refused.json()["retry_after_seconds"].to_string();
     assert_eq!(refused.header("retry-after"), Some(seconds.as_str()));
+}
+
+#[tokio::test]
+async fn failures_of_ours_are_logged_by_one_message_with_their_cause() {
+    let stack = stack().await;
+    stack.connect(ACCOUNT, ADMIN).await;
+    let token = stack.jwt(ACCOUNT, ADMIN, "admin");
+    let check = json!({"request": {"method": "GET", "endpoint": "/crm/v3/owners"}}).to_string();
+    stack.dynamo.fail_next("Query", DynamoFault::Refused, 1_000);
+
+    let check = stack.call_as(&token, "POST", "/v1/automation-checks", check).await;
+    let list = stack.call_as(&token, "GET", "/v1/integrations", "").await;
+
+    for (answer, name) in [(check, "execution_id"), (list, "request_id")] {
+        assert_problem(&answer, 503, "temporarily_unavailable", &[name, "retry_after_seconds"]);
+        let id = answer.json()[name].as_str().unwrap().to_owned();
+        let is_failure = |line: &LogLine| line.text.contains("\"request failed\"") && line.text.contains(&id);
+        let line: Value = serde_json::from_str(&stack.lambda.logs().wait_for(is_failure).await.text).unwrap();
+        assert_eq!((&line["level"], &line[name], &line["status"]), (&json!("WARN"), &json!(id), &json!(503)));
+        assert!(line["cause"].as_str().unwrap().starts_with("Query: "), "{line}");
+    }
 }
 
 #[tokio::test]
@@ -223,9 +248,9 @@ async fn the_stages_of_too_large_have_their_own_answers() {
     let check = stack.call_as(&token, "POST", "/v1/automation-checks", sized(1024 * 1024)).await;
     let start = stack.call_as(&token, "POST", "/v1/authorizations", sized(1024 * 1024)).await;
 
-    assert_problem(&function, 413, "request_too_large", &["outcome"]);
-    assert_problem(&check, 413, "request_too_large", &[]);
-    assert_problem(&start, 413, "request_too_large", &[]);
+    assert_problem(&function, 413, "request_too_large", &["execution_id", "outcome"]);
+    assert_problem(&check, 413, "request_too_large", &["execution_id"]);
+    assert_problem(&start, 413, "request_too_large", &["request_id"]);
     assert_eq!((lambda.status, lambda.code()), (413, None));
     assert_eq!((gateway.status, gateway.code()), (413, None));
 }

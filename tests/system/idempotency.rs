@@ -6,7 +6,7 @@ mod keys;
 use aws_sdk_dynamodb::types::AttributeValue;
 use devstack::hubspot::PORTAL;
 use serde_json::{Value, json};
-use shared::random::sha256_hex;
+use shared::crypto::sha256_hex;
 
 use crate::execution::{to, with};
 use crate::world::{ACCOUNT, World};

@@ -5,7 +5,7 @@ use shared::caller::require_engine;
 use shared::error::{Error, RequestOutcome};
 use shared::gateway::{Event, Response};
 use shared::integration::{AccountId, Integration, IntegrationId};
-use shared::lease::Purpose;
+use shared::refresh_policy::Purpose;
 use shared::store::executions::StoredResponse;
 use tokio::time::timeout;
 

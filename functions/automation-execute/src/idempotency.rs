@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
+use shared::crypto::sha256_hex;
 use shared::error::{Error, RequestOutcome};
 use shared::gateway::Response;
-use shared::random::sha256_hex;
 use shared::store::executions::{ClaimWrite, ExecutionRecord, ExecutionState, Executions, StoredResponse};
 
 use guard::request::AutomationRequest;

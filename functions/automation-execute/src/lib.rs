@@ -14,7 +14,7 @@ use shared::access::Access;
 use shared::clients::Http;
 use shared::clock::Clock;
 use shared::config::{self, Invalid, Reader};
-use shared::error::Error;
+use shared::error::{Error, RequestId};
 use shared::gateway::{Event, Response};
 use shared::hubspot::HubSpot;
 use shared::store::Store;
@@ -93,19 +93,27 @@ pub async fn handle(app: &App, event: &str, deadline: i64) -> Response {
             execution.log(&answered);
             answered.unwrap_or_else(|error| execution.problem(&error))
         }
+        Ok(event) if is(&event, "POST", "/v1/automation-checks") => {
+            answer(app, began, RequestId::Execution(&id), check::check(app, &event).await)
+        }
         event => {
-            let answered = match event {
-                Ok(event) if is(&event, "POST", "/v1/automation-checks") => check::check(app, &event).await,
-                Ok(_) => Err(Error::NotFound),
-                Err(error) => Err(error),
-            };
-            let outcome = answered.as_ref().map_or_else(Error::code, |_| "checked");
-            let duration_ms = app.clock.now_millis() - began;
-            let cause = answered.as_ref().err().filter(|error| error.status() >= 500).map(ToString::to_string);
-            tracing::info!(execution_id = id, outcome, duration_ms, cause, "request");
-            answered.unwrap_or_else(|error| Response::problem(&error, &id))
+            let error = event.map_or_else(|error| error, |_| Error::NotFound);
+            answer(app, began, RequestId::Request(&id), Err(error))
         }
     }
+}
+
+/// Logs a request that executes nothing, and answers it.
+fn answer(app: &App, began: i64, id: RequestId<'_>, checked: Result<Response, Error>) -> Response {
+    let outcome = checked.as_ref().map_or_else(Error::code, |_| "checked");
+    let response = checked.unwrap_or_else(|error| {
+        error.log(id);
+        Response::problem(&error, id)
+    });
+    let (status, duration_ms) = (response.status_code, app.clock.now_millis() - began);
+    let (execution_id, request_id) = (id.execution(), id.request());
+    tracing::info!(execution_id, request_id, outcome, status, duration_ms, "automation check");
+    response
 }
 
 fn is(event: &Event, method: &str, path: &str) -> bool {

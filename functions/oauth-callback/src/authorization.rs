@@ -3,11 +3,11 @@
 use guard::fields::Fields;
 use serde_json::json;
 use shared::caller::Member;
+use shared::crypto;
 use shared::error::Error;
 use shared::gateway::{Event, Response};
 use shared::hubspot::Refusal;
 use shared::integration::{AccountId, Integration, IntegrationId};
-use shared::random;
 use shared::store::authorizations::{Authorization, AuthorizationKind};
 use url::Url;
 
@@ -32,8 +32,8 @@ pub(crate) async fn start(app: &App, event: &Event) -> Result<Response, Error> {
     let (kind, integration_id) = decide(app, &admin.account_id, wanted).await?;
     let client_id = app.hubspot.client_id().await.map_err(not_ready)?;
 
-    let (state, browser, pkce_verifier) = (random::secret()?, random::secret()?, random::secret()?);
-    let state_hash = random::sha256_hex(&state);
+    let (state, browser, pkce_verifier) = (crypto::secret()?, crypto::secret()?, crypto::secret()?);
+    let state_hash = crypto::sha256_hex(&state);
     let cookie = cookie(&state_hash, &browser, LIFETIME);
     let authorize_url = authorize_url(app, &client_id, &state, &pkce_verifier);
     let expires_at = app.clock.now() + LIFETIME;
@@ -43,7 +43,7 @@ pub(crate) async fn start(app: &App, event: &Event) -> Result<Response, Error> {
         user_id: admin.user_id,
         integration_id,
         kind,
-        browser_hash: random::sha256_hex(&browser),
+        browser_hash: crypto::sha256_hex(&browser),
         pkce_verifier,
         expires_at,
     };
@@ -128,7 +128,7 @@ fn authorize_url(app: &App, client_id: &str, state: &str, pkce_verifier: &str) -
     }
     query
         .append_pair("state", state)
-        .append_pair("code_challenge", &random::pkce_challenge(pkce_verifier))
+        .append_pair("code_challenge", &crypto::pkce_challenge(pkce_verifier))
         .append_pair("code_challenge_method", "S256");
     drop(query);
     let query = url.query().map(|query| query.replace('+', "%20"));

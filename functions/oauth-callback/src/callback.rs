@@ -2,10 +2,10 @@
 //!
 //! Nothing of the query is shown, kept or logged; whatever happens, the browser gets one of the constant outcomes.
 
+use shared::crypto;
 use shared::gateway::{Event, Response};
 use shared::hubspot::{Grant, Refusal};
 use shared::integration::Pointer;
-use shared::random;
 use shared::store::authorizations::{Authorization, ConsumeResult};
 use shared::tokens::Tokens;
 use url::form_urlencoded;
@@ -87,10 +87,10 @@ pub(crate) async fn finish(app: &App, event: &Event) -> (Response, Outcome) {
         return (redirect(app, Outcome::Failed), Outcome::Failed);
     };
     let (Callback::Granted { state, .. } | Callback::Refused { state, .. }) = &callback;
-    let state_hash = random::sha256_hex(state);
+    let state_hash = crypto::sha256_hex(state);
     // Without a cookie the hash is that of nothing, which no authorization has.
     let browser = event.cookie(&authorization::cookie_name(&state_hash)).unwrap_or_default();
-    let consumed = app.authorizations.consume(&state_hash, &random::sha256_hex(browser), app.clock.now()).await;
+    let consumed = app.authorizations.consume(&state_hash, &crypto::sha256_hex(browser), app.clock.now()).await;
     let authorization = match consumed {
         Ok(ConsumeResult::Consumed(authorization)) => authorization,
         Ok(ConsumeResult::OtherBrowser) => return (redirect(app, Outcome::OtherBrowser), Outcome::OtherBrowser),

@@ -4,8 +4,8 @@ use serde::Serialize;
 use shared::caller::Member;
 use shared::error::Error;
 use shared::gateway::{Event, Response};
-use shared::integration::{Integration, IntegrationId, Key, Pointer, Status};
-use shared::lease::{self, TokenState};
+use shared::integration::{Integration, IntegrationId, Key, Pointer, Status, TokenState};
+use shared::refresh_policy::{self};
 use shared::store::WriteResult;
 use shared::store::authorizations::{Authorization, AuthorizationKind};
 use shared::tokens::Tokens;
@@ -87,7 +87,13 @@ fn settled(app: &App, new: &NewTokens, pointer: &Pointer) -> TokenState {
         token_expires_at: tokens.expires_at,
         scopes: tokens.scopes.clone(),
         hub_id: Some(new.hub_id),
-        refresh_at: lease::next_refresh_at(tokens.expires_at, tokens.lifetime(), false, app.clock.now(), refresh),
+        refresh_at: refresh_policy::next_refresh_at(
+            tokens.expires_at,
+            tokens.lifetime(),
+            false,
+            app.clock.now(),
+            refresh,
+        ),
         unverified_since: None,
     }
 }

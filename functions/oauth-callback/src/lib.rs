@@ -10,7 +10,7 @@ use aws_config::SdkConfig;
 use shared::clients::Http;
 use shared::clock::Clock;
 use shared::config::{self, Invalid, Reader};
-use shared::error::Error;
+use shared::error::{Error, RequestId};
 use shared::gateway::{Event, Response};
 use shared::hubspot::HubSpot;
 use shared::store::Store;
@@ -90,18 +90,16 @@ pub async fn handle(app: &App, event: &str) -> Response {
         Ok(event) => Box::pin(route(app, &event)).await,
         Err(error) => Err(error),
     };
-    let (response, outcome, cause) = match answered {
-        Ok((response, outcome)) => (response, outcome, None),
-        Err(error) => (Response::problem(&error, &id), error.code(), Some(error.to_string())),
+    let (response, outcome) = match answered {
+        Ok(answered) => answered,
+        Err(error) => {
+            error.log(RequestId::Request(&id));
+            (Response::problem(&error, RequestId::Request(&id)), error.code())
+        }
     };
     let (status, duration_ms) = (response.status_code, app.clock.now_millis() - began);
-    let cause = cause.filter(|_| status >= 500);
     let authorizations_begun = (outcome == BEGUN).then_some(1);
-    if status >= 500 {
-        tracing::error!(execution_id = id, outcome, status, duration_ms, cause, "request failed");
-    } else {
-        tracing::info!(execution_id = id, outcome, status, duration_ms, authorizations_begun, "request answered");
-    }
+    tracing::info!(request_id = id, outcome, status, duration_ms, authorizations_begun, "request answered");
     response
 }
 

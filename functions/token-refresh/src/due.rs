@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use shared::access::{TokenRequest, Unusable};
 use shared::error::Error;
 use shared::integration::{Integration, Status};
-use shared::lease::{self, Purpose};
+use shared::refresh_policy::{self, Purpose};
 use shared::store::WriteResult;
 use shared::store::integrations::Due;
 
@@ -47,7 +47,7 @@ impl Run<'_> {
         let (account_id, integration_id) = (newest.account_id.clone(), newest.integration_id.clone());
         let marked = newest.status == Status::NeedsReauthorization;
         let idle = newest.is_idle(now, self.app.config.refresh.idle_after);
-        let probe = lease::next_probe_at(now, &self.app.config.refresh);
+        let probe = refresh_policy::next_probe_at(now, &self.app.config.refresh);
         let (done, cause, look_again_at) = match self.app.access.usable(newest, &need).await {
             Ok(granted) if granted.refreshed => {
                 if marked {
@@ -60,8 +60,13 @@ impl Run<'_> {
             }
             Ok(granted) => {
                 let tokens = &granted.version.tokens;
-                let at =
-                    lease::next_refresh_at(tokens.expires_at, tokens.lifetime(), idle, now, &self.app.config.refresh);
+                let at = refresh_policy::next_refresh_at(
+                    tokens.expires_at,
+                    tokens.lifetime(),
+                    idle,
+                    now,
+                    &self.app.config.refresh,
+                );
                 return (Done::AlreadyFresh, Some(at));
             }
             Err(Unusable::Gone) => return (Done::AlreadyFresh, None),
@@ -102,14 +107,14 @@ impl Run<'_> {
             tracing::info!(%account_id, %integration_id, outcome = "superseded", "tokens of an older instance deleted");
             return Ok((Done::Superseded, None));
         }
-        self.app.store.supersede(&record, since, lease::next_probe_at(now, &self.app.config.refresh)).await?;
+        self.app.store.supersede(&record, since, refresh_policy::next_probe_at(now, &self.app.config.refresh)).await?;
         Ok((Done::Superseded, None))
     }
 
     fn unreadable(&self, due: &Due, error: &Error) -> (Done, Option<i64>) {
         let now = self.app.clock.now();
         let (done, at) = if matches!(error, Error::Internal(_)) {
-            (Done::Corrupt, lease::next_probe_at(now, &self.app.config.refresh))
+            (Done::Corrupt, refresh_policy::next_probe_at(now, &self.app.config.refresh))
         } else {
             (Done::Transient, now + 60)
         };

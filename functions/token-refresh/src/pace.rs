@@ -3,8 +3,7 @@
 //! After an outage, or an import, everything is due together. Worked on together it would be a stampede, and the same
 //! stampede again each time that these tokens expire.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
+use shared::crypto;
 use shared::integration::AccountId;
 use shared::store::integrations::Due;
 
@@ -35,9 +34,7 @@ impl Pace {
     }
 
     fn is_turn_of(self, account_id: &AccountId) -> bool {
-        let mut hasher = DefaultHasher::new();
-        account_id.hash(&mut hasher);
-        let turn = (hasher.finish() % ROUND.unsigned_abs()).cast_signed();
+        let turn = crypto::spread(account_id.as_str(), ROUND);
         (self.now.div_euclid(60) - turn).rem_euclid(ROUND) < TURN
     }
 }
@@ -76,6 +73,14 @@ mod tests {
             assert_eq!(turns.len(), 6, "{turns:?}");
             assert!(turns.iter().all(|minute| turns.contains(&((minute + 20) % 60))), "{turns:?}");
             assert!(turns.iter().any(|minute| turns.contains(&((minute + 1) % 60))), "{turns:?}");
+        }
+    }
+
+    #[test]
+    fn a_turn_stays_the_same_across_toolchains() {
+        // Calculated by Python: int.from_bytes(sha256(id).digest()[:8], "big") % 20.
+        for (number, turn) in [(1, 7), (2, 9), (3, 7)] {
+            assert!(turns(number).contains(&turn) && turns(number).contains(&(turn + 1)), "{number}");
         }
     }
 

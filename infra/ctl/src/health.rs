@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 use shared::integration::{Integration, Status};
-use shared::lease::{Lease, Purpose};
+use shared::lease::Lease;
+use shared::refresh_policy::Purpose;
 
 use crate::times::{since, span};
 

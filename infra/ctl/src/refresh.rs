@@ -3,7 +3,7 @@
 use serde::Serialize;
 use shared::access::{TokenRequest, Unusable};
 use shared::integration::{AccountId, IntegrationId};
-use shared::lease::Purpose;
+use shared::refresh_policy::Purpose;
 
 use crate::cli::Global;
 use crate::end::{End, Failure};

@@ -7,8 +7,9 @@ use secrecy::ExposeSecret;
 use super::{Access, TokenRequest, Unusable, UsableTokens, VERSION_KEPT, check, describe};
 use crate::error::Error;
 use crate::hubspot::{Grant, Refusal};
-use crate::integration::{Integration, Pointer, Status};
-use crate::lease::{self, Lease, Purpose, RefreshEnd, TokenState};
+use crate::integration::{Integration, Pointer, Status, TokenState};
+use crate::lease::Lease;
+use crate::refresh_policy::{self, Purpose, RefreshEnd};
 use crate::store::WriteResult;
 use crate::store::secrets::{Version, VersionStage};
 use crate::tokens::Tokens;
@@ -185,7 +186,7 @@ impl Access {
                 Err(refusal) => return Ok(self.back_off(&record, refusal)),
             }
         }
-        Ok(Attempt::Ended(lease::after_revocation(&record, self.clock.now()), Unusable::Revoked))
+        Ok(Attempt::Ended(refresh_policy::after_revocation(&record, self.clock.now()), Unusable::Revoked))
     }
 
     /// The labelled versions whose refresh tokens may still be good, latest first; never one that is known to be spent.
@@ -318,16 +319,16 @@ impl Access {
     fn next_look(&self, record: &Integration, tokens: &Tokens, request: &TokenRequest<'_>) -> i64 {
         let now = self.clock.now();
         let idle = request.purpose == Purpose::Schedule && record.is_idle(now, self.config.idle_after);
-        lease::next_refresh_at(tokens.expires_at, tokens.lifetime(), idle, now, &self.config)
+        refresh_policy::next_refresh_at(tokens.expires_at, tokens.lifetime(), idle, now, &self.config)
     }
 
     fn back_off(&self, record: &Integration, refusal: Refusal) -> Attempt {
         let now = self.clock.now();
         let asked = if let Refusal::Transient { retry_after, .. } = &refusal { *retry_after } else { None };
         let end = match refusal {
-            Refusal::Lost { .. } => lease::after_lost_answer(record, now),
+            Refusal::Lost { .. } => refresh_policy::after_lost_answer(record, now),
             Refusal::Revoked | Refusal::Transient { .. } | Refusal::Misconfigured { .. } => {
-                lease::after_failure(record, asked, now)
+                refresh_policy::after_failure(record, asked, now)
             }
         };
         let retry_after = if let RefreshEnd::Backoff { until, .. } = &end { until - now } else { 1 };

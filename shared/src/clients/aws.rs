@@ -18,6 +18,9 @@ use reqwest::{Client, Request, Url};
 
 use crate::config::environment;
 
+/// How many addresses are remembered. A function has two; a tool that signs in has others, with query strings.
+const ADDRESSES: usize = 8;
+
 /// Sends the SDK's requests. Their time-outs are the SDK's own, but for that of connecting, which is the client's.
 #[derive(Clone, Debug)]
 pub(super) struct Sender {
@@ -47,6 +50,9 @@ impl Sender {
             return Ok(url.clone());
         }
         let url = Url::parse(&uri.to_string()).map_err(|error| ConnectorError::user(error.into()))?;
+        if addresses.len() == ADDRESSES {
+            addresses.remove(0);
+        }
         addresses.push((uri, url.clone()));
         Ok(url)
     }
@@ -91,5 +97,22 @@ impl LoadServiceConfig for Endpoints {
     fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
         let service = key.service_id().to_uppercase().replace(' ', "_");
         environment(&format!("{}_{service}", key.env())).or_else(|| environment(key.env()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_remembered_up_to_a_bound() {
+        let sender = Sender::new(crate::clients::client(crate::clients::AWS_CONNECT_TIMEOUT).unwrap());
+
+        for number in 0..100 {
+            let uri: Uri = format!("https://sso.example/?n={number}").parse().unwrap();
+            assert_eq!(sender.url(uri).unwrap().query(), Some(&*format!("n={number}")));
+        }
+
+        assert_eq!(sender.addresses.lock().unwrap().len(), ADDRESSES);
     }
 }

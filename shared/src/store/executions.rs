@@ -90,7 +90,8 @@ impl Executions {
 
     /// Replaces a row by its next step, or by another owner's, provided that its owner and state are those of `read`.
     pub async fn step(&self, row: &ExecutionRecord, read: &ExecutionRecord) -> Result<ClaimWrite, Error> {
-        let state = serde_dynamo::to_attribute_value(read.state).map_err(|_| Error::internal("a state is no value"))?;
+        let state =
+            serde_dynamo::to_attribute_value(read.state).map_err(|_| Error::internal("cannot serialise state"))?;
         let put = self
             .put(row)?
             .condition_expression("#owner = :owner AND #state = :state")

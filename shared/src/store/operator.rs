@@ -5,7 +5,7 @@ use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
-use super::integrations::{Cursor, record};
+use super::integrations::{Cursor, parse_record};
 use super::secrets::is_gone;
 use super::write::Write;
 use super::{Store, WriteResult, n, unavailable};
@@ -64,7 +64,7 @@ impl Store {
             .await
             .map_err(|error| unavailable("Scan", &error))?;
         let next = page.last_evaluated_key.filter(|key| !key.is_empty()).map(Cursor);
-        Ok(RecordPage { records: page.items.unwrap_or_default().into_iter().map(record).collect(), next })
+        Ok(RecordPage { records: page.items.unwrap_or_default().into_iter().map(parse_record).collect(), next })
     }
 
     /// The versions of a secret, latest first; none if it is gone.

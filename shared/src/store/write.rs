@@ -12,7 +12,33 @@ pub(super) struct Write {
     pub(super) key: Key,
     set: Vec<(&'static str, AttributeValue)>,
     remove: Vec<&'static str>,
-    conditions: Vec<(&'static str, &'static str, Option<AttributeValue>)>,
+    conditions: Vec<(&'static str, Condition)>,
+}
+
+/// What an attribute must be for the write to take place.
+enum Condition {
+    Equal(AttributeValue),
+    Less(AttributeValue),
+    LessOrAbsent(AttributeValue),
+    Absent,
+}
+
+impl Condition {
+    fn expression(&self, name: &str) -> String {
+        match self {
+            Self::Equal(_) => format!("#{name} = :if_{name}"),
+            Self::Less(_) => format!("#{name} < :if_{name}"),
+            Self::LessOrAbsent(_) => format!("(attribute_not_exists(#{name}) OR #{name} < :if_{name})"),
+            Self::Absent => format!("attribute_not_exists(#{name})"),
+        }
+    }
+
+    fn value(&self) -> Option<&AttributeValue> {
+        match self {
+            Self::Equal(value) | Self::Less(value) | Self::LessOrAbsent(value) => Some(value),
+            Self::Absent => None,
+        }
+    }
 }
 
 impl Write {
@@ -35,22 +61,22 @@ impl Write {
     }
 
     pub(super) fn if_equal(mut self, name: &'static str, value: AttributeValue) -> Self {
-        self.conditions.push((name, "=", Some(value)));
+        self.conditions.push((name, Condition::Equal(value)));
         self
     }
 
     pub(super) fn if_less(mut self, name: &'static str, value: AttributeValue) -> Self {
-        self.conditions.push((name, "<", Some(value)));
+        self.conditions.push((name, Condition::Less(value)));
         self
     }
 
     pub(super) fn if_less_or_absent(mut self, name: &'static str, value: AttributeValue) -> Self {
-        self.conditions.push((name, "less or absent", Some(value)));
+        self.conditions.push((name, Condition::LessOrAbsent(value)));
         self
     }
 
     pub(super) fn if_absent(mut self, name: &'static str) -> Self {
-        self.conditions.push((name, "absent", None));
+        self.conditions.push((name, Condition::Absent));
         self
     }
 
@@ -73,28 +99,22 @@ impl Write {
     }
 
     pub(super) fn condition(&self) -> String {
-        let all: Vec<String> = self
-            .conditions
-            .iter()
-            .map(|(name, operator, _)| match *operator {
-                "absent" => format!("attribute_not_exists(#{name})"),
-                "less or absent" => format!("(attribute_not_exists(#{name}) OR #{name} < :if_{name})"),
-                operator => format!("#{name} {operator} :if_{name}"),
-            })
-            .collect();
+        let all: Vec<String> = self.conditions.iter().map(|(name, condition)| condition.expression(name)).collect();
         all.join(" AND ")
     }
 
     pub(super) fn names(&self) -> HashMap<String, String> {
         let used = self.set.iter().map(|(name, _)| name);
-        let used = used.chain(&self.remove).chain(self.conditions.iter().map(|(name, _, _)| name));
+        let used = used.chain(&self.remove).chain(self.conditions.iter().map(|(name, _)| name));
         used.map(|name| (format!("#{name}"), (*name).to_owned())).collect()
     }
 
     pub(super) fn values(&self) -> Item {
         let set = self.set.iter().map(|(name, value)| (format!(":{name}"), value.clone()));
-        let expected =
-            self.conditions.iter().filter_map(|(name, _, value)| Some((format!(":if_{name}"), value.clone()?)));
+        let expected = self.conditions.iter().filter_map(|(name, condition)| {
+            let value = condition.value()?.clone();
+            Some((format!(":if_{name}"), value))
+        });
         set.chain(expected).collect()
     }
 }

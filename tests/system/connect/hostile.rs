@@ -76,7 +76,7 @@ async fn a_forged_state_is_expired_whatever_the_cookies() {
     let begun = begin(&world, ACCOUNT, &json!({})).await;
     let forged = "A".repeat(43);
     let query = begun.accept(&world, PORTAL).replace(&begun.state(), &forged);
-    let named = format!("__Host-hubspot-{}=x", &shared::random::sha256_hex(&forged)[..8]);
+    let named = format!("__Host-hubspot-{}=x", &shared::crypto::sha256_hex(&forged)[..8]);
 
     for cookies in [vec![], vec![begun.cookie.as_str()], vec![named.as_str()]] {
         let answer = world.callback(&query, &cookies).await;
@@ -90,7 +90,7 @@ async fn a_forged_state_is_expired_whatever_the_cookies() {
 async fn the_hash_of_a_state_is_no_state() {
     let world = World::start().await;
     let begun = begin(&world, ACCOUNT, &json!({})).await;
-    let query = query(&[("code", "c"), ("state", &shared::random::sha256_hex(begun.state()))]);
+    let query = query(&[("code", "c"), ("state", &shared::crypto::sha256_hex(begun.state()))]);
 
     let answer = world.callback(&query, &[&begun.cookie]).await;
 
@@ -134,7 +134,7 @@ async fn another_browser_is_told_so_and_the_right_one_can_still_finish() {
     let name = begun.cookie.split_once('=').unwrap().0;
     let (wrong, empty) = (format!("{name}={}", "A".repeat(43)), format!("{name}="));
     let renamed = begun.cookie.replacen("__Host-", "", 1);
-    let hashed = format!("{name}={}", shared::random::sha256_hex(begun.cookie.split_once('=').unwrap().1));
+    let hashed = format!("{name}={}", shared::crypto::sha256_hex(begun.cookie.split_once('=').unwrap().1));
 
     for cookies in [
         vec![],

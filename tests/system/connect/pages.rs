@@ -31,7 +31,7 @@ async fn every_outcome_has_a_constant_page_that_runs_nothing_and_is_kept_by_nobo
         assert_eq!(page.body, attacked.body, "{path}");
         let text = page.text();
         let style = text.split_once("<style>").unwrap().1.split_once("</style>").unwrap().0;
-        let hash = shared::random::sha256_hex(style);
+        let hash = shared::crypto::sha256_hex(style);
         let hash: Vec<u8> = (0..32).map(|at| u8::from_str_radix(&hash[2 * at..2 * at + 2], 16).unwrap()).collect();
         let policy = format!(
             "default-src 'none'; style-src 'sha256-{}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",

@@ -5,7 +5,8 @@ use devstack::hubspot::{Fault, Match, PORTAL};
 use devstack::wire::{Answer as Wire, At};
 use serde_json::{Value, json};
 use shared::integration::{Integration, IntegrationId, Status};
-use shared::lease::{Lease, RefreshEnd};
+use shared::lease::Lease;
+use shared::refresh_policy::RefreshEnd;
 use shared::store::Store;
 use shared::store::WriteResult;
 

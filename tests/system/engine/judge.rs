@@ -47,7 +47,7 @@ fn detail(body: &Value, word: &Word) {
     assert!(word.outcome != "answered", "HubSpot's answers are no problems: {body}");
     let detail = body["detail"].as_str().unwrap();
     assert!(detail.len() > 10, "{body}");
-    let unsent = detail.contains("Nothing was sent") || detail.contains("Nothing of the request has reached");
+    let unsent = detail.contains("Nothing was sent") || detail.contains("The request has not reached");
     assert!(!unsent || word.outcome == "not_sent", "{body}");
     let sent = detail.contains("may have reached") || detail.contains("may have acted");
     assert!(!sent || word.outcome == "unknown", "{body}");

@@ -8,7 +8,7 @@ use devstack::wire::{At, Gate};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serde_json::{Value, json};
-use shared::random::sha256_hex;
+use shared::crypto::sha256_hex;
 
 use super::{dice, effects, note, say, seed, setting};
 use crate::execution::connected;

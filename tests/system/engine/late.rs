@@ -5,7 +5,7 @@ use std::time::Duration;
 use devstack::hubspot::{Fault, Match};
 use devstack::wire::{At, Gate};
 use serde_json::json;
-use shared::random::sha256_hex;
+use shared::crypto::sha256_hex;
 
 use super::{effects, note};
 use crate::execution::connected;

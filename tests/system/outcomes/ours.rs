@@ -9,7 +9,7 @@ use devstack::secrets_manager::FaultKind;
 use devstack::stack::Options;
 use devstack::wire::{Answer as Sent, At};
 use serde_json::{Value, json};
-use shared::random::sha256_hex;
+use shared::crypto::sha256_hex;
 
 use super::Again::{Any, In, Never, Told};
 use super::{ANSWERED, End, NOT_SENT, UNKNOWN, assert_ends, handed_on};

@@ -31,11 +31,11 @@ fn rows() -> Vec<(&'static str, &'static str)> {
     cells.map(|cells| (cells[0], cells[1].trim_matches('`'))).collect()
 }
 
-/// The codes that the one map to HTTP knows, as its source has them: `(404, "not_found", …)`.
+/// The codes that the one map to HTTP knows, as its source has them: `fixed(404, "not_found", …)`.
 fn codes_of_the_code() -> BTreeSet<&'static str> {
     let source = include_str!("../../../shared/src/error.rs");
-    let map = source.split("fn parts(").nth(1).and_then(|rest| rest.split("\n    }\n").next()).unwrap();
-    map.split("=> (").skip(1).map(|row| row.split('"').nth(1).unwrap()).collect()
+    let map = source.split("fn facts(").nth(1).and_then(|rest| rest.split("\n    }\n").next()).unwrap();
+    map.split("fixed(").skip(1).map(|row| row.split('"').nth(1).unwrap()).collect()
 }
 
 /// Requests of a row that need no more than an account that is connected.

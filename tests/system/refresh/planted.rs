@@ -12,7 +12,7 @@ use shared::access::{Access, TokenRequest};
 use shared::clients::Http;
 use shared::hubspot::HubSpot;
 use shared::integration::{Integration, Pointer};
-use shared::lease::Purpose;
+use shared::refresh_policy::Purpose;
 use shared::store::{Store, WriteResult};
 
 use crate::world::{World, reader};
@@ -135,7 +135,7 @@ pub(crate) async fn reconnect(world: &World, record: &Integration) -> Pointer {
     let issued = world.stack.hubspot.authorize(PORTAL, SCOPES);
     let tokens = world.stack.tokens_of(record, &issued.access_token, &issued.refresh_token, &[]);
     let new = store(world).create_secret(&tokens).await.unwrap();
-    let settled = shared::lease::TokenState {
+    let settled = shared::integration::TokenState {
         pointer: new.clone(),
         token_expires_at: tokens.expires_at,
         scopes: tokens.scopes.clone(),

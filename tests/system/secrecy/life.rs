@@ -10,8 +10,7 @@ use devstack::secrets_manager::{FaultKind, SecretValue};
 use devstack::stack::{Answer, Authorization, Options};
 use devstack::wire::Answer as Wire;
 use serde_json::{Value, json};
-use shared::integration::Pointer;
-use shared::lease::TokenState;
+use shared::integration::{Pointer, TokenState};
 use shared::store::{Store, WriteResult};
 use url::{Url, form_urlencoded};
 

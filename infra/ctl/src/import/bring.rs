@@ -6,7 +6,7 @@
 use shared::access::{TokenRequest, Unusable};
 use shared::error::Error;
 use shared::integration::{Integration, Status};
-use shared::lease::Purpose;
+use shared::refresh_policy::Purpose;
 use shared::store::WriteResult;
 
 use super::done::Stage;

@@ -5,8 +5,7 @@ use std::fmt;
 use guard::fields::Fields;
 use secrecy::SecretString;
 use shared::error::{Error, RequestOutcome};
-use shared::integration::{AccountId, Integration, IntegrationId, Key, Pointer};
-use shared::lease::TokenState;
+use shared::integration::{AccountId, Integration, IntegrationId, Key, Pointer, TokenState};
 use shared::tokens::Tokens;
 
 /// Imported instances lie so far below every connect, in their original order.

@@ -1,7 +1,7 @@
 //! The arithmetic and the data files. What is counted is tested against the page on costs in `tests/system/readme/costs.rs`.
 
 use serde_json::{Value, json};
-use shared::{config, lease};
+use shared::{config, refresh_policy};
 
 use super::*;
 
@@ -59,7 +59,7 @@ fn the_assumed_intervals_of_refreshes_are_those_of_the_code_and_the_template() {
     let samples = 20_000;
     // The schedule comes by once a minute.
     let mean = |idle| {
-        let sum: i64 = (0..samples).map(|_| lease::next_refresh_at(1800, 1800, idle, 0, &config)).sum();
+        let sum: i64 = (0..samples).map(|_| refresh_policy::next_refresh_at(1800, 1800, idle, 0, &config)).sum();
         sum as f64 / samples as f64 / 60.0 + 0.5
     };
 

@@ -1,4 +1,4 @@
-//! Randomness from the operating system.
+//! Random values from the operating system, and hashes.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -19,6 +19,13 @@ pub fn jitter(whole: i64) -> i64 {
     // Without randomness everything still happens, only less spread out.
     let _ = SystemRandom::new().fill(&mut bytes);
     (i128::from(whole) * i128::from(u32::from_be_bytes(bytes)) / i128::from(u32::MAX)) as i64
+}
+
+/// A number from nothing to below `parts` that depends on the text alone, evenly spread.
+pub fn spread(text: &str, parts: i64) -> i64 {
+    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    let head = digest.as_ref().iter().take(8).fold(0_u64, |head, byte| (head << 8) | u64::from(*byte));
+    (head % parts.unsigned_abs().max(1)).cast_signed()
 }
 
 /// SHA-256, in hex.

@@ -1,0 +1,212 @@
+//! The policy of refreshes, pure: when tokens are good enough, what follows an attempt, when the schedule looks again.
+//!
+//! Times are epoch seconds, durations seconds.
+
+use crate::config;
+use crate::crypto::jitter;
+use crate::integration::{Integration, Status};
+
+/// The first pause after a refresh that failed.
+const FIRST_BACKOFF: i64 = 5;
+/// The longest pause after a refresh that failed.
+const LONGEST_BACKOFF: i64 = 300;
+/// The longest `Retry-After` of HubSpot's that is honoured.
+const LONGEST_RETRY_AFTER: i64 = 900;
+
+/// Who wants tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// An execution, now.
+    Execution,
+    /// The schedule, in advance.
+    Schedule,
+}
+
+impl Purpose {
+    /// The longest of all margins.
+    pub const LONGEST_MARGIN: i64 = 600;
+
+    /// How long tokens of some lifetime must still be good.
+    pub fn margin(self, lifetime: i64) -> i64 {
+        match self {
+            Self::Execution => (lifetime / 4).min(60),
+            Self::Schedule => (lifetime / 2).min(Self::LONGEST_MARGIN),
+        }
+    }
+}
+
+/// The end of an attempt that brought no new tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RefreshEnd {
+    /// Nothing happened.
+    Released,
+    /// Nobody asks HubSpot again before `until`.
+    Backoff {
+        /// Until when.
+        until: i64,
+        /// Refreshes that failed since the last success.
+        failures: u32,
+        /// Set when HubSpot may have acted without our having its answer: what it refuses then is not believed at once.
+        ambiguous_until: Option<i64>,
+    },
+    /// HubSpot no longer accepts the authorization.
+    Revoked {
+        /// Set when the record was not marked before.
+        reason: Option<&'static str>,
+        /// Verdicts in a row.
+        failures: u32,
+        /// When the schedule tries again, if ever.
+        refresh_at: Option<i64>,
+    },
+}
+
+/// When the schedule looks next at tokens that expire at `expires_at`.
+///
+/// Those of an integration in use are refreshed 5 to 10 minutes before they expire (nearer if they live shortly); an
+/// idle one is only looked at often enough that a revocation becomes known.
+pub fn next_refresh_at(expires_at: i64, lifetime: i64, idle: bool, now: i64, config: &config::RefreshConfig) -> i64 {
+    if idle {
+        return next_probe_at(now, config);
+    }
+    let half = Purpose::Schedule.margin(lifetime) / 2;
+    expires_at - half - jitter(half)
+}
+
+/// The next look at an integration that is not in use.
+pub fn next_probe_at(now: i64, config: &config::RefreshConfig) -> i64 {
+    now + config.idle_probe - jitter(config.idle_probe / 4)
+}
+
+/// What follows an answer that passes, or a mistake of ours: a pause for everybody.
+pub fn after_failure(record: &Integration, retry_after: Option<i64>, now: i64) -> RefreshEnd {
+    let failures = record.failures.unwrap_or(0);
+    let doubled = (FIRST_BACKOFF << failures.min(10)).min(LONGEST_BACKOFF);
+    let pause = retry_after.map_or(doubled - jitter(doubled / 2), |seconds| seconds.clamp(1, LONGEST_RETRY_AFTER));
+    // The count of a marked record is that of its verdicts.
+    let failures = match record.status {
+        Status::Active => failures.saturating_add(1),
+        Status::NeedsReauthorization => failures,
+    };
+    RefreshEnd::Backoff { until: now + pause, failures, ambiguous_until: None }
+}
+
+/// What follows a request whose answer was lost: the same pause. Nothing is settled that could come back, so a refusal
+/// after it is believed, and the end of the authorization that comes of it is known for what it is.
+pub fn after_lost_answer(record: &Integration, now: i64) -> RefreshEnd {
+    match after_failure(record, None, now) {
+        RefreshEnd::Backoff { until, failures, .. } => {
+            RefreshEnd::Backoff { until, failures, ambiguous_until: Some(now) }
+        }
+        end @ (RefreshEnd::Released | RefreshEnd::Revoked { .. }) => end,
+    }
+}
+
+/// What follows HubSpot's word that it no longer accepts the authorization: tried again after an hour, then daily
+/// for a week, then no more.
+pub fn after_revocation(record: &Integration, now: i64) -> RefreshEnd {
+    let (reason, failures) = match record.status {
+        Status::Active if record.ambiguous_until.is_some() => (Some("refresh_interrupted"), 1),
+        Status::Active => (Some("revoked"), 1),
+        Status::NeedsReauthorization => (None, record.failures.unwrap_or(0).saturating_add(1)),
+    };
+    let refresh_at = match failures {
+        0 | 1 => Some(now + 3600 - jitter(600)),
+        2..=8 => Some(now + 86_400 - jitter(3600)),
+        _ => None,
+    };
+    RefreshEnd::Revoked { reason, failures, refresh_at }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: config::RefreshConfig =
+        config::RefreshConfig { lease: 20, token_timeout: 8, idle_after: 86_400, idle_probe: 7_200 };
+
+    fn record() -> Integration {
+        serde_json::from_str(r#"{"account_id":"a","sequence":1,"integration_id":"i","created_at":0,"status":"active"}"#)
+            .unwrap()
+    }
+
+    #[test]
+    fn the_margin_is_a_share_of_short_lives() {
+        for (purpose, lifetime, margin) in [
+            (Purpose::Execution, 1800, 60),
+            (Purpose::Execution, 20, 5),
+            (Purpose::Schedule, 1800, 600),
+            (Purpose::Schedule, 60, 30),
+        ] {
+            assert_eq!(purpose.margin(lifetime), margin, "{purpose:?} {lifetime}");
+        }
+    }
+
+    #[test]
+    fn the_next_look_is_five_to_ten_minutes_before_expiry_or_within_two_hours() {
+        for _ in 0..200 {
+            assert!((1200..=1500).contains(&next_refresh_at(1800, 1800, false, 0, &CONFIG)));
+            assert!((5400..=7200).contains(&next_refresh_at(1800, 1800, true, 0, &CONFIG)));
+            assert!((30..=45).contains(&next_refresh_at(60, 60, false, 0, &CONFIG)));
+        }
+        // Spread, lest all integrations are looked at together.
+        assert!((0..200).any(|_| next_probe_at(0, &CONFIG) != 7_200));
+    }
+
+    #[test]
+    fn pauses_double_up_to_five_minutes_and_retry_after_is_obeyed_up_to_fifteen() {
+        let until = |failures: u32, retry_after| {
+            let end = after_failure(&Integration { failures: Some(failures), ..record() }, retry_after, 0);
+            let RefreshEnd::Backoff { until, failures: counted, ambiguous_until: None } = end else {
+                panic!("{end:?}")
+            };
+            assert_eq!(counted, failures + 1);
+            until
+        };
+
+        for (failures, range) in [(0, 3..=5), (1, 5..=10), (5, 80..=160), (6, 150..=300), (60, 150..=300)] {
+            assert!(range.contains(&until(failures, None)), "{failures}");
+        }
+        assert!((0..200).any(|_| until(6, None) != 300));
+        assert_eq!(until(0, Some(77)), 77);
+        assert_eq!(until(0, Some(100_000)), 900);
+        assert_eq!(until(0, Some(-1)), 1);
+    }
+
+    #[test]
+    fn a_marked_one_is_tried_after_an_hour_then_daily_for_a_week_then_no_more() {
+        let mut record = record();
+        let mut looks = Vec::new();
+        for _ in 0..10 {
+            let RefreshEnd::Revoked { failures, refresh_at, .. } = after_revocation(&record, 0) else {
+                panic!("no verdict")
+            };
+            record.status = Status::NeedsReauthorization;
+            record.failures = Some(failures);
+            looks.push(refresh_at);
+        }
+
+        assert!((3000..=3600).contains(&looks[0].unwrap()));
+        assert!(looks[1..8].iter().all(|at| (82_800..=86_400).contains(&at.unwrap())));
+        assert_eq!(looks[8..], [None, None]);
+    }
+
+    #[test]
+    fn after_a_lost_answer_a_refusal_is_believed_at_once_and_known_for_what_it_is() {
+        let record = Integration { failures: Some(1), ..record() };
+
+        let RefreshEnd::Backoff { until, failures, ambiguous_until } = after_lost_answer(&record, 100) else {
+            panic!("no pause")
+        };
+
+        assert!((105..=110).contains(&until), "{until}");
+        assert_eq!((failures, ambiguous_until), (2, Some(100)));
+    }
+
+    #[test]
+    fn a_verdict_after_a_lost_holder_says_so() {
+        let lost = Integration { ambiguous_until: Some(1), ..record() };
+
+        assert!(matches!(after_revocation(&lost, 2), RefreshEnd::Revoked { reason: Some("refresh_interrupted"), .. }));
+        assert!(matches!(after_revocation(&record(), 2), RefreshEnd::Revoked { reason: Some("revoked"), .. }));
+    }
+}
