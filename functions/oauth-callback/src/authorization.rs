@@ -11,16 +11,16 @@ use shared::integration::{AccountId, Integration, IntegrationId};
 use shared::store::authorizations::{Authorization, AuthorizationKind};
 use url::Url;
 
-use crate::App;
+use crate::app::App;
 
 /// How long an authorization may take, in seconds.
 pub(crate) const LIFETIME: i64 = 600;
-/// More is no body of this route.
+/// Maximum body size in bytes.
 const LARGEST_BODY: usize = 4096;
 
-/// What an admin asks for.
-enum Wanted {
-    First,
+/// The body of `POST /v1/authorizations`.
+enum AuthorizationRequest {
+    Connect,
     NewInstance,
     Reconnect(IntegrationId),
 }
@@ -28,11 +28,13 @@ enum Wanted {
 /// Starts an authorization: `POST /v1/authorizations`.
 pub(crate) async fn start(app: &App, event: &Event) -> Result<Response, Error> {
     let admin = Member::admin_of(event, &app.config.claims)?;
-    let wanted = parse(&event.body(LARGEST_BODY)?)?;
-    let (kind, integration_id) = decide(app, &admin.account_id, wanted).await?;
+    let request = parse(&event.body(LARGEST_BODY)?)?;
+    let (kind, integration_id) = decide(app, &admin.account_id, request).await?;
     let client_id = app.hubspot.client_id().await.map_err(not_ready)?;
 
-    let (state, browser, pkce_verifier) = (crypto::secret()?, crypto::secret()?, crypto::secret()?);
+    let state = crypto::secret()?;
+    let browser = crypto::secret()?;
+    let pkce_verifier = crypto::secret()?;
     let state_hash = crypto::sha256_hex(&state);
     let cookie = cookie(&state_hash, &browser, LIFETIME);
     let authorize_url = authorize_url(app, &client_id, &state, &pkce_verifier);
@@ -59,24 +61,24 @@ pub(crate) fn cookie_name(state_hash: &str) -> String {
     format!("__Host-hubspot-{}", &state_hash[..8])
 }
 
-/// The binding cookie, or with a lifetime of 0 its removal.
+/// The binding cookie; a lifetime of 0 removes it.
 pub(crate) fn cookie(state_hash: &str, value: &str, lifetime: i64) -> String {
     let name = cookie_name(state_hash);
     format!("{name}={value}; Path=/; Max-Age={lifetime}; Secure; HttpOnly; SameSite=Lax")
 }
 
-fn parse(body: &str) -> Result<Wanted, Error> {
+fn parse(body: &str) -> Result<AuthorizationRequest, Error> {
     if body.trim().is_empty() {
-        return Ok(Wanted::First);
+        return Ok(AuthorizationRequest::Connect);
     }
     let mut fields = Fields::parse("body", body)?;
     let new_instance = fields.take_as::<bool>("new_instance", "true or false")?.unwrap_or(false);
     let integration_id = fields.take_string("integration_id")?;
     fields.finish()?;
     match (new_instance, integration_id) {
-        (false, None) => Ok(Wanted::First),
-        (true, None) => Ok(Wanted::NewInstance),
-        (false, Some(id)) => Ok(Wanted::Reconnect(IntegrationId::try_from(id)?)),
+        (false, None) => Ok(AuthorizationRequest::Connect),
+        (true, None) => Ok(AuthorizationRequest::NewInstance),
+        (false, Some(id)) => Ok(AuthorizationRequest::Reconnect(IntegrationId::try_from(id)?)),
         (true, Some(_)) => {
             Err(Error::InvalidRequest("body: either new_instance or integration_id is expected, not both".to_owned()))
         }
@@ -86,16 +88,20 @@ fn parse(body: &str) -> Result<Wanted, Error> {
 async fn decide(
     app: &App,
     account_id: &AccountId,
-    wanted: Wanted,
+    request: AuthorizationRequest,
 ) -> Result<(AuthorizationKind, IntegrationId), Error> {
     let newest = app.store.newest(account_id).await?;
-    match (wanted, newest) {
-        (Wanted::First | Wanted::NewInstance, None) => Ok((AuthorizationKind::Connect, IntegrationId::random())),
-        (Wanted::NewInstance, Some(_)) => Ok((AuthorizationKind::NewInstance, IntegrationId::random())),
-        (Wanted::First, Some(newest)) => Err(already_connected(&newest)),
-        (Wanted::Reconnect(_), None) => Err(Error::NotConnected),
-        (Wanted::Reconnect(id), Some(newest)) if newest.integration_id == id => Ok((AuthorizationKind::Reconnect, id)),
-        (Wanted::Reconnect(id), Some(_)) => Err(app.store.why_not_newest(account_id, &id).await),
+    match (request, newest) {
+        (AuthorizationRequest::Connect | AuthorizationRequest::NewInstance, None) => {
+            Ok((AuthorizationKind::Connect, IntegrationId::random()))
+        }
+        (AuthorizationRequest::NewInstance, Some(_)) => Ok((AuthorizationKind::NewInstance, IntegrationId::random())),
+        (AuthorizationRequest::Connect, Some(newest)) => Err(already_connected(&newest)),
+        (AuthorizationRequest::Reconnect(_), None) => Err(Error::NotConnected),
+        (AuthorizationRequest::Reconnect(id), Some(newest)) if newest.integration_id == id => {
+            Ok((AuthorizationKind::Reconnect, id))
+        }
+        (AuthorizationRequest::Reconnect(id), Some(_)) => Err(app.store.why_not_newest(account_id, &id).await),
     }
 }
 
@@ -103,13 +109,13 @@ fn already_connected(newest: &Integration) -> Error {
     let id = &newest.integration_id;
     Error::AlreadyConnected(format!(
         "The newest integration is {id}. Send {{\"integration_id\": \"{id}\"}} to renew its authorization: its automations \
-         go on. Send {{\"new_instance\": true}} to connect a new one: automations of {id} no longer run then."
+         keep running. Send {{\"new_instance\": true}} to connect a new one: automations bound to {id} stop running."
     ))
 }
 
 fn not_ready(refusal: Refusal) -> Error {
     match refusal {
-        Refusal::Revoked => Error::internal("a client id that is revoked"),
+        Refusal::Revoked => Error::internal("unexpected revocation"),
         Refusal::Transient { cause, .. } | Refusal::Lost { cause } => Error::unavailable(5, cause),
         Refusal::Misconfigured { cause, .. } => Error::unavailable(60, cause),
     }
@@ -141,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_that_asks_for_two_things_or_something_unknown_is_refused() {
+    fn ambiguous_and_unknown_bodies_are_refused() {
         let code = |body: &str| parse(body).map_or_else(|error| error.code(), |_| "ok");
 
         for body in ["", "{}", r#"{"new_instance":true}"#, r#"{"new_instance":false}"#, r#"{"integration_id":"i"}"#] {

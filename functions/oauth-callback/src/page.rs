@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use shared::error::Error;
 use shared::gateway::Response;
 
-use crate::Outcome;
+use crate::outcome::AuthorizationOutcome;
 
 const STYLE: &str = ":root{color-scheme:light dark}\
 body{margin:0;font:1.125rem/1.5 system-ui,sans-serif;color:#1f2933;background:#f7f8fa}\
@@ -24,7 +24,7 @@ struct Page {
 }
 
 /// The page of an outcome: `GET /oauth/hubspot/result/{outcome}`.
-pub(crate) fn result(outcome: Outcome) -> Result<Response, Error> {
+pub(crate) fn result(outcome: AuthorizationOutcome) -> Result<Response, Error> {
     let (title, happened, next) = texts(outcome);
     let body = Page { title, happened, next, style: STYLE }.render().map_err(Error::internal)?;
     let hash = STANDARD.encode(ring::digest::digest(&ring::digest::SHA256, STYLE.as_bytes()));
@@ -38,54 +38,54 @@ pub(crate) fn result(outcome: Outcome) -> Result<Response, Error> {
 }
 
 /// Title, what happened, and what to do next.
-fn texts(outcome: Outcome) -> (&'static str, &'static str, &'static str) {
+fn texts(outcome: AuthorizationOutcome) -> (&'static str, &'static str, &'static str) {
     match outcome {
-        Outcome::Connected => (
+        AuthorizationOutcome::Connected => (
             "HubSpot is connected",
             "Your automations now use this connection.",
             "You can close this window and go back to your dashboard.",
         ),
-        Outcome::Reconnected => (
+        AuthorizationOutcome::Reconnected => (
             "HubSpot is reconnected",
             "The authorization was renewed, and your automations go on.",
             "You can close this window and go back to your dashboard.",
         ),
-        Outcome::Declined => (
+        AuthorizationOutcome::Declined => (
             "HubSpot was not connected",
             "The access was declined in HubSpot. Nothing was changed.",
             "Start again from your dashboard if you want to connect HubSpot.",
         ),
-        Outcome::Expired => (
+        AuthorizationOutcome::Expired => (
             "This connection attempt has ended",
             "It took longer than ten minutes, or it was already finished. Nothing was changed by opening this page.",
             "Start again from your dashboard.",
         ),
-        Outcome::OtherBrowser => (
+        AuthorizationOutcome::OtherBrowser => (
             "Please go on in the browser where you started",
             "This connection attempt was started in another browser or window. Nothing was changed.",
             "Finish it there, or start again from your dashboard in this browser.",
         ),
-        Outcome::AlreadyConnected => (
+        AuthorizationOutcome::AlreadyConnected => (
             "HubSpot is already connected",
             "Your account was connected while this attempt was under way. Nothing was changed.",
             "Look at the connection in your dashboard; there you can renew it or connect a new one.",
         ),
-        Outcome::MissingScopes => (
+        AuthorizationOutcome::MissingScopes => (
             "HubSpot did not grant everything",
             "Some of the permissions that are needed were not granted. Nothing was changed.",
             "Start again from your dashboard, with a HubSpot user who may grant all listed permissions.",
         ),
-        Outcome::DifferentPortal => (
+        AuthorizationOutcome::DifferentPortal => (
             "That is another HubSpot account",
             "A connection is renewed for the same HubSpot account that it belongs to. Nothing was changed.",
             "Start again and choose that account, or connect the other one as a new integration.",
         ),
-        Outcome::Failed => (
+        AuthorizationOutcome::Failed => (
             "HubSpot could not be connected",
             "Something went wrong between HubSpot and us. Nothing was changed.",
             "Start again from your dashboard in a few minutes.",
         ),
-        Outcome::Misconfigured => (
+        AuthorizationOutcome::Misconfigured => (
             "HubSpot cannot be connected at the moment",
             "Our application is not set up correctly at HubSpot. Nothing was changed.",
             "This is on our side; please tell our support, and try again later.",
@@ -99,7 +99,8 @@ mod tests {
 
     #[test]
     fn every_outcome_has_a_page_of_its_own_without_script() {
-        let pages: Vec<String> = Outcome::ALL.into_iter().map(|outcome| result(outcome).unwrap().body).collect();
+        let pages: Vec<String> =
+            AuthorizationOutcome::ALL.into_iter().map(|outcome| result(outcome).unwrap().body).collect();
 
         for (at, page) in pages.iter().enumerate() {
             assert!(!page.contains("<script"), "{page}");

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use devstack::hubspot::PORTAL;
 use devstack::stack::Options;
-use oauth_callback::Outcome;
+use oauth_callback::AuthorizationOutcome;
 use serde_json::json;
 
 use super::{Traces, begin, traces};
@@ -20,7 +20,7 @@ fn with_return_url() -> Options {
 async fn every_outcome_has_a_constant_page_that_runs_nothing_and_is_kept_by_nobody() {
     let world = World::start().await;
 
-    for outcome in Outcome::ALL {
+    for outcome in AuthorizationOutcome::ALL {
         let path = format!("/oauth/hubspot/result/{}", outcome.as_str());
         let attack = format!("{path}?code=%3Cscript%3Ealert(1)%3C/script%3E&x=\"><script>alert(1)</script>");
         let page = world.stack.call("GET", &path, &[], "").await;
