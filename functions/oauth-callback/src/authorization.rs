@@ -13,8 +13,8 @@ use url::Url;
 
 use crate::app::App;
 
-/// How long an authorization may take, in seconds.
-pub(crate) const LIFETIME: i64 = 600;
+/// Lifetime of an authorization and its cookie, in seconds: single sign-on and a second factor take minutes.
+const LIFETIME: i64 = 1800;
 /// Maximum body size in bytes.
 const LARGEST_BODY: usize = 4096;
 
@@ -36,7 +36,7 @@ pub(crate) async fn start(app: &App, event: &Event) -> Result<Response, Error> {
     let browser = crypto::secret()?;
     let pkce_verifier = crypto::secret()?;
     let state_hash = crypto::sha256_hex(&state);
-    let cookie = cookie(&state_hash, &browser, LIFETIME);
+    let cookie = cookie(&state_hash, &browser);
     let authorize_url = authorize_url(app, &client_id, &state, &pkce_verifier);
     let expires_at = app.clock.now() + LIFETIME;
     let authorization = Authorization {
@@ -46,8 +46,11 @@ pub(crate) async fn start(app: &App, event: &Event) -> Result<Response, Error> {
         integration_id,
         kind,
         browser_hash: crypto::sha256_hex(&browser),
-        pkce_verifier,
+        pkce_verifier: Some(pkce_verifier),
+        return_url: None,
         expires_at,
+        consumed_by: None,
+        outcome: None,
     };
     app.authorizations.put(&authorization).await?;
 
@@ -61,10 +64,10 @@ pub(crate) fn cookie_name(state_hash: &str) -> String {
     format!("__Host-hubspot-{}", &state_hash[..8])
 }
 
-/// The binding cookie; a lifetime of 0 removes it.
-pub(crate) fn cookie(state_hash: &str, value: &str, lifetime: i64) -> String {
+/// The binding cookie. It lives as long as the authorization, since a repeated callback needs it too.
+fn cookie(state_hash: &str, value: &str) -> String {
     let name = cookie_name(state_hash);
-    format!("{name}={value}; Path=/; Max-Age={lifetime}; Secure; HttpOnly; SameSite=Lax")
+    format!("{name}={value}; Path=/; Max-Age={LIFETIME}; Secure; HttpOnly; SameSite=Lax")
 }
 
 fn parse(body: &str) -> Result<AuthorizationRequest, Error> {

@@ -1,6 +1,8 @@
 //! The end of an authorization: HubSpot sends the browser back with a code or a refusal.
 //!
-//! Nothing of the query is shown, kept or logged; whatever happens, the browser gets one of the constant outcomes.
+//! Nothing of the query is shown, stored or logged; the browser always gets one of the constant outcomes.
+
+use std::time::Duration;
 
 use shared::crypto;
 use shared::crypto;
@@ -8,91 +10,180 @@ use shared::gateway::{Event, Response};
 use shared::hubspot::{Grant, Refusal};
 use shared::store::authorizations::{Authorization, ConsumeResult};
 use shared::tokens::Tokens;
-use url::form_urlencoded;
 
 use crate::app::App;
 use crate::authorization;
 use crate::integrations::{self, NewTokens};
 use crate::outcome::AuthorizationOutcome;
+use crate::query::{AuthorizationResponse, CallbackQuery, Consent};
 
-/// The parameters with which HubSpot sends the browser back.
-enum Callback {
-    Granted { code: String, state: String },
-    Refused { reason: String, state: String },
-}
+/// How long a repeated callback waits for the outcome of the first one.
+const LONGEST_WAIT_MILLIS: i64 = 20_000;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Finishes an authorization: `GET /oauth/hubspot/callback`.
-pub(crate) async fn finish(app: &App, event: &Event) -> (Response, AuthorizationOutcome) {
-    let (outcome, used_state_hash) = complete_authorization(app, event).await;
-    let mut response = redirect(app, outcome);
-    if let Some(state_hash) = used_state_hash {
-        response.cookies.push(authorization::cookie(&state_hash, "", 0));
+pub(crate) async fn finish(app: &App, event: &Event) -> (Response, &'static str) {
+    if is_prefetch(event) {
+        // Browsers discard a prefetched response that is no success, and ask again when the person really goes there.
+        return (Response::empty(425), "prefetch_refused");
     }
-    (response, outcome)
+    let outcome = match CallbackQuery::parse(event.query()) {
+        Ok(CallbackQuery::Ended(response)) => complete_authorization(app, event, &response).await,
+        Ok(CallbackQuery::InstallationStarted { .. } | CallbackQuery::InstallationWithoutState) => {
+            refuse(AuthorizationOutcome::Failed, None, "no state")
+        }
+        Err(cause) => refuse(AuthorizationOutcome::Failed, None, cause),
+    };
+    (redirect(app, outcome), outcome.as_str())
 }
 
-/// Consumes the state and completes its authorization; the hash of the state, if it is used now.
-async fn complete_authorization(app: &App, event: &Event) -> (AuthorizationOutcome, Option<String>) {
-    let Ok(callback) = parse(event.query()) else { return (AuthorizationOutcome::Failed, None) };
-    let (Callback::Granted { state, .. } | Callback::Refused { state, .. }) = &callback;
-    let state_hash = crypto::sha256_hex(state);
+/// Whether a browser or a scanner fetches the page ahead of a person who may never open it.
+fn is_prefetch(event: &Event) -> bool {
+    let names = ["sec-purpose", "purpose", "x-purpose", "x-moz"];
+    let purposes = ["prefetch", "prerender", "preview"];
+    names.iter().filter_map(|name| event.header(name)).any(|value| {
+        value.split([';', ',']).any(|part| purposes.iter().any(|purpose| part.trim().eq_ignore_ascii_case(purpose)))
+    })
+}
+
+/// Consumes the state and completes its authorization, or finds how it ended before.
+async fn complete_authorization(app: &App, event: &Event, response: &AuthorizationResponse) -> AuthorizationOutcome {
+    let state_hash = crypto::sha256_hex(&response.state);
+    let cookie = event.cookie(&authorization::cookie_name(&state_hash));
     // Without a cookie the hash is that of the empty text, which no authorization has.
-    let browser = event.cookie(&authorization::cookie_name(&state_hash)).unwrap_or_default();
-    let consumed = app.authorizations.consume(&state_hash, &crypto::sha256_hex(browser), app.clock.now()).await;
-    let authorization = match consumed {
-        Ok(ConsumeResult::Consumed(authorization)) => authorization,
-        Ok(ConsumeResult::OtherBrowser) => return (AuthorizationOutcome::OtherBrowser, None),
-        Ok(ConsumeResult::Expired) => return (AuthorizationOutcome::Expired, None),
+    let browser_hash = crypto::sha256_hex(cookie.unwrap_or_default());
+    match app.authorizations.consume(&state_hash, &browser_hash, app.clock.now()).await {
+        Ok(ConsumeResult::Consumed(authorization)) => end(app, &authorization, &response.consent).await,
+        Ok(ConsumeResult::Repeated(authorization)) => earlier_outcome(app, &authorization).await,
+        Ok(ConsumeResult::OtherBrowser(authorization)) => {
+            let cause = if cookie.is_some() { "another browser's cookie" } else { "no cookie" };
+            refuse(AuthorizationOutcome::OtherBrowser, Some(&authorization), cause)
+        }
+        Ok(ConsumeResult::Expired(authorization)) => {
+            let cause = if authorization.consumed_by.is_some() { "used state" } else { "expired state" };
+            refuse(AuthorizationOutcome::Expired, Some(&authorization), cause)
+        }
+        Ok(ConsumeResult::Unknown) => refuse(AuthorizationOutcome::Expired, None, "unknown state"),
         Err(error) => {
             tracing::error!(cause = %error, "failed to consume authorization");
-            return (AuthorizationOutcome::Failed, None);
+            refuse(AuthorizationOutcome::Failed, None, "state not consumed")
         }
-    };
-    let outcome = complete(app, &authorization, callback).await.unwrap_or_else(|outcome| outcome);
-    tracing::info!(account_id = %authorization.account_id, integration_id = %authorization.integration_id,
-        outcome = outcome.as_str(), authorizations_ended = 1, "authorization ended");
-    (outcome, Some(state_hash))
+    }
 }
 
-/// Doubled, missing or empty parameters: nothing is consumed.
-fn parse(query: &str) -> Result<Callback, AuthorizationOutcome> {
-    let one = |name: &str| {
-        let mut values = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
-        match (values.next(), values.next()) {
-            (None, _) => Ok(None),
-            (Some((_, value)), None) if !value.is_empty() => Ok(Some(value.into_owned())),
-            _ => Err(AuthorizationOutcome::Failed),
-        }
+/// Completes a consumed authorization and stores how it ended.
+async fn end(app: &App, authorization: &Authorization, consent: &Consent) -> AuthorizationOutcome {
+    let (outcome, cause) = match complete(app, authorization, consent).await {
+        Ok(outcome) => (outcome, None),
+        Err(failure) => (failure.outcome, Some(failure.cause)),
     };
-    match (one("error")?, one("code")?, one("state")?) {
-        (Some(reason), None, Some(state)) => Ok(Callback::Refused { reason, state }),
-        (None, Some(code), Some(state)) => Ok(Callback::Granted { code, state }),
-        _ => Err(AuthorizationOutcome::Failed),
+    // A crash before this write leaves a repeated callback without an outcome: it waits and ends as `failed`.
+    if let Err(error) = app.authorizations.end(&authorization.state_hash, outcome.as_str()).await {
+        tracing::warn!(account_id = %authorization.account_id, cause = %error, "failed to store authorization outcome");
+    }
+    log_end(authorization, outcome, cause.as_deref());
+    outcome
+}
+
+/// The one line about a consumed authorization: a warning with its cause if it ended without a connection.
+fn log_end(authorization: &Authorization, outcome: AuthorizationOutcome, cause: Option<&str>) {
+    let account_id = authorization.account_id.as_str();
+    let integration_id = authorization.integration_id.as_str();
+    let outcome = outcome.as_str();
+    match cause {
+        None => {
+            tracing::info!(account_id, integration_id, outcome, authorizations_ended = 1, "authorization ended");
+        }
+        Some(cause) => {
+            tracing::warn!(account_id, integration_id, outcome, authorizations_ended = 1, cause, "authorization ended");
+        }
+    }
+}
+
+/// The outcome that an earlier callback of this browser had, once it is there.
+async fn earlier_outcome(app: &App, authorization: &Authorization) -> AuthorizationOutcome {
+    let deadline = app.clock.now_millis() + LONGEST_WAIT_MILLIS;
+    let mut pause = FIRST_PAUSE;
+    let mut outcome = authorization.outcome.clone();
+    while outcome.is_none() && app.clock.now_millis() < deadline {
+        app.clock.sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+        match app.authorizations.outcome(&authorization.state_hash).await {
+            Ok(found) => outcome = found,
+            Err(error) => {
+                tracing::error!(cause = %error, "failed to read authorization outcome");
+                return refuse(AuthorizationOutcome::Failed, Some(authorization), "outcome not read");
+            }
+        }
+    }
+    match outcome.as_deref().and_then(AuthorizationOutcome::parse) {
+        Some(outcome) => outcome,
+        None => refuse(AuthorizationOutcome::Failed, Some(authorization), "an earlier callback has not ended"),
+    }
+}
+
+/// Logs why a callback consumed nothing, with the account where its state is known.
+fn refuse(outcome: AuthorizationOutcome, authorization: Option<&Authorization>, cause: &str) -> AuthorizationOutcome {
+    let account_id = authorization.map(|known| known.account_id.as_str());
+    let integration_id = authorization.map(|known| known.integration_id.as_str());
+    tracing::warn!(account_id, integration_id, outcome = outcome.as_str(), cause, "callback refused");
+    outcome
+}
+
+/// An authorization that ends without a connection.
+struct Failure {
+    outcome: AuthorizationOutcome,
+    /// For the log.
+    cause: String,
+}
+
+impl Failure {
+    fn new(outcome: AuthorizationOutcome, cause: &str) -> Self {
+        Self { outcome, cause: cause.to_owned() }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let (outcome, cause) = match refusal {
+            Refusal::Revoked => (AuthorizationOutcome::Failed, "HubSpot refused the code".to_owned()),
+            Refusal::Transient { cause, .. } | Refusal::Lost { cause } => (AuthorizationOutcome::Failed, cause),
+            Refusal::Misconfigured { invalid_client: true, cause } => (AuthorizationOutcome::Misconfigured, cause),
+            Refusal::Misconfigured { cause, .. } => (AuthorizationOutcome::Failed, cause),
+        };
+        Self { outcome, cause }
     }
 }
 
 async fn complete(
     app: &App,
     authorization: &Authorization,
-    callback: Callback,
-) -> Result<AuthorizationOutcome, AuthorizationOutcome> {
-    let code = match callback {
-        Callback::Granted { code, .. } => code,
-        Callback::Refused { reason, .. } if reason == "access_denied" => return Err(AuthorizationOutcome::Declined),
-        Callback::Refused { .. } => return Err(AuthorizationOutcome::Failed),
+    consent: &Consent,
+) -> Result<AuthorizationOutcome, Failure> {
+    let code = match consent {
+        Consent::Granted { code } => code,
+        Consent::Refused { reason } if reason == "access_denied" => {
+            return Err(Failure::new(AuthorizationOutcome::Declined, "consent declined"));
+        }
+        Consent::Refused { .. } => return Err(Failure::new(AuthorizationOutcome::Failed, "HubSpot sent an error")),
     };
     let sent_at = app.clock.now();
-    let exchanged = app.hubspot.exchange(&code, &app.config.redirect_uri(), &authorization.pkce_verifier).await;
-    let grant = exchanged.map_err(|refusal| refused(authorization, &refusal))?;
+    let verifier = authorization.pkce_verifier.as_deref();
+    let grant = app.hubspot.exchange(code, &app.config.redirect_uri(), verifier).await?;
     let new = complete_grant(app, authorization, grant, sent_at).await?;
     if app.config.scopes.iter().any(|scope| !new.tokens.scopes.contains(scope)) {
-        return Err(AuthorizationOutcome::MissingScopes);
+        return Err(Failure::new(AuthorizationOutcome::MissingScopes, "configured scopes were not granted"));
     }
-    integrations::store(app, authorization, new).await.map_err(|error| {
-        let (account_id, integration_id) = (&authorization.account_id, &authorization.integration_id);
-        tracing::error!(%account_id, %integration_id, cause = %error, "failed to store authorization");
-        AuthorizationOutcome::Failed
-    })
+    let stored = integrations::store(app, authorization, new).await.map_err(|error| {
+        tracing::error!(account_id = %authorization.account_id, integration_id = %authorization.integration_id,
+            cause = %error, "failed to store authorization");
+        Failure::new(AuthorizationOutcome::Failed, "authorization not stored")
+    })?;
+    if matches!(stored, AuthorizationOutcome::Connected | AuthorizationOutcome::Reconnected) {
+        return Ok(stored);
+    }
+    Err(Failure::new(stored, "the account's integrations do not allow it"))
 }
 
 /// Completes a token response that lacks portal or scopes by one introspection.
@@ -101,16 +192,15 @@ async fn complete_grant(
     authorization: &Authorization,
     grant: Grant,
     sent_at: i64,
-) -> Result<NewTokens, AuthorizationOutcome> {
+) -> Result<NewTokens, Failure> {
     let (mut hub_id, mut scopes) = (grant.hub_id, grant.scopes);
     if hub_id.is_none() || scopes.is_none() {
-        let asked = app.hubspot.introspect(&grant.access_token).await;
-        let (portal, granted) = asked.map_err(|refusal| refused(authorization, &refusal))?;
+        let (portal, granted) = app.hubspot.introspect(&grant.access_token).await?;
         hub_id = hub_id.or(portal);
         scopes = scopes.or(granted);
     }
     let (Some(hub_id), Some(scopes), Some(refresh_token)) = (hub_id, scopes, grant.refresh_token) else {
-        return Err(AuthorizationOutcome::Failed);
+        return Err(Failure::new(AuthorizationOutcome::Failed, "a grant without portal, scopes or refresh token"));
     };
     let tokens = Tokens {
         account_id: authorization.account_id.clone(),
@@ -127,18 +217,6 @@ async fn complete_grant(
     Ok(NewTokens { tokens, hub_id })
 }
 
-fn refused(authorization: &Authorization, refusal: &Refusal) -> AuthorizationOutcome {
-    let (outcome, cause) = match refusal {
-        Refusal::Revoked => (AuthorizationOutcome::Failed, "HubSpot refused the code"),
-        Refusal::Transient { cause, .. } | Refusal::Lost { cause } => (AuthorizationOutcome::Failed, cause.as_str()),
-        Refusal::Misconfigured { invalid_client: true, cause } => (AuthorizationOutcome::Misconfigured, cause.as_str()),
-        Refusal::Misconfigured { cause, .. } => (AuthorizationOutcome::Failed, cause.as_str()),
-    };
-    tracing::warn!(account_id = %authorization.account_id, integration_id = %authorization.integration_id,
-        outcome = outcome.as_str(), cause, "token exchange failed");
-    outcome
-}
-
 /// Redirects the browser to the result page, or to the dashboard's configured address.
 fn redirect(app: &App, outcome: AuthorizationOutcome) -> Response {
     let location = match &app.config.return_url {
@@ -150,30 +228,4 @@ fn redirect(app: &App, outcome: AuthorizationOutcome) -> Response {
         }
     };
     Response::empty(303).with("location", &location).with("referrer-policy", "no-referrer")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn doubled_missing_or_empty_parameters_do_not_parse() {
-        for bad in [
-            "",
-            "code=1",
-            "state=1",
-            "code=&state=1",
-            "code=1&state=",
-            "code=1&code=2&state=1",
-            "code=1&state=1&state=2",
-            "code=1&state=1&error=access_denied",
-            "error=access_denied",
-            "error=a&error=b&state=1",
-            "%63ode=1&code=2&state=1",
-        ] {
-            assert!(parse(bad).is_err(), "{bad}");
-        }
-        assert!(matches!(parse("code=a%2Bb&state=c&extra=1"), Ok(Callback::Granted { code, .. }) if code == "a+b"));
-        assert!(matches!(parse("error=access_denied&state=c&error_description=no"), Ok(Callback::Refused { .. })));
-    }
 }

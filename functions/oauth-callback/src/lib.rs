@@ -7,6 +7,7 @@ mod callback;
 mod integrations;
 mod outcome;
 mod page;
+mod query;
 
 use shared::error::Error;
 use shared::gateway::{Event, Response};
@@ -50,10 +51,7 @@ pub async fn handle(app: &App, event: &str) -> Response {
 async fn route(app: &App, event: &Event) -> Result<(Response, &'static str), Error> {
     match (event.method(), event.path()) {
         ("POST", "/v1/authorizations") => Ok((authorization::start(app, event).await?, STARTED)),
-        ("GET", "/oauth/hubspot/callback") => {
-            let (response, outcome) = callback::finish(app, event).await;
-            Ok((response, outcome.as_str()))
-        }
+        ("GET", "/oauth/hubspot/callback") => Ok(callback::finish(app, event).await),
         ("GET", "/v1/integrations") => Ok((integrations::list(app, event).await?, "listed")),
         ("GET", path) => {
             let outcome = path.strip_prefix("/oauth/hubspot/result/").and_then(AuthorizationOutcome::parse);

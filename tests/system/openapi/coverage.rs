@@ -101,6 +101,7 @@ async fn connecting() {
         world.dashboard(ACCOUNT, "member", "GET", &format!("/oauth/hubspot/result/{word}"), &Value::Null).await;
     }
     world.dashboard(ACCOUNT, "member", "GET", "/v1/nothing", &Value::Null).await;
+    world.callback_with("code=a&state=b", &[], &[("sec-purpose", "prefetch")]).await;
 }
 
 /// Listing, disconnecting and checking.
