@@ -55,7 +55,7 @@ async fn route(app: &App, event: &Event) -> Result<(Response, &'static str), Err
         ("GET", "/v1/integrations") => Ok((integrations::list(app, event).await?, "listed")),
         ("GET", path) => {
             let outcome = path.strip_prefix("/oauth/hubspot/result/").and_then(AuthorizationOutcome::parse);
-            Ok((page::result(outcome.ok_or(Error::NotFound)?)?, "result_shown"))
+            Ok((page::result(&app.config, outcome.ok_or(Error::NotFound)?)?, "result_shown"))
         }
         ("DELETE", path) => {
             let id = path.strip_prefix("/v1/integrations/").filter(|id| !id.is_empty()).ok_or(Error::NotFound)?;

@@ -19,6 +19,8 @@ pub enum AuthorizationOutcome {
     MissingScopes,
     /// A reconnect chose another portal.
     DifferentPortal,
+    /// The installation began at HubSpot and has no state of ours: nothing is connected yet.
+    StartFromDashboard,
     /// A failure of HubSpot or of ours that is worth another try.
     Failed,
     /// HubSpot rejects our app's credentials.
@@ -27,7 +29,7 @@ pub enum AuthorizationOutcome {
 
 impl AuthorizationOutcome {
     /// Every outcome, in the order of the documentation.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Connected,
         Self::Reconnected,
         Self::Declined,
@@ -36,6 +38,7 @@ impl AuthorizationOutcome {
         Self::AlreadyConnected,
         Self::MissingScopes,
         Self::DifferentPortal,
+        Self::StartFromDashboard,
         Self::Failed,
         Self::Misconfigured,
     ];
@@ -51,6 +54,7 @@ impl AuthorizationOutcome {
             Self::AlreadyConnected => "already-connected",
             Self::MissingScopes => "missing-scopes",
             Self::DifferentPortal => "different-portal",
+            Self::StartFromDashboard => "start-from-dashboard",
             Self::Failed => "failed",
             Self::Misconfigured => "misconfigured",
         }
