@@ -2,6 +2,7 @@
 
 mod crashes;
 mod hostile;
+mod installations;
 mod pages;
 mod reconnect;
 mod refusals;

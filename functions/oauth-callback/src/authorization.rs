@@ -12,6 +12,7 @@ use shared::store::authorizations::{Authorization, AuthorizationKind};
 use url::Url;
 
 use crate::app::App;
+use crate::install::ReturnUrl;
 
 /// Lifetime of an authorization and its cookie, in seconds: single sign-on and a second factor take minutes.
 const LIFETIME: i64 = 1800;
@@ -19,8 +20,15 @@ const LIFETIME: i64 = 1800;
 const LARGEST_BODY: usize = 4096;
 
 /// The body of `POST /v1/authorizations`.
-enum AuthorizationRequest {
-    Connect,
+struct AuthorizationRequest {
+    target: Target,
+    /// HubSpot's page to continue on, if the installation began there.
+    return_url: Option<ReturnUrl>,
+}
+
+/// What an admin wants to connect.
+enum Target {
+    First,
     NewInstance,
     Reconnect(IntegrationId),
 }
@@ -28,16 +36,22 @@ enum AuthorizationRequest {
 /// Starts an authorization: `POST /v1/authorizations`.
 pub(crate) async fn start(app: &App, event: &Event) -> Result<Response, Error> {
     let admin = Member::admin_of(event, &app.config.claims)?;
-    let request = parse(&event.body(LARGEST_BODY)?)?;
-    let (kind, integration_id) = decide(app, &admin.account_id, request).await?;
+    let request = parse(&event.body(LARGEST_BODY)?, &app.config.authorize_url)?;
+    let (kind, integration_id) = decide(app, &admin.account_id, request.target).await?;
     let client_id = app.hubspot.client_id().await.map_err(not_ready)?;
 
     let state = crypto::secret()?;
     let browser = crypto::secret()?;
-    let pkce_verifier = crypto::secret()?;
     let state_hash = crypto::sha256_hex(&state);
     let cookie = cookie(&state_hash, &browser);
-    let authorize_url = authorize_url(app, &client_id, &state, &pkce_verifier);
+    let (authorize_url, pkce_verifier) = match &request.return_url {
+        // HubSpot makes the authorization request, so it has no challenge.
+        Some(return_url) => (return_url.with_state(&state), None),
+        None => {
+            let pkce_verifier = crypto::secret()?;
+            (authorize_url(app, &client_id, &state, &pkce_verifier), Some(pkce_verifier))
+        }
+    };
     let expires_at = app.clock.now() + LIFETIME;
     let authorization = Authorization {
         state_hash,
@@ -46,8 +60,8 @@ pub(crate) async fn start(app: &App, event: &Event) -> Result<Response, Error> {
         integration_id,
         kind,
         browser_hash: crypto::sha256_hex(&browser),
-        pkce_verifier: Some(pkce_verifier),
-        return_url: None,
+        pkce_verifier,
+        return_url: request.return_url.map(|url| url.as_str().to_owned()),
         expires_at,
         consumed_by: None,
         outcome: None,
@@ -70,41 +84,47 @@ fn cookie(state_hash: &str, value: &str) -> String {
     format!("{name}={value}; Path=/; Max-Age={LIFETIME}; Secure; HttpOnly; SameSite=Lax")
 }
 
-fn parse(body: &str) -> Result<AuthorizationRequest, Error> {
+fn parse(body: &str, authorize_url: &Url) -> Result<AuthorizationRequest, Error> {
     if body.trim().is_empty() {
-        return Ok(AuthorizationRequest::Connect);
+        return Ok(AuthorizationRequest { target: Target::First, return_url: None });
     }
     let mut fields = Fields::parse("body", body)?;
     let new_instance = fields.take_as::<bool>("new_instance", "true or false")?.unwrap_or(false);
     let integration_id = fields.take_string("integration_id")?;
+    let return_url = fields.take_string("return_url")?;
     fields.finish()?;
-    match (new_instance, integration_id) {
-        (false, None) => Ok(AuthorizationRequest::Connect),
-        (true, None) => Ok(AuthorizationRequest::NewInstance),
-        (false, Some(id)) => Ok(AuthorizationRequest::Reconnect(IntegrationId::try_from(id)?)),
+    let target = match (new_instance, integration_id) {
+        (false, None) => Target::First,
+        (true, None) => Target::NewInstance,
+        (false, Some(id)) => Target::Reconnect(IntegrationId::try_from(id)?),
         (true, Some(_)) => {
-            Err(Error::InvalidRequest("body: either new_instance or integration_id is expected, not both".to_owned()))
+            let detail = "body: either new_instance or integration_id is expected, not both";
+            return Err(Error::InvalidRequest(detail.to_owned()));
         }
-    }
+    };
+    let return_url =
+        return_url.map(|text| ReturnUrl::parse(&text, authorize_url).ok_or_else(not_hubspots)).transpose()?;
+    Ok(AuthorizationRequest { target, return_url })
+}
+
+fn not_hubspots() -> Error {
+    let detail = "body.return_url: the return_url that HubSpot sent is expected, an https address of app.hubspot.com";
+    Error::InvalidRequest(detail.to_owned())
 }
 
 async fn decide(
     app: &App,
     account_id: &AccountId,
-    request: AuthorizationRequest,
+    target: Target,
 ) -> Result<(AuthorizationKind, IntegrationId), Error> {
     let newest = app.store.newest(account_id).await?;
-    match (request, newest) {
-        (AuthorizationRequest::Connect | AuthorizationRequest::NewInstance, None) => {
-            Ok((AuthorizationKind::Connect, IntegrationId::random()))
-        }
-        (AuthorizationRequest::NewInstance, Some(_)) => Ok((AuthorizationKind::NewInstance, IntegrationId::random())),
-        (AuthorizationRequest::Connect, Some(newest)) => Err(already_connected(&newest)),
-        (AuthorizationRequest::Reconnect(_), None) => Err(Error::NotConnected),
-        (AuthorizationRequest::Reconnect(id), Some(newest)) if newest.integration_id == id => {
-            Ok((AuthorizationKind::Reconnect, id))
-        }
-        (AuthorizationRequest::Reconnect(id), Some(_)) => Err(app.store.why_not_newest(account_id, &id).await),
+    match (target, newest) {
+        (Target::First | Target::NewInstance, None) => Ok((AuthorizationKind::Connect, IntegrationId::random())),
+        (Target::NewInstance, Some(_)) => Ok((AuthorizationKind::NewInstance, IntegrationId::random())),
+        (Target::First, Some(newest)) => Err(already_connected(&newest)),
+        (Target::Reconnect(_), None) => Err(Error::NotConnected),
+        (Target::Reconnect(id), Some(newest)) if newest.integration_id == id => Ok((AuthorizationKind::Reconnect, id)),
+        (Target::Reconnect(id), Some(_)) => Err(app.store.why_not_newest(account_id, &id).await),
     }
 }
 
@@ -151,9 +171,18 @@ mod tests {
 
     #[test]
     fn ambiguous_and_unknown_bodies_are_refused() {
-        let code = |body: &str| parse(body).map_or_else(|error| error.code(), |_| "ok");
+        let hubspot = Url::parse("https://app.hubspot.com/oauth/authorize").unwrap();
+        let code = |body: &str| parse(body, &hubspot).map_or_else(|error| error.code(), |_| "ok");
 
-        for body in ["", "{}", r#"{"new_instance":true}"#, r#"{"new_instance":false}"#, r#"{"integration_id":"i"}"#] {
+        for body in [
+            "",
+            "{}",
+            r#"{"new_instance":true}"#,
+            r#"{"new_instance":false}"#,
+            r#"{"integration_id":"i"}"#,
+            r#"{"return_url":"https://app-eu1.hubspot.com/x"}"#,
+            r#"{"return_url":"https://app.hubspot.com/x","new_instance":true}"#,
+        ] {
             assert_eq!(code(body), "ok", "{body}");
         }
         for body in [
@@ -164,6 +193,9 @@ mod tests {
             r#"{"integration_id":"a b"}"#,
             r#"{"integration_id":7}"#,
             r#"{"account_id":"other"}"#,
+            r#"{"return_url":"https://evil.example/"}"#,
+            r#"{"return_url":""}"#,
+            r#"{"return_url":7}"#,
         ] {
             assert_eq!(code(body), "invalid_request", "{body}");
         }

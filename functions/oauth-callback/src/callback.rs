@@ -10,9 +10,11 @@ use shared::gateway::{Event, Response};
 use shared::hubspot::{Grant, Refusal};
 use shared::store::authorizations::{Authorization, ConsumeResult};
 use shared::tokens::Tokens;
+use url::Url;
 
 use crate::app::App;
 use crate::authorization;
+use crate::install::ReturnUrl;
 use crate::integrations::{self, NewTokens};
 use crate::outcome::AuthorizationOutcome;
 use crate::query::{AuthorizationResponse, CallbackQuery, Consent};
@@ -29,13 +31,40 @@ pub(crate) async fn finish(app: &App, event: &Event) -> (Response, &'static str)
         return (Response::empty(425), "prefetch_refused");
     }
     let outcome = match CallbackQuery::parse(event.query()) {
-        Ok(CallbackQuery::Ended(response)) => complete_authorization(app, event, &response).await,
-        Ok(CallbackQuery::InstallationStarted { .. } | CallbackQuery::InstallationWithoutState) => {
-            refuse(AuthorizationOutcome::Failed, None, "no state")
+        Ok(CallbackQuery::Ended(response)) => return finish_authorization(app, event, &response).await,
+        Ok(CallbackQuery::InstallationStarted { return_url }) => {
+            let return_url = return_url.and_then(|text| ReturnUrl::parse(&text, &app.config.authorize_url));
+            if let (Some(install_url), Some(return_url)) = (&app.config.install_url, return_url) {
+                tracing::info!(outcome = "installation_started", "installation began at HubSpot");
+                return (see_other(install_url, "return_url", return_url.as_str()), "installation_started");
+            }
+            start_from_dashboard("no INSTALL_URL, or a return_url outside HubSpot")
         }
+        Ok(CallbackQuery::InstallationWithoutState) => start_from_dashboard("no state"),
         Err(cause) => refuse(AuthorizationOutcome::Failed, None, cause),
     };
     (redirect(app, outcome), outcome.as_str())
+}
+
+/// Logs an installation that has to continue in the dashboard. Nothing is exchanged: a code without a state of ours may
+/// be anybody's.
+fn start_from_dashboard(cause: &str) -> AuthorizationOutcome {
+    let outcome = AuthorizationOutcome::StartFromDashboard;
+    tracing::info!(outcome = outcome.as_str(), cause, "installation began at HubSpot");
+    outcome
+}
+
+/// Completes an authorization. An installation that began at HubSpot and succeeded ends there; a failure never goes back
+/// there, where it would start again.
+async fn finish_authorization(app: &App, event: &Event, response: &AuthorizationResponse) -> (Response, &'static str) {
+    let (outcome, stored_return_url) = complete_authorization(app, event, response).await;
+    let sent = response.return_url.as_deref().and_then(|text| ReturnUrl::parse(text, &app.config.authorize_url));
+    let connected = matches!(outcome, AuthorizationOutcome::Connected | AuthorizationOutcome::Reconnected);
+    let response = match sent.filter(|sent| connected && stored_return_url.as_deref() == Some(sent.as_str())) {
+        Some(return_url) => to(return_url.as_str()),
+        None => redirect(app, outcome),
+    };
+    (response, outcome.as_str())
 }
 
 /// Whether a browser or a scanner fetches the page ahead of a person who may never open it.
@@ -47,15 +76,24 @@ fn is_prefetch(event: &Event) -> bool {
     })
 }
 
-/// Consumes the state and completes its authorization, or finds how it ended before.
-async fn complete_authorization(app: &App, event: &Event, response: &AuthorizationResponse) -> AuthorizationOutcome {
+/// Consumes the state and completes its authorization, or finds how it ended before; with the address that was stored
+/// for an installation that began at HubSpot.
+async fn complete_authorization(
+    app: &App,
+    event: &Event,
+    response: &AuthorizationResponse,
+) -> (AuthorizationOutcome, Option<String>) {
     let state_hash = crypto::sha256_hex(&response.state);
     let cookie = event.cookie(&authorization::cookie_name(&state_hash));
     // Without a cookie the hash is that of the empty text, which no authorization has.
     let browser_hash = crypto::sha256_hex(cookie.unwrap_or_default());
-    match app.authorizations.consume(&state_hash, &browser_hash, app.clock.now()).await {
-        Ok(ConsumeResult::Consumed(authorization)) => end(app, &authorization, &response.consent).await,
-        Ok(ConsumeResult::Repeated(authorization)) => earlier_outcome(app, &authorization).await,
+    let refused = match app.authorizations.consume(&state_hash, &browser_hash, app.clock.now()).await {
+        Ok(ConsumeResult::Consumed(authorization)) => {
+            return (end(app, &authorization, &response.consent).await, authorization.return_url);
+        }
+        Ok(ConsumeResult::Repeated(authorization)) => {
+            return (earlier_outcome(app, &authorization).await, authorization.return_url);
+        }
         Ok(ConsumeResult::OtherBrowser(authorization)) => {
             let cause = if cookie.is_some() { "another browser's cookie" } else { "no cookie" };
             refuse(AuthorizationOutcome::OtherBrowser, Some(&authorization), cause)
@@ -69,7 +107,8 @@ async fn complete_authorization(app: &App, event: &Event, response: &Authorizati
             tracing::error!(cause = %error, "failed to consume authorization");
             refuse(AuthorizationOutcome::Failed, None, "state not consumed")
         }
-    }
+    };
+    (refused, None)
 }
 
 /// Completes a consumed authorization and stores how it ended.
@@ -219,13 +258,22 @@ async fn complete_grant(
 
 /// Redirects the browser to the result page, or to the dashboard's configured address.
 fn redirect(app: &App, outcome: AuthorizationOutcome) -> Response {
-    let location = match &app.config.return_url {
-        None => format!("{}oauth/hubspot/result/{}", app.config.public_url, outcome.as_str()),
-        Some(url) => {
-            let mut url = url.clone();
-            url.query_pairs_mut().append_pair("hubspot", outcome.as_str());
-            url.to_string()
-        }
-    };
-    Response::empty(303).with("location", &location).with("referrer-policy", "no-referrer")
+    let config = &app.config;
+    let install_url = config.install_url.as_ref().filter(|_| outcome == AuthorizationOutcome::StartFromDashboard);
+    let dashboard = install_url.or(config.return_url.as_ref());
+    match dashboard {
+        Some(url) => see_other(url, "hubspot", outcome.as_str()),
+        None => to(&format!("{}oauth/hubspot/result/{}", app.config.public_url, outcome.as_str())),
+    }
+}
+
+/// Redirects the browser to a configured address with one more parameter.
+fn see_other(url: &Url, name: &str, value: &str) -> Response {
+    let mut url = url.clone();
+    url.query_pairs_mut().append_pair(name, value);
+    to(url.as_str())
+}
+
+fn to(location: &str) -> Response {
+    Response::empty(303).with("location", location).with("referrer-policy", "no-referrer")
 }
