@@ -4,8 +4,7 @@
 
 use std::time::Duration;
 
-use shared::crypto;
-use shared::crypto;
+use guard::scopes;
 use shared::gateway::{Event, Response};
 use shared::hubspot::{Grant, Refusal};
 use shared::store::authorizations::{Authorization, ConsumeResult};
@@ -211,8 +210,10 @@ async fn complete(
     let verifier = authorization.pkce_verifier.as_deref();
     let grant = app.hubspot.exchange(code, &app.config.redirect_uri(), verifier).await?;
     let new = complete_grant(app, authorization, grant, sent_at).await?;
-    if app.config.scopes.iter().any(|scope| !new.tokens.scopes.contains(scope)) {
-        return Err(Failure::new(AuthorizationOutcome::MissingScopes, "configured scopes were not granted"));
+    let missing = scopes::not_granted(&app.config.scopes, &new.tokens.scopes);
+    if !missing.is_empty() {
+        let cause = format!("not granted: {}", missing.join(" "));
+        return Err(Failure::new(AuthorizationOutcome::MissingScopes, &cause));
     }
     let stored = integrations::store(app, authorization, new).await.map_err(|error| {
         tracing::error!(account_id = %authorization.account_id, integration_id = %authorization.integration_id,

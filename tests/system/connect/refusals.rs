@@ -139,6 +139,29 @@ async fn a_grant_without_a_required_scope_is_not_stored() {
 }
 
 #[tokio::test]
+async fn a_scope_that_came_back_under_its_successors_names_is_granted() {
+    let scopes = "oauth crm.objects.contacts.read hubdb tickets";
+    let environment = [("HUBSPOT_SCOPES".to_owned(), Some(scopes.to_owned()))].into();
+    let world = World::with(Options { environment, ..Default::default() }).await;
+    let renamed = ["oauth", "crm.objects.contacts.read", "hubdb.rows.read", "crm.objects.tickets.read", "brand.new"];
+
+    for (granted, expected) in [(&renamed[..], "connected"), (&renamed[..3], "missing-scopes")] {
+        let begun = begin(&world, ACCOUNT, &json!({})).await;
+        let query = begun.accept(&world, PORTAL);
+        answer_exchange(&world, &token_answer(&world.stack.hubspot.authorize(PORTAL, granted)));
+        let answer = world.callback(&query, &[&begun.cookie]).await;
+
+        assert_eq!(outcome(&world, &answer), expected, "{granted:?}");
+        if expected == "connected" {
+            assert_eq!(world.record(ACCOUNT, 1).await.unwrap().scopes, granted);
+            let id = world.record(ACCOUNT, 1).await.unwrap().integration_id;
+            let path = format!("/v1/integrations/{id}");
+            assert_eq!(world.dashboard(ACCOUNT, "admin", "DELETE", &path, &json!(null)).await.status, 204);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_portal_that_lacks_optional_scopes_connects_with_what_it_has() {
     let world = World::start().await;
     world.stack.hubspot.set_portal_scopes(PORTAL, Some(&REQUIRED));
