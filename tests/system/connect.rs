@@ -1,5 +1,6 @@
 //! Connecting an account: the OAuth round trip, and what an admin's browser sees of it.
 
+mod bounds;
 mod crashes;
 mod hostile;
 mod installations;

@@ -13,6 +13,7 @@ use url::Url;
 
 use crate::app::App;
 use crate::install::ReturnUrl;
+use crate::integrations;
 
 /// Lifetime of an authorization and its cookie, in seconds: single sign-on and a second factor take minutes.
 const LIFETIME: i64 = 1800;
@@ -120,7 +121,14 @@ async fn decide(
     let newest = app.store.newest(account_id).await?;
     match (target, newest) {
         (Target::First | Target::NewInstance, None) => Ok((AuthorizationKind::Connect, IntegrationId::random())),
-        (Target::NewInstance, Some(_)) => Ok((AuthorizationKind::NewInstance, IntegrationId::random())),
+        (Target::NewInstance, Some(_)) => {
+            let all = app.store.all(account_id).await?;
+            if integrations::is_full(&all) {
+                Err(too_many_integrations(&all))
+            } else {
+                Ok((AuthorizationKind::NewInstance, IntegrationId::random()))
+            }
+        }
         (Target::First, Some(newest)) => Err(already_connected(&newest)),
         (Target::Reconnect(_), None) => Err(Error::NotConnected),
         (Target::Reconnect(id), Some(newest)) if newest.integration_id == id => Ok((AuthorizationKind::Reconnect, id)),
@@ -133,6 +141,18 @@ fn already_connected(newest: &Integration) -> Error {
     Error::AlreadyConnected(format!(
         "The newest integration is {id}. Send {{\"integration_id\": \"{id}\"}} to renew its authorization: its automations \
          keep running. Send {{\"new_instance\": true}} to connect a new one: automations bound to {id} stop running."
+    ))
+}
+
+/// Names the older ones: no automation of theirs runs.
+fn too_many_integrations(newest_first: &[Integration]) -> Error {
+    let older = newest_first.iter().skip(1).filter(|integration| integration.pointer.is_some());
+    let ids: Vec<&str> = older.map(|integration| integration.integration_id.as_str()).collect();
+    Error::TooManyIntegrations(format!(
+        "The account has {} connected integrations, the most that it can have. Disconnect one that is no longer needed by \
+         DELETE /v1/integrations/{{integration_id}}. These are not the newest, so none of their automations runs: {}.",
+        integrations::MOST_CONNECTED,
+        ids.join(", ")
     ))
 }
 

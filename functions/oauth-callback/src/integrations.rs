@@ -13,6 +13,8 @@ use shared::tokens::Tokens;
 use crate::app::App;
 use crate::outcome::AuthorizationOutcome;
 
+/// Integrations of one account that can have tokens at a time.
+pub(crate) const MOST_CONNECTED: usize = 10;
 /// Other writers of the same account that one connect gives way to before it gives up.
 const TRIES: u32 = 20;
 
@@ -60,20 +62,30 @@ async fn connect(
     pointer: &Pointer,
 ) -> Result<AuthorizationOutcome, Error> {
     for _ in 0..TRIES {
-        let newest = app.store.newest(&authorization.account_id).await?;
-        if newest.as_ref().is_some_and(|newest| newest.integration_id == authorization.integration_id) {
+        let all = app.store.all(&authorization.account_id).await?;
+        let newest = all.first();
+        if newest.is_some_and(|newest| newest.integration_id == authorization.integration_id) {
             return Ok(AuthorizationOutcome::Connected);
         }
         if newest.is_some() && authorization.kind == AuthorizationKind::Connect {
             return Ok(AuthorizationOutcome::AlreadyConnected);
         }
-        let sequence = newest.map_or(0, |newest| newest.sequence).max(0) + 1;
+        // The put below is conditional on the next sequence, so no other connect can come between count and put.
+        if is_full(&all) {
+            return Ok(AuthorizationOutcome::TooManyIntegrations);
+        }
+        let sequence = newest.map_or(0, |newest| newest.sequence).max(0).saturating_add(1);
         let record = record(app, authorization, new, pointer, sequence);
         if app.store.insert(&record).await? == WriteResult::Applied {
             return Ok(AuthorizationOutcome::Connected);
         }
     }
     Err(Error::unavailable(1, "too many integrations of this account are connected at once"))
+}
+
+/// Whether the account has tokens of as many integrations as it may.
+pub(crate) fn is_full(all: &[Integration]) -> bool {
+    all.iter().filter(|integration| integration.pointer.is_some()).count() >= MOST_CONNECTED
 }
 
 fn record(app: &App, authorization: &Authorization, new: &NewTokens, pointer: &Pointer, sequence: i64) -> Integration {

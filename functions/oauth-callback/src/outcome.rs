@@ -15,6 +15,8 @@ pub enum AuthorizationOutcome {
     OtherBrowser,
     /// The account has been connected meanwhile.
     AlreadyConnected,
+    /// The account has tokens of as many integrations as it may.
+    TooManyIntegrations,
     /// HubSpot did not grant what the app needs.
     MissingScopes,
     /// A reconnect chose another portal.
@@ -29,13 +31,14 @@ pub enum AuthorizationOutcome {
 
 impl AuthorizationOutcome {
     /// Every outcome, in the order of the documentation.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Connected,
         Self::Reconnected,
         Self::Declined,
         Self::Expired,
         Self::OtherBrowser,
         Self::AlreadyConnected,
+        Self::TooManyIntegrations,
         Self::MissingScopes,
         Self::DifferentPortal,
         Self::StartFromDashboard,
@@ -52,6 +55,7 @@ impl AuthorizationOutcome {
             Self::Expired => "expired",
             Self::OtherBrowser => "other-browser",
             Self::AlreadyConnected => "already-connected",
+            Self::TooManyIntegrations => "too-many-integrations",
             Self::MissingScopes => "missing-scopes",
             Self::DifferentPortal => "different-portal",
             Self::StartFromDashboard => "start-from-dashboard",

@@ -72,6 +72,7 @@ fn text(outcome: AuthorizationOutcome) -> Text {
         | AuthorizationOutcome::Declined
         | AuthorizationOutcome::Expired
         | AuthorizationOutcome::AlreadyConnected
+        | AuthorizationOutcome::TooManyIntegrations
         | AuthorizationOutcome::MissingScopes
         | AuthorizationOutcome::StartFromDashboard
         | AuthorizationOutcome::Failed
@@ -113,6 +114,11 @@ fn sentences(outcome: AuthorizationOutcome) -> (&'static str, &'static str, &'st
             "HubSpot is already connected",
             "Your account was connected while this attempt was under way. This attempt changed nothing.",
             "Open the connection in your CloudTalk dashboard to renew it or to connect a new one.",
+        ),
+        AuthorizationOutcome::TooManyIntegrations => (
+            "Your account has too many HubSpot connections",
+            "An account can have ten connections. Nothing was changed.",
+            "Disconnect one that you no longer need in your CloudTalk dashboard, and start again.",
         ),
         AuthorizationOutcome::MissingScopes => (
             "HubSpot did not grant all permissions",
