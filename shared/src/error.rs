@@ -139,49 +139,12 @@ impl Error {
 
     /// What became of the customer's request, as far as this error knows.
     pub fn outcome(&self) -> RequestOutcome {
-        match self {
-            Self::HubspotUnreachable { outcome, .. } | Self::HubspotTimeout { outcome, .. } => *outcome,
-            // The delivery that is under way may have sent it.
-            Self::ExecutionInProgress { .. } => RequestOutcome::Unknown,
-            Self::InvalidRequest(_)
-            | Self::Unauthenticated
-            | Self::Forbidden(_)
-            | Self::EndpointNotAllowed(_)
-            | Self::NotFound
-            | Self::IntegrationNotFound
-            | Self::AlreadyConnected(_)
-            | Self::TooManyIntegrations(_)
-            | Self::NotConnected
-            | Self::IntegrationSuperseded
-            | Self::ReauthorizationRequired
-            | Self::IdempotencyConflict
-            | Self::RequestTooLarge(_)
-            | Self::RateLimited { .. }
-            | Self::Internal(_)
-            | Self::TemporarilyUnavailable { .. } => RequestOutcome::NotSent,
-        }
+        self.facts().outcome
     }
 
     /// Whether the same request may be sent again as it is.
     pub fn retryable(&self) -> bool {
-        match self {
-            Self::HubspotUnreachable { retryable, .. } | Self::HubspotTimeout { retryable, .. } => *retryable,
-            Self::ExecutionInProgress { .. } | Self::RateLimited { .. } | Self::TemporarilyUnavailable { .. } => true,
-            Self::InvalidRequest(_)
-            | Self::Unauthenticated
-            | Self::Forbidden(_)
-            | Self::EndpointNotAllowed(_)
-            | Self::NotFound
-            | Self::IntegrationNotFound
-            | Self::AlreadyConnected(_)
-            | Self::TooManyIntegrations(_)
-            | Self::NotConnected
-            | Self::IntegrationSuperseded
-            | Self::ReauthorizationRequired
-            | Self::IdempotencyConflict
-            | Self::RequestTooLarge(_)
-            | Self::Internal(_) => false,
-        }
+        self.facts().retryable
     }
 
     /// Seconds until it is worth trying again, where known.
@@ -225,25 +188,43 @@ impl Error {
         };
         let later = |facts: Facts, retry_after: u64| Facts { retryable: true, retry_after: Some(retry_after), ..facts };
         match self {
-            Self::InvalidRequest(_) => (400, "invalid_request", "The request is not valid"),
-            Self::Unauthenticated => (401, "unauthenticated", "The caller is not authenticated"),
-            Self::Forbidden(_) => (403, "forbidden", "The caller may not do this"),
-            Self::EndpointNotAllowed(_) => (403, "endpoint_not_allowed", "Automations may not call this endpoint"),
-            Self::NotFound => (404, "not_found", "There is nothing here"),
-            Self::IntegrationNotFound => (404, "integration_not_found", "The account has no such integration"),
-            Self::AlreadyConnected(_) => (409, "already_connected", "The account is already connected"),
-            Self::TooManyIntegrations(_) => (409, "too_many_integrations", "The account has too many integrations"),
-            Self::NotConnected => (409, "not_connected", "The account is not connected to HubSpot"),
-            Self::IntegrationSuperseded => (409, "integration_superseded", "A newer integration has taken over"),
-            Self::ReauthorizationRequired => (409, "reauthorization_required", "HubSpot has to be authorized again"),
-            Self::ExecutionInProgress { .. } => (409, "execution_in_progress", "The request is being executed"),
-            Self::RequestTooLarge(_) => (413, "request_too_large", "The request is too large"),
-            Self::IdempotencyConflict => (422, "idempotency_conflict", "The key stands for another request"),
-            Self::RateLimited { .. } => (429, "rate_limited", "HubSpot's rate limit is used up"),
-            Self::Internal(_) => (500, "internal", "Something is broken on our side"),
-            Self::HubspotUnreachable { .. } => (502, "hubspot_unreachable", "HubSpot did not answer"),
-            Self::TemporarilyUnavailable { .. } => (503, "temporarily_unavailable", "Temporarily unavailable"),
-            Self::HubspotTimeout { .. } => (504, "hubspot_timeout", "HubSpot did not answer in time"),
+            Self::InvalidRequest(_) => fixed(400, "invalid_request", "Invalid request"),
+            Self::Unauthenticated => fixed(401, "unauthenticated", "The caller is not authenticated"),
+            Self::Forbidden(_) => fixed(403, "forbidden", "The caller may not do this"),
+            Self::EndpointNotAllowed(_) => fixed(403, "endpoint_not_allowed", "Automations may not call this endpoint"),
+            Self::NotFound => fixed(404, "not_found", "Not found"),
+            Self::IntegrationNotFound => fixed(404, "integration_not_found", "The account has no such integration"),
+            Self::AlreadyConnected(_) => fixed(409, "already_connected", "The account is already connected"),
+            Self::TooManyIntegrations(_) => {
+                fixed(409, "too_many_integrations", "The account has too many integrations")
+            }
+            Self::NotConnected => fixed(409, "not_connected", "The account is not connected to HubSpot"),
+            Self::IntegrationSuperseded => fixed(409, "integration_superseded", "A newer integration has taken over"),
+            Self::ReauthorizationRequired => fixed(409, "reauthorization_required", "HubSpot must be authorized again"),
+            Self::ExecutionInProgress { retry_after } => Facts {
+                // The delivery in progress may have sent it.
+                outcome: RequestOutcome::Unknown,
+                ..later(fixed(409, "execution_in_progress", "The request is being executed"), *retry_after)
+            },
+            Self::RequestTooLarge(_) => fixed(413, "request_too_large", "The request is too large"),
+            Self::IdempotencyConflict => fixed(422, "idempotency_conflict", "Idempotency key reused"),
+            Self::RateLimited { retry_after } => {
+                later(fixed(429, "rate_limited", "HubSpot's rate limit is used up"), *retry_after)
+            }
+            Self::Internal(_) => fixed(500, "internal", "Internal error"),
+            Self::HubspotUnreachable { outcome, retryable } => Facts {
+                outcome: *outcome,
+                retryable: *retryable,
+                ..fixed(502, "hubspot_unreachable", "HubSpot did not answer")
+            },
+            Self::TemporarilyUnavailable { retry_after, .. } => {
+                later(fixed(503, "temporarily_unavailable", "Temporarily unavailable"), *retry_after)
+            }
+            Self::HubspotTimeout { outcome, retryable } => Facts {
+                outcome: *outcome,
+                retryable: *retryable,
+                ..fixed(504, "hubspot_timeout", "HubSpot did not answer in time")
+            },
         }
     }
 

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use guard::scopes;
+use shared::crypto;
 use shared::gateway::{Event, Response};
 use shared::hubspot::{Grant, Refusal};
 use shared::store::authorizations::{Authorization, ConsumeResult};

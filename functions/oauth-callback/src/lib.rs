@@ -10,7 +10,7 @@ mod outcome;
 mod page;
 mod query;
 
-use shared::error::Error;
+use shared::error::{Error, RequestId};
 use shared::gateway::{Event, Response};
 
 pub use app::{App, Config};
@@ -38,13 +38,8 @@ pub async fn handle(app: &App, event: &str) -> Response {
     };
     let status = response.status_code;
     let duration_ms = app.clock.now_millis() - started_at;
-    let cause = cause.filter(|_| status >= 500);
     let authorizations_begun = (outcome == STARTED).then_some(1);
-    if status >= 500 {
-        tracing::error!(execution_id = id, outcome, status, duration_ms, cause, "request failed");
-    } else {
-        tracing::info!(execution_id = id, outcome, status, duration_ms, authorizations_begun, "request answered");
-    }
+    tracing::info!(request_id = id, outcome, status, duration_ms, authorizations_begun, "request answered");
     response
 }
 
