@@ -68,6 +68,8 @@ pub(crate) async fn start(app: &App, event: &Event) -> Result<Response, Error> {
         outcome: None,
     };
     app.authorizations.put(&authorization).await?;
+    tracing::info!(account_id = %authorization.account_id, integration_id = %authorization.integration_id,
+        acted_by = authorization.user_id, "authorization started");
 
     let mut response = Response::json(201, &json!({"authorize_url": authorize_url.as_str(), "expires_at": expires_at}));
     response.cookies.push(cookie);

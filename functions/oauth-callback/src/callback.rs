@@ -129,13 +129,23 @@ async fn end(app: &App, authorization: &Authorization, consent: &Consent) -> Aut
 fn log_end(authorization: &Authorization, outcome: AuthorizationOutcome, cause: Option<&str>) {
     let account_id = authorization.account_id.as_str();
     let integration_id = authorization.integration_id.as_str();
+    let acted_by = authorization.user_id.as_str();
     let outcome = outcome.as_str();
+    let authorizations_ended = 1;
     match cause {
         None => {
-            tracing::info!(account_id, integration_id, outcome, authorizations_ended = 1, "authorization ended");
+            tracing::info!(account_id, integration_id, acted_by, outcome, authorizations_ended, "authorization ended");
         }
         Some(cause) => {
-            tracing::warn!(account_id, integration_id, outcome, authorizations_ended = 1, cause, "authorization ended");
+            tracing::warn!(
+                account_id,
+                integration_id,
+                acted_by,
+                outcome,
+                authorizations_ended,
+                cause,
+                "authorization ended"
+            );
         }
     }
 }

@@ -143,7 +143,9 @@ async fn reconnect(
             Ok(newest) => newest,
             Err(outcome) => return Ok(outcome),
         };
-        if app.store.reconnect(newest, &settled(app, new, pointer)).await? == WriteResult::Applied {
+        if app.store.reconnect(newest, &settled(app, new, pointer), &authorization.user_id).await?
+            == WriteResult::Applied
+        {
             if let Some(old) = newest.pointer.as_ref().filter(|old| old.secret_id != pointer.secret_id) {
                 drop_secret(app, old).await;
             }
@@ -200,13 +202,14 @@ pub(crate) async fn disconnect(app: &App, event: &Event, id: &str) -> Result<Res
     let id = IntegrationId::try_from(id.to_owned())?;
     let all = app.store.all(&admin.account_id).await?;
     let record = all.iter().find(|integration| integration.integration_id == id).ok_or(Error::IntegrationNotFound)?;
-    let left = app.store.disconnect(record, app.clock.now()).await?;
+    let left = app.store.disconnect(record, &admin.user_id, app.clock.now()).await?;
     if let Some((secret_id, cause)) = &left.secret {
         tracing::warn!(secret_id, %cause, "failed to delete orphaned secret");
     }
     if let Some(cause) = &left.previous {
         tracing::warn!(account_id = %admin.account_id, %cause, "failed to schedule previous integration; it will refresh on use");
     }
-    tracing::info!(account_id = %admin.account_id, integration_id = %id, outcome = "disconnected", "disconnected");
+    tracing::info!(account_id = %admin.account_id, integration_id = %id, acted_by = admin.user_id,
+        outcome = "disconnected", "integration disconnected");
     Ok(Response::empty(204))
 }
