@@ -439,6 +439,30 @@ async fn only_an_admin_starts_an_authorization() {
 }
 
 #[tokio::test]
+async fn the_function_sets_no_cors_headers() {
+    let world = World::start().await;
+    let begun = begin(&world, ACCOUNT, &json!({})).await;
+    let origin = [("origin", "https://app.localhost"), ("access-control-request-method", "POST")];
+
+    let callback = world.callback_with(&begun.accept(&world, PORTAL), &[&begun.cookie], &origin).await;
+    let mut answers = vec![callback];
+    for (method, path) in [
+        ("POST", "/v1/authorizations"),
+        ("GET", "/v1/integrations"),
+        ("GET", "/oauth/hubspot/result/failed"),
+        ("GET", "/nothing"),
+        ("DELETE", "/v1/integrations/unknown"),
+    ] {
+        answers.push(world.dashboard(ACCOUNT, "admin", method, path, &json!({"new_instance": true})).await);
+    }
+
+    // API Gateway sets them by the template's parameters, for the configured origins.
+    for answer in answers {
+        assert!(!answer.headers.keys().any(|name| name.starts_with("access-control-")), "{answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn over_http_nobody_starts_an_authorization_without_the_dashboards_token() {
     let world = World::start().await;
     let stranger = world.stack.jwt_with(ACCOUNT, ADMIN, "admin", &json!({"aud": "another-api"}));
