@@ -8,7 +8,7 @@ use serde_json::json;
 use url::form_urlencoded::Serializer;
 
 use super::{Begun, NOTHING, Traces, begin, outcome, traces};
-use crate::world::{ACCOUNT, Answer, World};
+use crate::world::{ACCOUNT, ADMIN, Answer, World};
 
 const INSTALL_URL: &str = "https://app.localhost/install";
 const RETURN_URL: &str = "https://app-eu1.hubspot.com/integrations/install?app=7&step=2";
@@ -235,6 +235,43 @@ async fn hostile_finalizes_exchange_nothing_and_consume_nothing() {
     }
     assert_eq!(traces(&world).await, NOTHING);
     assert_eq!(location(&world.callback(&good, &[&begun.cookie]).await), RETURN_URL);
+}
+
+#[tokio::test]
+async fn a_browser_installs_from_the_marketplace_and_ends_there() {
+    let world = World::with(with_install_url()).await;
+    let stack = &world.stack;
+    let callback_path = |address: &str| address.strip_prefix(stack.public_url()).unwrap().to_owned();
+
+    // HubSpot → our callback → the dashboard, which knows the admin → HubSpot's consent → our callback → HubSpot.
+    let started = stack.open(&stack.marketplace()).await.unwrap();
+    let dashboard = stack.open(&started).await.unwrap();
+    let dashboard = url::Url::parse(&dashboard).unwrap();
+    let return_url = dashboard.query_pairs().find(|(name, _)| name == "return_url").unwrap().1.into_owned();
+    let begun = stack.authorize(ACCOUNT, ADMIN, &json!({ "return_url": return_url })).await.unwrap();
+    let finalize = stack.consent(&begun).await.unwrap();
+    let headers = [("cookie", begun.cookie.as_str())];
+    let ended = stack.call("GET", &callback_path(&finalize), &headers, "").await;
+    let repeated = stack.call("GET", &callback_path(&finalize), &headers, "").await;
+    let elsewhere = stack.call("GET", &callback_path(&finalize), &[], "").await;
+
+    assert_eq!(dashboard.as_str().split('?').next(), Some(INSTALL_URL));
+    assert_eq!((ended.status, ended.header("location")), (303, Some(return_url.as_str())));
+    assert_eq!((repeated.status, repeated.header("location")), (303, Some(return_url.as_str())));
+    assert!(elsewhere.header("location").unwrap().ends_with("/expired"));
+    assert_eq!(traces(&world).await, Traces { exchanges: 1, records: 1, secrets: 1 });
+}
+
+#[tokio::test]
+async fn a_browser_that_installs_without_sign_in_is_sent_to_the_dashboard() {
+    let world = World::with(with_install_url()).await;
+    let stack = &world.stack;
+
+    let callback = stack.accept_at(&format!("{}&sign_in=none", stack.marketplace())).await.unwrap();
+    let dashboard = stack.open(&callback).await.unwrap();
+
+    assert_eq!(dashboard, format!("{INSTALL_URL}?hubspot=start-from-dashboard"));
+    assert_eq!(traces(&world).await, NOTHING);
 }
 
 fn shared_hash(state: &str) -> String {
