@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::connect::{begin, connect, finish};
 use crate::refresh::planted::{HOUR, access, change_text, need, plant, refused};
-use crate::world::{ACCOUNT, ADMIN, World, request};
+use crate::world::{ACCOUNT, ADMIN, World, dashboard, request};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -51,8 +51,9 @@ async fn events_name_who_acted() {
     world.pass(HOUR);
     world.refresh(json!({})).await;
     reconnect(&world, &id).await;
-    let path = format!("/v1/integrations/{id}");
-    assert_eq!(world.dashboard(ACCOUNT, "admin", "DELETE", &path, &json!(null)).await.status, 204);
+    let another = json!({"account_id": ACCOUNT, "sub": "another_admin", "role": "admin"});
+    let disconnect = dashboard("DELETE", &format!("/v1/integrations/{id}"), "", &another, "");
+    assert_eq!(world.function("oauth-callback", disconnect).await.status, 204);
 
     let events = events(&world).await;
 
@@ -61,7 +62,7 @@ async fn events_name_who_acted() {
         ("IntegrationConnected", ADMIN),
         ("IntegrationNeedsReauthorization", "service"),
         ("IntegrationRecovered", ADMIN),
-        ("IntegrationDisconnected", ADMIN),
+        ("IntegrationDisconnected", "another_admin"),
     ];
     assert_eq!(acted.len(), expected.len(), "{acted:?}");
     for ((kind, by), (expected_kind, expected_by)) in acted.iter().zip(expected) {
