@@ -22,13 +22,13 @@ const LARGEST_BODY: usize = 4096;
 
 /// The body of `POST /v1/authorizations`.
 struct AuthorizationRequest {
-    target: Target,
+    target: AuthorizationTarget,
     /// HubSpot's page to continue on, if the installation began there.
     return_url: Option<ReturnUrl>,
 }
 
 /// What an admin wants to connect.
-enum Target {
+enum AuthorizationTarget {
     First,
     NewInstance,
     Reconnect(IntegrationId),
@@ -89,7 +89,7 @@ fn cookie(state_hash: &str, value: &str) -> String {
 
 fn parse(body: &str, authorize_url: &Url) -> Result<AuthorizationRequest, Error> {
     if body.trim().is_empty() {
-        return Ok(AuthorizationRequest { target: Target::First, return_url: None });
+        return Ok(AuthorizationRequest { target: AuthorizationTarget::First, return_url: None });
     }
     let mut fields = Fields::parse("body", body)?;
     let new_instance = fields.take_as::<bool>("new_instance", "true or false")?.unwrap_or(false);
@@ -97,9 +97,9 @@ fn parse(body: &str, authorize_url: &Url) -> Result<AuthorizationRequest, Error>
     let return_url = fields.take_string("return_url")?;
     fields.finish()?;
     let target = match (new_instance, integration_id) {
-        (false, None) => Target::First,
-        (true, None) => Target::NewInstance,
-        (false, Some(id)) => Target::Reconnect(IntegrationId::try_from(id)?),
+        (false, None) => AuthorizationTarget::First,
+        (true, None) => AuthorizationTarget::NewInstance,
+        (false, Some(id)) => AuthorizationTarget::Reconnect(IntegrationId::try_from(id)?),
         (true, Some(_)) => {
             let detail = "body: either new_instance or integration_id is expected, not both";
             return Err(Error::InvalidRequest(detail.to_owned()));
@@ -118,12 +118,14 @@ fn not_hubspots() -> Error {
 async fn decide(
     app: &App,
     account_id: &AccountId,
-    target: Target,
+    target: AuthorizationTarget,
 ) -> Result<(AuthorizationKind, IntegrationId), Error> {
     let newest = app.store.newest(account_id).await?;
     match (target, newest) {
-        (Target::First | Target::NewInstance, None) => Ok((AuthorizationKind::Connect, IntegrationId::random())),
-        (Target::NewInstance, Some(_)) => {
+        (AuthorizationTarget::First | AuthorizationTarget::NewInstance, None) => {
+            Ok((AuthorizationKind::Connect, IntegrationId::random()))
+        }
+        (AuthorizationTarget::NewInstance, Some(_)) => {
             let all = app.store.all(account_id).await?;
             if integrations::is_full(&all) {
                 Err(too_many_integrations(&all))
@@ -131,10 +133,12 @@ async fn decide(
                 Ok((AuthorizationKind::NewInstance, IntegrationId::random()))
             }
         }
-        (Target::First, Some(newest)) => Err(already_connected(&newest)),
-        (Target::Reconnect(_), None) => Err(Error::NotConnected),
-        (Target::Reconnect(id), Some(newest)) if newest.integration_id == id => Ok((AuthorizationKind::Reconnect, id)),
-        (Target::Reconnect(id), Some(_)) => Err(app.store.why_not_newest(account_id, &id).await),
+        (AuthorizationTarget::First, Some(newest)) => Err(already_connected(&newest)),
+        (AuthorizationTarget::Reconnect(_), None) => Err(Error::NotConnected),
+        (AuthorizationTarget::Reconnect(id), Some(newest)) if newest.integration_id == id => {
+            Ok((AuthorizationKind::Reconnect, id))
+        }
+        (AuthorizationTarget::Reconnect(id), Some(_)) => Err(app.store.why_not_newest(account_id, &id).await),
     }
 }
 

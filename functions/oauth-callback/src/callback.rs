@@ -4,18 +4,15 @@
 
 use std::time::Duration;
 
-use guard::scopes;
 use shared::crypto;
 use shared::gateway::{Event, Response};
-use shared::hubspot::{Grant, Refusal};
 use shared::store::authorizations::{Authorization, ConsumeResult};
-use shared::tokens::Tokens;
 use url::Url;
 
 use crate::app::App;
 use crate::authorization;
+use crate::grant;
 use crate::install::ReturnUrl;
-use crate::integrations::{self, NewTokens};
 use crate::outcome::AuthorizationOutcome;
 use crate::query::{AuthorizationResponse, CallbackQuery, Consent};
 
@@ -113,7 +110,7 @@ async fn complete_authorization(
 
 /// Completes a consumed authorization and stores how it ended.
 async fn end(app: &App, authorization: &Authorization, consent: &Consent) -> AuthorizationOutcome {
-    let (outcome, cause) = match complete(app, authorization, consent).await {
+    let (outcome, cause) = match grant::complete(app, authorization, consent).await {
         Ok(outcome) => (outcome, None),
         Err(failure) => (failure.outcome, Some(failure.cause)),
     };
@@ -178,94 +175,6 @@ fn refuse(outcome: AuthorizationOutcome, authorization: Option<&Authorization>, 
     let integration_id = authorization.map(|known| known.integration_id.as_str());
     tracing::warn!(account_id, integration_id, outcome = outcome.as_str(), cause, "callback refused");
     outcome
-}
-
-/// An authorization that ends without a connection.
-struct Failure {
-    outcome: AuthorizationOutcome,
-    /// For the log.
-    cause: String,
-}
-
-impl Failure {
-    fn new(outcome: AuthorizationOutcome, cause: &str) -> Self {
-        Self { outcome, cause: cause.to_owned() }
-    }
-}
-
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
-        let (outcome, cause) = match refusal {
-            Refusal::Revoked => (AuthorizationOutcome::Failed, "HubSpot refused the code".to_owned()),
-            Refusal::Transient { cause, .. } | Refusal::Lost { cause } => (AuthorizationOutcome::Failed, cause),
-            Refusal::Misconfigured { invalid_client: true, cause } => (AuthorizationOutcome::Misconfigured, cause),
-            Refusal::Misconfigured { cause, .. } => (AuthorizationOutcome::Failed, cause),
-        };
-        Self { outcome, cause }
-    }
-}
-
-async fn complete(
-    app: &App,
-    authorization: &Authorization,
-    consent: &Consent,
-) -> Result<AuthorizationOutcome, Failure> {
-    let code = match consent {
-        Consent::Granted { code } => code,
-        Consent::Refused { reason } if reason == "access_denied" => {
-            return Err(Failure::new(AuthorizationOutcome::Declined, "consent declined"));
-        }
-        Consent::Refused { .. } => return Err(Failure::new(AuthorizationOutcome::Failed, "HubSpot sent an error")),
-    };
-    let sent_at = app.clock.now();
-    let verifier = authorization.pkce_verifier.as_deref();
-    let grant = app.hubspot.exchange(code, &app.config.redirect_uri(), verifier).await?;
-    let new = complete_grant(app, authorization, grant, sent_at).await?;
-    let missing = scopes::not_granted(&app.config.scopes, &new.tokens.scopes);
-    if !missing.is_empty() {
-        let cause = format!("not granted: {}", missing.join(" "));
-        return Err(Failure::new(AuthorizationOutcome::MissingScopes, &cause));
-    }
-    let stored = integrations::store(app, authorization, new).await.map_err(|error| {
-        tracing::error!(account_id = %authorization.account_id, integration_id = %authorization.integration_id,
-            cause = %error, "failed to store authorization");
-        Failure::new(AuthorizationOutcome::Failed, "authorization not stored")
-    })?;
-    if matches!(stored, AuthorizationOutcome::Connected | AuthorizationOutcome::Reconnected) {
-        return Ok(stored);
-    }
-    Err(Failure::new(stored, "the account's integrations do not allow it"))
-}
-
-/// Completes a token response that lacks portal or scopes by one introspection.
-async fn complete_grant(
-    app: &App,
-    authorization: &Authorization,
-    grant: Grant,
-    sent_at: i64,
-) -> Result<NewTokens, Failure> {
-    let (mut hub_id, mut scopes) = (grant.hub_id, grant.scopes);
-    if hub_id.is_none() || scopes.is_none() {
-        let (portal, granted) = app.hubspot.introspect(&grant.access_token).await?;
-        hub_id = hub_id.or(portal);
-        scopes = scopes.or(granted);
-    }
-    let (Some(hub_id), Some(scopes), Some(refresh_token)) = (hub_id, scopes, grant.refresh_token) else {
-        return Err(Failure::new(AuthorizationOutcome::Failed, "a grant without portal, scopes or refresh token"));
-    };
-    let tokens = Tokens {
-        account_id: authorization.account_id.clone(),
-        integration_id: authorization.integration_id.clone(),
-        access_token: grant.access_token,
-        refresh_token,
-        token_type: "bearer".to_owned(),
-        obtained_at: sent_at,
-        expires_at: sent_at + grant.expires_in,
-        scopes,
-        hub_id: Some(hub_id),
-        replaces: Vec::new(),
-    };
-    Ok(NewTokens { tokens, hub_id })
 }
 
 /// Redirects the browser to the result page, or to the dashboard's configured address.

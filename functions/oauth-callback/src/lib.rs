@@ -4,6 +4,7 @@
 mod app;
 mod authorization;
 mod callback;
+mod grant;
 mod install;
 mod integrations;
 mod outcome;
