@@ -57,6 +57,9 @@ pub enum Error {
     /// The account is connected; the text names the newest integration and the choices.
     #[error("already connected: {0}")]
     AlreadyConnected(String),
+    /// The account has tokens of as many integrations as it may; the text names those that can be disconnected.
+    #[error("too many integrations: {0}")]
+    TooManyIntegrations(String),
     /// The account has no integration at all.
     #[error("not connected")]
     NotConnected,
@@ -192,6 +195,9 @@ impl Error {
             Self::NotFound => fixed(404, "not_found", "Not found"),
             Self::IntegrationNotFound => fixed(404, "integration_not_found", "The account has no such integration"),
             Self::AlreadyConnected(_) => fixed(409, "already_connected", "The account is already connected"),
+            Self::TooManyIntegrations(_) => {
+                fixed(409, "too_many_integrations", "The account has too many integrations")
+            }
             Self::NotConnected => fixed(409, "not_connected", "The account is not connected to HubSpot"),
             Self::IntegrationSuperseded => fixed(409, "integration_superseded", "A newer integration has taken over"),
             Self::ReauthorizationRequired => fixed(409, "reauthorization_required", "HubSpot must be authorized again"),
@@ -233,6 +239,7 @@ impl Error {
             | Self::Forbidden(detail)
             | Self::EndpointNotAllowed(detail)
             | Self::AlreadyConnected(detail)
+            | Self::TooManyIntegrations(detail)
             | Self::RequestTooLarge(detail) => detail.clone(),
             Self::Unauthenticated => "Authenticate as the API description requires.".to_owned(),
             Self::NotFound => "Check the method and the path.".to_owned(),

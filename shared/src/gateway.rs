@@ -86,6 +86,11 @@ impl Event {
         &self.raw_query_string
     }
 
+    /// The value of a header, whatever the case of its name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
     /// The value of the one cookie of this name; none if it is missing or doubled.
     pub fn cookie(&self, name: &str) -> Option<&str> {
         let header = self.headers.iter().filter(|(header, _)| header.eq_ignore_ascii_case("cookie"));

@@ -71,14 +71,10 @@ impl HubSpot {
         Ok(credentials.client_id)
     }
 
-    /// Exchanges the code of a callback.
-    pub async fn exchange(&self, code: &str, redirect_uri: &str, verifier: &str) -> Result<Grant, TokenError> {
-        let form = [
-            ("grant_type", "authorization_code"),
-            ("code", code),
-            ("redirect_uri", redirect_uri),
-            ("code_verifier", verifier),
-        ];
+    /// Exchanges the code of a callback; with a PKCE verifier if the authorization request had a challenge.
+    pub async fn exchange(&self, code: &str, redirect_uri: &str, verifier: Option<&str>) -> Result<Grant, TokenError> {
+        let mut form = vec![("grant_type", "authorization_code"), ("code", code), ("redirect_uri", redirect_uri)];
+        form.extend(verifier.map(|verifier| ("code_verifier", verifier)));
         grant(&self.call("", &form).await?)
     }
 

@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use devstack::hubspot::{Fault, Match};
+use devstack::hubspot::{Fault, Match, PORTAL};
 use devstack::wire::Answer;
 use serde_json::{Value, json};
 
-use crate::connect::{begin, connect, finish};
+use crate::connect::{begin, connect, finish, outcome};
 use crate::refresh::planted::{HOUR, refused};
 use crate::world::{ACCOUNT, World, request};
 
@@ -28,7 +28,12 @@ fn keyed(key: &str, method: &str) -> Value {
 
 /// Every path of the three functions that calls AWS.
 async fn live(world: &World) {
-    let id = connect(world, ACCOUNT, &json!({})).await;
+    let begun = begin(world, ACCOUNT, &json!({})).await;
+    let (query, cookies) = (begun.accept(world, PORTAL), [begun.cookie.as_str()]);
+    // A repeated callback looks for the outcome of the first one.
+    let (one, two) = tokio::join!(world.callback(&query, &cookies), world.callback(&query, &cookies));
+    assert_eq!((outcome(world, &one), outcome(world, &two)), ("connected".into(), "connected".into()));
+    let id = world.record(ACCOUNT, 1).await.unwrap().integration_id;
     assert_eq!(world.execute(&keyed("key", "GET")).await.status, 200);
     // An answer that may be asked for again frees its key.
     let locked = || Fault::Answer(Answer::new(423));
@@ -49,7 +54,7 @@ async fn live(world: &World) {
         world.pass(pause);
         world.refresh(json!({})).await;
     }
-    assert_eq!(world.execute(&request(ACCOUNT, Some(&id))).await.code(), "integration_superseded");
+    assert_eq!(world.execute(&request(ACCOUNT, Some(id.as_str()))).await.code(), "integration_superseded");
     let path = format!("/v1/integrations/{id}");
     assert_eq!(world.dashboard(ACCOUNT, "admin", "DELETE", &path, &json!(null)).await.status, 204);
 }

@@ -127,8 +127,14 @@ impl World {
 
     /// The callback of some query, with the cookies of some browser, in this process.
     pub(crate) async fn callback(&self, query: &str, cookies: &[&str]) -> Answer {
+        self.callback_with(query, cookies, &[]).await
+    }
+
+    /// The callback with headers of the browser's.
+    pub(crate) async fn callback_with(&self, query: &str, cookies: &[&str], headers: &[(&str, &str)]) -> Answer {
         let mut event = dashboard("GET", "/oauth/hubspot/callback", query, &json!(null), "");
         event["cookies"] = json!(cookies);
+        event["headers"] = headers.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
         self.function("oauth-callback", event).await
     }
 

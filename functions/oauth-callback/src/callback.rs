@@ -1,236 +1,200 @@
 //! The end of an authorization: HubSpot sends the browser back with a code or a refusal.
 //!
-//! Nothing of the query is shown, kept or logged; whatever happens, the browser gets one of the constant outcomes.
+//! Nothing of the query is shown, stored or logged; the browser always gets one of the constant outcomes.
+
+use std::time::Duration;
 
 use shared::crypto;
 use shared::gateway::{Event, Response};
-use shared::hubspot::Grant;
-use shared::integration::Pointer;
 use shared::store::authorizations::{Authorization, ConsumeResult};
-use shared::token_error::{TokenError, TokenErrorKind};
-use shared::tokens::Tokens;
-use url::form_urlencoded;
+use url::Url;
 
-use crate::integrations::{self, NewTokens};
-use crate::{App, authorization};
+use crate::app::App;
+use crate::authorization;
+use crate::grant;
+use crate::install::ReturnUrl;
+use crate::outcome::AuthorizationOutcome;
+use crate::query::{AuthorizationResponse, CallbackQuery, Consent};
 
-/// How an authorization ended: a word in the address of the result page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// A new integration is the account's newest.
-    Connected,
-    /// The newest has new tokens.
-    Reconnected,
-    /// The person did not consent.
-    Declined,
-    /// The authorization is unknown, used or too old.
-    Expired,
-    /// It was started in another browser; it may still be finished there.
-    OtherBrowser,
-    /// The account has been connected meanwhile.
-    AlreadyConnected,
-    /// HubSpot did not grant what the app needs.
-    MissingScopes,
-    /// A reconnect chose another portal.
-    DifferentPortal,
-    /// HubSpot's side or ours: worth another try.
-    Failed,
-    /// Our app's credentials are not right.
-    Misconfigured,
-}
-
-impl Outcome {
-    /// All of them.
-    pub const ALL: [Self; 10] = [
-        Self::Connected,
-        Self::Reconnected,
-        Self::Declined,
-        Self::Expired,
-        Self::OtherBrowser,
-        Self::AlreadyConnected,
-        Self::MissingScopes,
-        Self::DifferentPortal,
-        Self::Failed,
-        Self::Misconfigured,
-    ];
-
-    /// The word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Connected => "connected",
-            Self::Reconnected => "reconnected",
-            Self::Declined => "declined",
-            Self::Expired => "expired",
-            Self::OtherBrowser => "other-browser",
-            Self::AlreadyConnected => "already-connected",
-            Self::MissingScopes => "missing-scopes",
-            Self::DifferentPortal => "different-portal",
-            Self::Failed => "failed",
-            Self::Misconfigured => "misconfigured",
-        }
-    }
-
-    /// The outcome of a word.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|outcome| outcome.as_str() == word)
-    }
-}
-
-/// What HubSpot sent with the browser.
-enum Callback {
-    Granted { code: String, state: String },
-    Refused { reason: String, state: String },
-}
+/// How long a repeated callback waits for the outcome of the first one.
+const LONGEST_WAIT_MILLIS: i64 = 20_000;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Finishes an authorization: `GET /oauth/hubspot/callback`.
-pub(crate) async fn finish(app: &App, event: &Event) -> (Response, Outcome) {
-    let Ok(callback) = parse(event.query()) else {
-        return (redirect(app, Outcome::Failed), Outcome::Failed);
-    };
-    let (Callback::Granted { state, .. } | Callback::Refused { state, .. }) = &callback;
-    let state_hash = crypto::sha256_hex(state);
-    // Without a cookie the hash is that of nothing, which no authorization has.
-    let browser = event.cookie(&authorization::cookie_name(&state_hash)).unwrap_or_default();
-    let consumed = app.authorizations.consume(&state_hash, &crypto::sha256_hex(browser), app.clock.now()).await;
-    let authorization = match consumed {
-        Ok(ConsumeResult::Consumed(authorization)) => authorization,
-        Ok(ConsumeResult::OtherBrowser) => return (redirect(app, Outcome::OtherBrowser), Outcome::OtherBrowser),
-        Ok(ConsumeResult::Expired) => return (redirect(app, Outcome::Expired), Outcome::Expired),
-        Err(error) => {
-            tracing::error!(cause = %error, "an authorization could not be consumed");
-            return (redirect(app, Outcome::Failed), Outcome::Failed);
+pub(crate) async fn finish(app: &App, event: &Event) -> (Response, &'static str) {
+    if is_prefetch(event) {
+        // Browsers discard a prefetched response that is no success, and ask again when the person really goes there.
+        return (Response::empty(425), "prefetch_refused");
+    }
+    let outcome = match CallbackQuery::parse(event.query()) {
+        Ok(CallbackQuery::Ended(response)) => return finish_authorization(app, event, &response).await,
+        Ok(CallbackQuery::InstallationStarted { return_url }) => {
+            let return_url = return_url.and_then(|text| ReturnUrl::parse(&text, &app.config.authorize_url));
+            if let (Some(install_url), Some(return_url)) = (&app.config.install_url, return_url) {
+                tracing::info!(outcome = "installation_started", "installation began at HubSpot");
+                return (see_other(install_url, "return_url", return_url.as_str()), "installation_started");
+            }
+            start_from_dashboard("no INSTALL_URL, or a return_url outside HubSpot")
         }
+        Ok(CallbackQuery::InstallationWithoutState) => start_from_dashboard("no state"),
+        Err(cause) => refuse(AuthorizationOutcome::Failed, None, cause),
     };
-    let outcome = complete(app, &authorization, callback).await.unwrap_or_else(|outcome| outcome);
-    tracing::info!(account_id = %authorization.account_id, integration_id = %authorization.integration_id,
-        outcome = outcome.as_str(), authorizations_ended = 1, "authorization ended");
-    let mut response = redirect(app, outcome);
-    response.cookies.push(authorization::cookie(&state_hash, "", 0));
-    (response, outcome)
+    (redirect(app, outcome), outcome.as_str())
 }
 
-/// Doubled, missing or empty parameters: nothing is consumed.
-fn parse(query: &str) -> Result<Callback, Outcome> {
-    let one = |name: &str| {
-        let mut values = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
-        match (values.next(), values.next()) {
-            (None, _) => Ok(None),
-            (Some((_, value)), None) if !value.is_empty() => Ok(Some(value.into_owned())),
-            _ => Err(Outcome::Failed),
-        }
-    };
-    match (one("error")?, one("code")?, one("state")?) {
-        (Some(reason), None, Some(state)) => Ok(Callback::Refused { reason, state }),
-        (None, Some(code), Some(state)) => Ok(Callback::Granted { code, state }),
-        _ => Err(Outcome::Failed),
-    }
-}
-
-async fn complete(app: &App, authorization: &Authorization, callback: Callback) -> Result<Outcome, Outcome> {
-    let code = match callback {
-        Callback::Granted { code, .. } => code,
-        Callback::Refused { reason, .. } if reason == "access_denied" => return Err(Outcome::Declined),
-        Callback::Refused { .. } => return Err(Outcome::Failed),
-    };
-    let sent_at = app.clock.now();
-    let exchanged = app.hubspot.exchange(&code, &app.config.redirect_uri(), &authorization.pkce_verifier).await;
-    let grant = exchanged.map_err(|refusal| refused(authorization, &refusal))?;
-    let new = believe(app, authorization, grant, sent_at).await?;
-    if app.config.scopes.iter().any(|scope| !new.tokens.scopes.contains(scope)) {
-        return Err(Outcome::MissingScopes);
-    }
-    integrations::store(app, authorization, new).await.map_err(|error| {
-        let (account_id, integration_id) = (&authorization.account_id, &authorization.integration_id);
-        tracing::error!(%account_id, %integration_id, cause = %error, "an authorization could not be stored");
-        Outcome::Failed
-    })
-}
-
-/// A token answer without portal or scopes is completed by one introspection.
-async fn believe(app: &App, authorization: &Authorization, grant: Grant, sent_at: i64) -> Result<NewTokens, Outcome> {
-    let (mut hub_id, mut scopes) = (grant.hub_id, grant.scopes);
-    if hub_id.is_none() || scopes.is_none() {
-        let asked = app.hubspot.introspect(&grant.access_token).await;
-        let (portal, granted) = asked.map_err(|refusal| refused(authorization, &refusal))?;
-        hub_id = hub_id.or(portal);
-        scopes = scopes.or(granted);
-    }
-    let (Some(hub_id), Some(scopes), Some(refresh_token)) = (hub_id, scopes, grant.refresh_token) else {
-        return Err(Outcome::Failed);
-    };
-    let tokens = Tokens {
-        account_id: authorization.account_id.clone(),
-        integration_id: authorization.integration_id.clone(),
-        access_token: grant.access_token,
-        refresh_token,
-        token_type: "bearer".to_owned(),
-        obtained_at: sent_at,
-        expires_at: sent_at + grant.expires_in,
-        scopes,
-        hub_id: Some(hub_id),
-        replaces: Vec::new(),
-    };
-    Ok(NewTokens { tokens, hub_id })
-}
-
-fn refused(authorization: &Authorization, error: &TokenError) -> Outcome {
-    let outcome = if error.kind == TokenErrorKind::InvalidClient { Outcome::Misconfigured } else { Outcome::Failed };
-    let cause = error.cause.as_str();
-    tracing::warn!(account_id = %authorization.account_id, integration_id = %authorization.integration_id,
-        outcome = outcome.as_str(), cause, "HubSpot gave no tokens");
+/// Logs an installation that has to continue in the dashboard. Nothing is exchanged: a code without a state of ours may
+/// be anybody's.
+fn start_from_dashboard(cause: &str) -> AuthorizationOutcome {
+    let outcome = AuthorizationOutcome::StartFromDashboard;
+    tracing::info!(outcome = outcome.as_str(), cause, "installation began at HubSpot");
     outcome
 }
 
-/// Sends the browser to the result page, or to the dashboard's one configured address.
-fn redirect(app: &App, outcome: Outcome) -> Response {
-    let location = match &app.config.return_url {
-        None => format!("{}oauth/hubspot/result/{}", app.config.public_url, outcome.as_str()),
-        Some(url) => {
-            let mut url = url.clone();
-            url.query_pairs_mut().append_pair("hubspot", outcome.as_str());
-            url.to_string()
+/// Completes an authorization. An installation that began at HubSpot and succeeded ends there; a failure never goes back
+/// there, where it would start again.
+async fn finish_authorization(app: &App, event: &Event, response: &AuthorizationResponse) -> (Response, &'static str) {
+    let (outcome, stored_return_url) = complete_authorization(app, event, response).await;
+    let sent = response.return_url.as_deref().and_then(|text| ReturnUrl::parse(text, &app.config.authorize_url));
+    let connected = matches!(outcome, AuthorizationOutcome::Connected | AuthorizationOutcome::Reconnected);
+    let response = match sent.filter(|sent| connected && stored_return_url.as_deref() == Some(sent.as_str())) {
+        Some(return_url) => to(return_url.as_str()),
+        None => redirect(app, outcome),
+    };
+    (response, outcome.as_str())
+}
+
+/// Whether a browser or a scanner fetches the page ahead of a person who may never open it.
+fn is_prefetch(event: &Event) -> bool {
+    let names = ["sec-purpose", "purpose", "x-purpose", "x-moz"];
+    let purposes = ["prefetch", "prerender", "preview"];
+    names.iter().filter_map(|name| event.header(name)).any(|value| {
+        value.split([';', ',']).any(|part| purposes.iter().any(|purpose| part.trim().eq_ignore_ascii_case(purpose)))
+    })
+}
+
+/// Consumes the state and completes its authorization, or finds how it ended before; with the address that was stored
+/// for an installation that began at HubSpot.
+async fn complete_authorization(
+    app: &App,
+    event: &Event,
+    response: &AuthorizationResponse,
+) -> (AuthorizationOutcome, Option<String>) {
+    let state_hash = crypto::sha256_hex(&response.state);
+    let cookie = event.cookie(&authorization::cookie_name(&state_hash));
+    // Without a cookie the hash is that of the empty text, which no authorization has.
+    let browser_hash = crypto::sha256_hex(cookie.unwrap_or_default());
+    let refused = match app.authorizations.consume(&state_hash, &browser_hash, app.clock.now()).await {
+        Ok(ConsumeResult::Consumed(authorization)) => {
+            return (end(app, &authorization, &response.consent).await, authorization.return_url);
+        }
+        Ok(ConsumeResult::Repeated(authorization)) => {
+            return (earlier_outcome(app, &authorization).await, authorization.return_url);
+        }
+        Ok(ConsumeResult::OtherBrowser(authorization)) => {
+            let cause = if cookie.is_some() { "another browser's cookie" } else { "no cookie" };
+            refuse(AuthorizationOutcome::OtherBrowser, Some(&authorization), cause)
+        }
+        Ok(ConsumeResult::Expired(authorization)) => {
+            let cause = if authorization.consumed_by.is_some() { "used state" } else { "expired state" };
+            refuse(AuthorizationOutcome::Expired, Some(&authorization), cause)
+        }
+        Ok(ConsumeResult::Unknown) => refuse(AuthorizationOutcome::Expired, None, "unknown state"),
+        Err(error) => {
+            tracing::error!(cause = %error, "failed to consume authorization");
+            refuse(AuthorizationOutcome::Failed, None, "state not consumed")
         }
     };
-    Response::empty(303).with("location", &location).with("referrer-policy", "no-referrer")
+    (refused, None)
 }
 
-/// Deletes the secret of an authorization that is not to be: certain that no record names it.
-pub(crate) async fn drop_secret(app: &App, pointer: &Pointer) {
-    if let Err(error) = app.store.delete_secret(&pointer.secret_id).await {
-        tracing::warn!(secret_id = pointer.secret_id, cause = %error, "a secret that no record names was not deleted");
+/// Completes a consumed authorization and stores how it ended.
+async fn end(app: &App, authorization: &Authorization, consent: &Consent) -> AuthorizationOutcome {
+    let (outcome, cause) = match grant::complete(app, authorization, consent).await {
+        Ok(outcome) => (outcome, None),
+        Err(failure) => (failure.outcome, Some(failure.cause)),
+    };
+    // A crash before this write leaves a repeated callback without an outcome: it waits and ends as `failed`.
+    if let Err(error) = app.authorizations.end(&authorization.state_hash, outcome.as_str()).await {
+        tracing::warn!(account_id = %authorization.account_id, cause = %error, "failed to store authorization outcome");
+    }
+    log_end(authorization, outcome, cause.as_deref());
+    outcome
+}
+
+/// The one line about a consumed authorization: a warning with its cause if it ended without a connection.
+fn log_end(authorization: &Authorization, outcome: AuthorizationOutcome, cause: Option<&str>) {
+    let account_id = authorization.account_id.as_str();
+    let integration_id = authorization.integration_id.as_str();
+    let acted_by = authorization.user_id.as_str();
+    let outcome = outcome.as_str();
+    let authorizations_ended = 1;
+    match cause {
+        None => {
+            tracing::info!(account_id, integration_id, acted_by, outcome, authorizations_ended, "authorization ended");
+        }
+        Some(cause) => {
+            tracing::warn!(
+                account_id,
+                integration_id,
+                acted_by,
+                outcome,
+                authorizations_ended,
+                cause,
+                "authorization ended"
+            );
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn doubled_missing_or_empty_parameters_are_no_callback() {
-        for bad in [
-            "",
-            "code=1",
-            "state=1",
-            "code=&state=1",
-            "code=1&state=",
-            "code=1&code=2&state=1",
-            "code=1&state=1&state=2",
-            "code=1&state=1&error=access_denied",
-            "error=access_denied",
-            "error=a&error=b&state=1",
-            "%63ode=1&code=2&state=1",
-        ] {
-            assert!(parse(bad).is_err(), "{bad}");
+/// The outcome that an earlier callback of this browser had, once it is there.
+async fn earlier_outcome(app: &App, authorization: &Authorization) -> AuthorizationOutcome {
+    let deadline = app.clock.now_millis() + LONGEST_WAIT_MILLIS;
+    let mut pause = FIRST_PAUSE;
+    let mut outcome = authorization.outcome.clone();
+    while outcome.is_none() && app.clock.now_millis() < deadline {
+        app.clock.sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+        match app.authorizations.outcome(&authorization.state_hash).await {
+            Ok(found) => outcome = found,
+            Err(error) => {
+                tracing::error!(cause = %error, "failed to read authorization outcome");
+                return refuse(AuthorizationOutcome::Failed, Some(authorization), "outcome not read");
+            }
         }
-        assert!(matches!(parse("code=a%2Bb&state=c&extra=1"), Ok(Callback::Granted { code, .. }) if code == "a+b"));
-        assert!(matches!(parse("error=access_denied&state=c&error_description=no"), Ok(Callback::Refused { .. })));
     }
+    match outcome.as_deref().and_then(AuthorizationOutcome::parse) {
+        Some(outcome) => outcome,
+        None => refuse(AuthorizationOutcome::Failed, Some(authorization), "an earlier callback has not ended"),
+    }
+}
 
-    #[test]
-    fn every_outcome_has_its_word() {
-        for outcome in Outcome::ALL {
-            assert_eq!(Outcome::parse(outcome.as_str()), Some(outcome));
-        }
-        assert_eq!(Outcome::parse("<script>"), None);
+/// Logs why a callback consumed nothing, with the account where its state is known.
+fn refuse(outcome: AuthorizationOutcome, authorization: Option<&Authorization>, cause: &str) -> AuthorizationOutcome {
+    let account_id = authorization.map(|known| known.account_id.as_str());
+    let integration_id = authorization.map(|known| known.integration_id.as_str());
+    tracing::warn!(account_id, integration_id, outcome = outcome.as_str(), cause, "callback refused");
+    outcome
+}
+
+/// Redirects the browser to the result page, or to the dashboard's configured address.
+fn redirect(app: &App, outcome: AuthorizationOutcome) -> Response {
+    let config = &app.config;
+    let install_url = config.install_url.as_ref().filter(|_| outcome == AuthorizationOutcome::StartFromDashboard);
+    let dashboard = install_url.or(config.return_url.as_ref());
+    match dashboard {
+        Some(url) => see_other(url, "hubspot", outcome.as_str()),
+        None => to(&format!("{}oauth/hubspot/result/{}", app.config.public_url, outcome.as_str())),
     }
+}
+
+/// Redirects the browser to a configured address with one more parameter.
+fn see_other(url: &Url, name: &str, value: &str) -> Response {
+    let mut url = url.clone();
+    url.query_pairs_mut().append_pair(name, value);
+    to(url.as_str())
+}
+
+fn to(location: &str) -> Response {
+    Response::empty(303).with("location", location).with("referrer-policy", "no-referrer")
 }

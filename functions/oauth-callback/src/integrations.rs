@@ -5,14 +5,16 @@ use shared::caller::Member;
 use shared::error::Error;
 use shared::gateway::{Event, Response};
 use shared::integration::{Integration, IntegrationId, Key, Pointer, Status, TokenState};
-use shared::refresh_policy::{self};
+use shared::refresh_policy;
 use shared::store::WriteResult;
 use shared::store::authorizations::{Authorization, AuthorizationKind};
 use shared::tokens::Tokens;
 
-use crate::App;
-use crate::callback::{Outcome, drop_secret};
+use crate::app::App;
+use crate::outcome::AuthorizationOutcome;
 
+/// Integrations of one account that can have tokens at a time.
+pub(crate) const MOST_CONNECTED: usize = 10;
 /// Other writers of the same account that one connect gives way to before it gives up.
 const TRIES: u32 = 20;
 
@@ -24,7 +26,11 @@ pub(crate) struct NewTokens {
 
 /// Stores an authorization: the secret first, then the one conditional write that makes it count. A crash between
 /// them leaves a secret that no record names.
-pub(crate) async fn store(app: &App, authorization: &Authorization, new: NewTokens) -> Result<Outcome, Error> {
+pub(crate) async fn store(
+    app: &App,
+    authorization: &Authorization,
+    new: NewTokens,
+) -> Result<AuthorizationOutcome, Error> {
     if authorization.kind == AuthorizationKind::Reconnect {
         // Told before a secret is made for nothing; the write itself is conditional.
         let newest = app.store.newest(&authorization.account_id).await?;
@@ -39,7 +45,7 @@ pub(crate) async fn store(app: &App, authorization: &Authorization, new: NewToke
         }
         AuthorizationKind::Reconnect => reconnect(app, authorization, &new, &pointer).await?,
     };
-    if !matches!(stored, Outcome::Connected | Outcome::Reconnected) {
+    if !matches!(stored, AuthorizationOutcome::Connected | AuthorizationOutcome::Reconnected) {
         drop_secret(app, &pointer).await;
     }
     Ok(stored)
@@ -54,22 +60,32 @@ async fn connect(
     authorization: &Authorization,
     new: &NewTokens,
     pointer: &Pointer,
-) -> Result<Outcome, Error> {
+) -> Result<AuthorizationOutcome, Error> {
     for _ in 0..TRIES {
-        let newest = app.store.newest(&authorization.account_id).await?;
-        if newest.as_ref().is_some_and(|newest| newest.integration_id == authorization.integration_id) {
-            return Ok(Outcome::Connected);
+        let all = app.store.all(&authorization.account_id).await?;
+        let newest = all.first();
+        if newest.is_some_and(|newest| newest.integration_id == authorization.integration_id) {
+            return Ok(AuthorizationOutcome::Connected);
         }
         if newest.is_some() && authorization.kind == AuthorizationKind::Connect {
-            return Ok(Outcome::AlreadyConnected);
+            return Ok(AuthorizationOutcome::AlreadyConnected);
         }
-        let sequence = newest.map_or(0, |newest| newest.sequence).max(0) + 1;
+        // The put below is conditional on the next sequence, so no other connect can come between count and put.
+        if is_full(&all) {
+            return Ok(AuthorizationOutcome::TooManyIntegrations);
+        }
+        let sequence = newest.map_or(0, |newest| newest.sequence).max(0).saturating_add(1);
         let record = record(app, authorization, new, pointer, sequence);
         if app.store.insert(&record).await? == WriteResult::Applied {
-            return Ok(Outcome::Connected);
+            return Ok(AuthorizationOutcome::Connected);
         }
     }
     Err(Error::unavailable(1, "too many integrations of this account are connected at once"))
+}
+
+/// Whether the account has tokens of as many integrations as it may.
+pub(crate) fn is_full(all: &[Integration]) -> bool {
+    all.iter().filter(|integration| integration.pointer.is_some()).count() >= MOST_CONNECTED
 }
 
 fn record(app: &App, authorization: &Authorization, new: &NewTokens, pointer: &Pointer, sequence: i64) -> Integration {
@@ -103,11 +119,12 @@ fn newest_to_reconnect<'a>(
     newest: Option<&'a Integration>,
     authorization: &Authorization,
     hub_id: u64,
-) -> Result<&'a Integration, Outcome> {
-    let newest =
-        newest.filter(|newest| newest.integration_id == authorization.integration_id).ok_or(Outcome::Failed)?;
+) -> Result<&'a Integration, AuthorizationOutcome> {
+    let newest = newest
+        .filter(|newest| newest.integration_id == authorization.integration_id)
+        .ok_or(AuthorizationOutcome::Failed)?;
     if newest.hub_id.is_some_and(|known| known != hub_id) {
-        return Err(Outcome::DifferentPortal);
+        return Err(AuthorizationOutcome::DifferentPortal);
     }
     Ok(newest)
 }
@@ -119,26 +136,35 @@ async fn reconnect(
     authorization: &Authorization,
     new: &NewTokens,
     pointer: &Pointer,
-) -> Result<Outcome, Error> {
+) -> Result<AuthorizationOutcome, Error> {
     for _ in 0..TRIES {
         let newest = app.store.newest(&authorization.account_id).await?;
         let newest = match newest_to_reconnect(newest.as_ref(), authorization, new.hub_id) {
             Ok(newest) => newest,
             Err(outcome) => return Ok(outcome),
         };
-        if app.store.reconnect(newest, &settled(app, new, pointer)).await? == WriteResult::Applied {
+        if app.store.reconnect(newest, &settled(app, new, pointer), &authorization.user_id).await?
+            == WriteResult::Applied
+        {
             if let Some(old) = newest.pointer.as_ref().filter(|old| old.secret_id != pointer.secret_id) {
                 drop_secret(app, old).await;
             }
-            return Ok(Outcome::Reconnected);
+            return Ok(AuthorizationOutcome::Reconnected);
         }
     }
     Err(Error::unavailable(1, "the integration is reconnected too often at once"))
 }
 
-/// What a member of the account sees of an integration.
+/// Deletes a secret that no record references.
+async fn drop_secret(app: &App, pointer: &Pointer) {
+    if let Err(error) = app.store.delete_secret(&pointer.secret_id).await {
+        tracing::warn!(secret_id = pointer.secret_id, cause = %error, "failed to delete orphaned secret");
+    }
+}
+
+/// An integration as members of the account see it.
 #[derive(Serialize)]
-struct Shown<'a> {
+struct IntegrationView<'a> {
     integration_id: &'a IntegrationId,
     sequence: i64,
     created_at: i64,
@@ -153,10 +179,10 @@ struct Shown<'a> {
 pub(crate) async fn list(app: &App, event: &Event) -> Result<Response, Error> {
     let member = Member::of(event, &app.config.claims)?;
     let all = app.store.all(&member.account_id).await?;
-    let shown: Vec<Shown<'_>> = all
+    let views: Vec<IntegrationView<'_>> = all
         .iter()
         .enumerate()
-        .map(|(at, integration)| Shown {
+        .map(|(at, integration)| IntegrationView {
             integration_id: &integration.integration_id,
             sequence: integration.sequence,
             created_at: integration.created_at,
@@ -167,7 +193,7 @@ pub(crate) async fn list(app: &App, event: &Event) -> Result<Response, Error> {
             runs_automations: at == 0,
         })
         .collect();
-    Ok(Response::json(200, &serde_json::json!({"integrations": shown})))
+    Ok(Response::json(200, &serde_json::json!({"integrations": views})))
 }
 
 /// Disconnects an integration: `DELETE /v1/integrations/{integration_id}`.
@@ -176,13 +202,14 @@ pub(crate) async fn disconnect(app: &App, event: &Event, id: &str) -> Result<Res
     let id = IntegrationId::try_from(id.to_owned())?;
     let all = app.store.all(&admin.account_id).await?;
     let record = all.iter().find(|integration| integration.integration_id == id).ok_or(Error::IntegrationNotFound)?;
-    let left = app.store.disconnect(record, app.clock.now()).await?;
+    let left = app.store.disconnect(record, &admin.user_id, app.clock.now()).await?;
     if let Some((secret_id, cause)) = &left.secret {
-        tracing::warn!(secret_id, %cause, "a secret that no record names was not deleted");
+        tracing::warn!(secret_id, %cause, "failed to delete orphaned secret");
     }
     if let Some(cause) = &left.previous {
-        tracing::warn!(account_id = %admin.account_id, %cause, "the previous instance is refreshed on use");
+        tracing::warn!(account_id = %admin.account_id, %cause, "failed to schedule previous integration; it will refresh on use");
     }
-    tracing::info!(account_id = %admin.account_id, integration_id = %id, outcome = "disconnected", "disconnected");
+    tracing::info!(account_id = %admin.account_id, integration_id = %id, acted_by = admin.user_id,
+        outcome = "disconnected", "integration disconnected");
     Ok(Response::empty(204))
 }

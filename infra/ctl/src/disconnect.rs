@@ -39,7 +39,7 @@ pub(crate) async fn run(args: &Args, global: &Global, output: &mut Output) -> Re
         &format!("Disconnect {} of {}? {effect} Its tokens are deleted for good.", args.integration, args.account),
         &args.yes,
     )?;
-    let left = stack.store.disconnect(&record, stack.clock.now()).await?;
+    let left = stack.store.disconnect(&record, "operator", stack.clock.now()).await?;
     let mut notes = Vec::new();
     if let Some((secret_id, _)) = &left.secret {
         notes.push(format!("the secret {secret_id} could not be deleted: the schedule sweeps it within three days"));

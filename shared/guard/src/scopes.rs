@@ -3,6 +3,7 @@
 mod paths;
 mod remedy;
 mod rows;
+mod successors;
 #[cfg(test)]
 mod tests;
 
@@ -10,6 +11,7 @@ use serde::Serialize;
 
 pub use paths::required;
 pub use remedy::{Asked, Remedy};
+pub use successors::{not_granted, successors};
 
 /// The scopes of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

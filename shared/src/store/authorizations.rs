@@ -1,11 +1,15 @@
-//! Authorizations under way: one OAuth round trip each, keyed by the hash of its `state`.
+//! Authorizations: one OAuth round trip each, keyed by the hash of its `state`.
+//!
+//! Invariant: of any number of callbacks with one `state`, one consumes the row. The row stays and keeps the outcome, so
+//! that a repeated callback of the same browser gets the same outcome without a second exchange.
 
 use aws_config::SdkConfig;
-use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use super::{n, s, unavailable};
+use super::{Item, n, s, unavailable};
 use crate::error::Error;
 use crate::integration::{AccountId, IntegrationId};
 
@@ -21,35 +25,49 @@ pub enum AuthorizationKind {
     Reconnect,
 }
 
-/// One authorization under way. Neither `state` nor the browser's secret is kept, only their hashes.
+/// One authorization. Neither `state` nor the browser's secret is stored, only their hashes.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Authorization {
     /// SHA-256 of `state`, in hex.
     pub state_hash: String,
-    /// For whom.
+    /// The account that connects.
     pub account_id: AccountId,
-    /// Who started it.
+    /// The admin who started it.
     pub user_id: String,
-    /// The integration that is to be reconnected, or the id of the new one.
+    /// The integration to reconnect, or the id of the new one.
     pub integration_id: IntegrationId,
-    /// What for.
+    /// What the admin asked for.
     pub kind: AuthorizationKind,
     /// SHA-256 of the secret in the cookie of the browser that started it, in hex.
     pub browser_hash: String,
-    /// The verifier of PKCE (RFC 7636).
-    pub pkce_verifier: String,
-    /// When it is too late, in epoch seconds; also the table's TTL.
+    /// The PKCE verifier (RFC 7636); none if HubSpot makes the authorization request, and none once it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pkce_verifier: Option<String>,
+    /// HubSpot's page to return to, if the installation began there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub return_url: Option<String>,
+    /// When it expires, in epoch seconds; also the table's TTL.
     pub expires_at: i64,
+    /// The callback that consumed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consumed_by: Option<String>,
+    /// How it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
 }
 
-/// The end of an attempt to consume an authorization.
+/// The result of an attempt to consume an authorization.
 pub enum ConsumeResult {
-    /// It was there, of this browser and in time; it is there no more.
+    /// This attempt consumed it.
     Consumed(Authorization),
-    /// It is there and in time, but another browser started it: it is left as it was.
-    OtherBrowser,
-    /// Unknown, used or too old.
-    Expired,
+    /// An earlier callback of the same browser consumed it.
+    Repeated(Authorization),
+    /// Another browser started it, or this one did not send its cookie. It stays as it was.
+    OtherBrowser(Authorization),
+    /// It is too old, or it was consumed and another browser asks.
+    Expired(Authorization),
+    /// No authorization has this state.
+    Unknown,
 }
 
 /// The table `authorizations`.
@@ -64,7 +82,7 @@ impl Authorizations {
         Self { dynamodb: aws_sdk_dynamodb::Client::new(aws), table }
     }
 
-    /// Remembers an authorization.
+    /// Stores an authorization.
     pub async fn put(&self, authorization: &Authorization) -> Result<(), Error> {
         let item = serde_dynamo::to_item(authorization).map_err(|_| Error::internal("an authorization is no item"))?;
         self.dynamodb
@@ -77,37 +95,79 @@ impl Authorizations {
             .map_err(|error| unavailable("PutItem (authorization)", &error))
     }
 
-    /// Consumes an authorization by one conditional delete, so that of any number of callbacks one goes on.
+    /// Consumes an authorization by one conditional write: in time, not consumed, and of this browser.
     ///
-    /// If the answer of the delete is lost and the SDK repeats it, the authorization counts as used: nobody goes on,
-    /// and the person starts again.
+    /// The SDK repeats a write whose response was lost; the row then names this attempt, which has consumed it.
     pub async fn consume(&self, state_hash: &str, browser_hash: &str, now: i64) -> Result<ConsumeResult, Error> {
-        let deleted = self
+        let attempt = Uuid::now_v7().to_string();
+        let updated = self
             .dynamodb
-            .delete_item()
+            .update_item()
             .table_name(&self.table)
             .key("state_hash", s(state_hash))
-            .condition_expression("expires_at > :now AND browser_hash = :browser")
+            .update_expression("SET consumed_by = :attempt")
+            .condition_expression("expires_at > :now AND browser_hash = :browser AND attribute_not_exists(consumed_by)")
+            .expression_attribute_values(":attempt", s(&attempt))
             .expression_attribute_values(":now", n(now))
             .expression_attribute_values(":browser", s(browser_hash))
-            .return_values(ReturnValue::AllOld)
+            .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
-        let (item, consumed) = match deleted {
-            Ok(answer) => (answer.attributes, true),
+        let item = match updated {
+            Ok(answer) => answer.attributes,
             Err(error) => match error.as_service_error() {
-                Some(DeleteItemError::ConditionalCheckFailedException(failed)) => (failed.item.clone(), false),
-                _ => return Err(unavailable("DeleteItem (authorization)", &error)),
+                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => failed.item.clone(),
+                _ => return Err(unavailable("UpdateItem (authorization)", &error)),
             },
         };
-        let Some(item) = item else { return Ok(ConsumeResult::Expired) };
-        let authorization: Authorization =
-            serde_dynamo::from_item(item).map_err(|_| Error::internal("an authorization does not parse"))?;
-        Ok(match consumed {
-            true => ConsumeResult::Consumed(authorization),
-            false if authorization.expires_at <= now => ConsumeResult::Expired,
-            false => ConsumeResult::OtherBrowser,
-        })
+        let Some(item) = item else { return Ok(ConsumeResult::Unknown) };
+        Ok(consume_result(parse(item)?, browser_hash, &attempt, now))
+    }
+
+    /// Stores how a consumed authorization ended, and drops what only the exchange needed.
+    pub async fn end(&self, state_hash: &str, outcome: &str) -> Result<(), Error> {
+        let updated = self
+            .dynamodb
+            .update_item()
+            .table_name(&self.table)
+            .key("state_hash", s(state_hash))
+            .update_expression("SET outcome = :outcome REMOVE pkce_verifier")
+            // The table's TTL may have deleted it.
+            .condition_expression("attribute_exists(state_hash)")
+            .expression_attribute_values(":outcome", s(outcome))
+            .send()
+            .await;
+        updated.map(drop).map_err(|error| unavailable("UpdateItem (authorization)", &error))
+    }
+
+    /// How a consumed authorization ended; none while it has not.
+    pub async fn outcome(&self, state_hash: &str) -> Result<Option<String>, Error> {
+        let found = self
+            .dynamodb
+            .get_item()
+            .table_name(&self.table)
+            .key("state_hash", s(state_hash))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| unavailable("GetItem (authorization)", &error))?;
+        Ok(found.item.map(parse).transpose()?.and_then(|authorization| authorization.outcome))
+    }
+}
+
+fn parse(item: Item) -> Result<Authorization, Error> {
+    serde_dynamo::from_item(item).map_err(|_| Error::internal("an authorization does not parse"))
+}
+
+/// Judges the row as it stands after the attempt.
+fn consume_result(authorization: Authorization, browser_hash: &str, attempt: &str, now: i64) -> ConsumeResult {
+    let same_browser = authorization.browser_hash == browser_hash;
+    match &authorization.consumed_by {
+        Some(by) if by == attempt => ConsumeResult::Consumed(authorization),
+        _ if authorization.expires_at <= now => ConsumeResult::Expired(authorization),
+        Some(_) if same_browser => ConsumeResult::Repeated(authorization),
+        Some(_) => ConsumeResult::Expired(authorization),
+        None => ConsumeResult::OtherBrowser(authorization),
     }
 }

@@ -16,9 +16,10 @@ pub struct Leftovers {
 impl Store {
     /// Disconnects an integration.
     ///
-    /// The record goes first, then its secret, then the previous instance becomes due at once. A crash in between
+    /// The record names `acted_by` for the event of its deletion. It goes first, then its secret, then the previous instance becomes due at once. A crash in between
     /// leaves a secret that no record names, or a previous instance that is refreshed on use.
-    pub async fn disconnect(&self, record: &Integration, now: i64) -> Result<Leftovers, Error> {
+    pub async fn disconnect(&self, record: &Integration, acted_by: &str, now: i64) -> Result<Leftovers, Error> {
+        self.announce_deletion(record, acted_by).await?;
         // Not there any more: the SDK has repeated a delete whose answer was lost, or somebody else was faster. Either
         // way no record names that secret.
         let deleted = self.delete(record).await?.unwrap_or_else(|| record.clone());

@@ -7,6 +7,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::{Item, s};
 use crate::integration::{Integration, Key, Pointer};
 
+/// Who caused a change that no person asked for.
+pub(super) const SERVICE: &str = "service";
+
 /// One conditional update, attribute by attribute.
 pub(super) struct Write {
     pub(super) key: Key,
@@ -53,6 +56,11 @@ impl Write {
     pub(super) fn set(mut self, name: &'static str, value: AttributeValue) -> Self {
         self.set.push((name, value));
         self
+    }
+
+    /// Names the event that the table's stream makes of this write, and who caused it.
+    pub(super) fn event(self, name: &'static str, acted_by: &str) -> Self {
+        self.set("event", s(name)).set("acted_by", s(acted_by))
     }
 
     pub(super) fn remove(mut self, name: &'static str) -> Self {

@@ -13,6 +13,7 @@ mod grants;
 mod journal;
 mod kind;
 mod legacy;
+mod marketplace;
 mod objects;
 mod owners;
 mod portal;

@@ -32,7 +32,8 @@ pub async fn run() -> Result<(), String> {
         ("DashboardOrigin".to_owned(), dashboard.clone()),
         ("ReturnUrl".to_owned(), format!("{dashboard}/")),
     ]);
-    let stack = Arc::new(Stack::start(Options { parameters, ..Options::default() }).await?);
+    let environment = BTreeMap::from([("INSTALL_URL".to_owned(), Some(format!("{dashboard}/")))]);
+    let stack = Arc::new(Stack::start(Options { parameters, environment, ..Options::default() }).await?);
     let router = Router::new().route("/", get(start_page)).with_state(stack.clone());
     let _dashboard = Server::on(listener, router);
     let _firing = stack.fire_schedules(1);
@@ -44,7 +45,7 @@ pub async fn run() -> Result<(), String> {
 
 async fn start_page(State(stack): State<Arc<Stack>>) -> Html<String> {
     let page = START_PAGE.replace("{{api}}", stack.public_url()).replace("{{account}}", ACCOUNT);
-    Html(page.replace("{{token}}", &token(&stack)))
+    Html(page.replace("{{marketplace}}", &stack.marketplace()).replace("{{token}}", &token(&stack)))
 }
 
 /// A token for a day of playing.

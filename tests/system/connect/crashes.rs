@@ -33,7 +33,7 @@ async fn connects_again(world: &World) -> Traces {
 #[tokio::test]
 async fn killed_before_the_code_is_exchanged_a_new_attempt_connects() {
     let world = World::start().await;
-    killed(&world, &json!({}), |world| world.stack.dynamo.hold("DeleteItem", At::After)).await;
+    killed(&world, &json!({}), |world| world.stack.dynamo.hold_one("UpdateItem", &["consumed_by"], At::After)).await;
 
     let left = connects_again(&world).await;
 
@@ -79,7 +79,8 @@ async fn killed_before_the_update_of_a_reconnect_the_old_tokens_run_and_a_new_at
     let world = World::start().await;
     let id = world.stack.connect(ACCOUNT, ADMIN).await;
     let wanted = json!({"integration_id": id});
-    killed(&world, &wanted, |world| world.stack.dynamo.hold("UpdateItem", At::Before)).await;
+    killed(&world, &wanted, |world| world.stack.dynamo.hold_one("UpdateItem", &["IntegrationRecovered"], At::Before))
+        .await;
 
     let execution = world.execute(&request(ACCOUNT, Some(&id))).await;
     let again = world.stack.connect_with(ACCOUNT, ADMIN, &wanted).await.unwrap();

@@ -4,7 +4,7 @@ use devstack::hubspot::{Match, PORTAL};
 use devstack::stack::Options;
 use devstack::wire::At;
 use futures_util::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
 use url::form_urlencoded::Serializer;
 
 use super::{NOTHING, Traces, begin, connect, finish, outcome, traces};
@@ -46,7 +46,7 @@ fn whole(answer: &Answer) -> String {
 }
 
 #[tokio::test]
-async fn a_state_is_good_once() {
+async fn a_repeated_callback_gets_the_same_outcome_without_a_second_exchange() {
     let world = World::start().await;
     let begun = begin(&world, ACCOUNT, &json!({})).await;
     let query = begun.accept(&world, PORTAL);
@@ -54,7 +54,7 @@ async fn a_state_is_good_once() {
 
     let again = world.callback(&query, &[&begun.cookie]).await;
 
-    assert_eq!(outcome(&world, &again), "expired");
+    assert_eq!(outcome(&world, &again), "connected");
     assert_eq!(traces(&world).await, Traces { exchanges: 1, records: 1, secrets: 1 });
 }
 
@@ -66,8 +66,94 @@ async fn a_used_state_takes_no_second_code_either() {
 
     let again = finish(&world, &begun).await;
 
-    assert_eq!(again, "expired");
+    assert_eq!(again, "connected", "the outcome that it had");
     assert_eq!(traces(&world).await, Traces { exchanges: 1, records: 1, secrets: 1 });
+}
+
+#[tokio::test]
+async fn a_used_state_is_expired_in_another_browser() {
+    let world = World::start().await;
+    let begun = begin(&world, ACCOUNT, &json!({})).await;
+    let query = begun.accept(&world, PORTAL);
+    assert_eq!(outcome(&world, &world.callback(&query, &[&begun.cookie]).await), "connected");
+
+    let elsewhere = world.callback(&query, &[]).await;
+
+    assert_eq!(outcome(&world, &elsewhere), "expired");
+    assert_eq!(traces(&world).await, Traces { exchanges: 1, records: 1, secrets: 1 });
+}
+
+#[tokio::test]
+async fn a_repeated_callback_waits_for_the_first_one() {
+    let world = World::start().await;
+    let begun = begin(&world, ACCOUNT, &json!({})).await;
+    let query = begun.accept(&world, PORTAL);
+    let gate = world.stack.hubspot.hold(Match::exchange(), At::After);
+    let cookies = [begun.cookie.as_str()];
+    let looked = world.stack.dynamo.count("GetItem");
+
+    let (first, second, ()) = tokio::join!(
+        world.callback(&query, &cookies),
+        async {
+            world.stack.hubspot.wait_for_requests(&Match::exchange(), 1).await;
+            world.callback(&query, &cookies).await
+        },
+        async {
+            world.stack.dynamo.wait_for_calls("GetItem", looked + 1).await;
+            gate.open();
+        }
+    );
+
+    assert_eq!((outcome(&world, &first), outcome(&world, &second)), ("connected".into(), "connected".into()));
+    assert_eq!(traces(&world).await, Traces { exchanges: 1, records: 1, secrets: 1 });
+}
+
+#[tokio::test]
+async fn a_repeated_callback_fails_if_the_first_one_died() {
+    let world = World::start().await;
+    let begun = begin(&world, ACCOUNT, &json!({})).await;
+    let query = begun.accept(&world, PORTAL);
+    let gate = world.stack.hubspot.hold(Match::exchange(), At::Before);
+    {
+        let cookies = [begun.cookie.as_str()];
+        let first = world.callback(&query, &cookies);
+        tokio::select! {
+            _ = first => panic!("the exchange is held"),
+            () = gate.reached(1) => {}
+        }
+    }
+    world.clock.skip_waits();
+
+    let second = world.callback(&query, &[&begun.cookie]).await;
+
+    assert_eq!(outcome(&world, &second), "failed");
+    assert_eq!(traces(&world).await.records, 0);
+    gate.open();
+}
+
+#[tokio::test]
+async fn a_prefetch_consumes_nothing() {
+    let world = World::start().await;
+    let begun = begin(&world, ACCOUNT, &json!({})).await;
+    let query = begun.accept(&world, PORTAL);
+
+    for (name, value) in [
+        ("sec-purpose", "prefetch"),
+        ("sec-purpose", "prefetch;prerender"),
+        ("Sec-Purpose", "prefetch;anonymous-client-ip"),
+        ("purpose", "prefetch"),
+        ("Purpose", "Prefetch"),
+        ("x-purpose", "preview"),
+        ("x-moz", "prefetch"),
+    ] {
+        let answer = world.callback_with(&query, &[&begun.cookie], &[(name, value)]).await;
+
+        assert_eq!((answer.status, answer.text.as_str()), (425, ""), "{name}: {value}");
+        assert!(!answer.headers.contains_key("location"), "{name}: {value}");
+    }
+    assert_eq!(world.stack.dynamo.count("UpdateItem"), 0);
+    assert_eq!(traces(&world).await, NOTHING);
+    assert_eq!(outcome(&world, &world.callback(&query, &[&begun.cookie]).await), "connected");
 }
 
 #[tokio::test]
@@ -156,6 +242,37 @@ async fn another_browser_is_told_so_and_the_right_one_can_still_finish() {
 }
 
 #[tokio::test]
+async fn a_refused_callback_logs_its_cause_and_the_account() {
+    let world = World::start().await;
+    let begun = world.stack.authorize(ACCOUNT, ADMIN, &json!({})).await.unwrap();
+    let callback = world.stack.consent(&begun).await.unwrap();
+    let wrong = format!("{}=wrong", begun.cookie.split_once('=').unwrap().0);
+    let unknown = format!("{}/oauth/hubspot/callback?code=a&state=b", world.stack.public_url());
+
+    world.stack.finish(&callback, None).await.unwrap();
+    world.stack.finish(&callback, Some(&wrong)).await.unwrap();
+    world.stack.finish(&unknown, None).await.unwrap();
+    world.stack.finish(&callback, Some(&begun.cookie)).await.unwrap();
+    world.stack.finish(&callback, None).await.unwrap();
+
+    let lines = world.stack.lambda.logs().lines();
+    let lines = lines.iter().filter_map(|line| serde_json::from_str::<Value>(&line.text).ok());
+    let refused: Vec<Value> = lines.filter(|line| line["message"] == "callback refused").collect();
+    let causes: Vec<_> = refused.iter().map(|line| (&line["outcome"], &line["cause"], &line["account_id"])).collect();
+    let (other_browser, expired, account, nobody) =
+        (json!("other-browser"), json!("expired"), json!(ACCOUNT), Value::Null);
+    assert_eq!(
+        causes,
+        [
+            (&other_browser, &json!("no cookie"), &account),
+            (&other_browser, &json!("another browser's cookie"), &account),
+            (&expired, &json!("unknown state"), &nobody),
+            (&expired, &json!("used state"), &account),
+        ]
+    );
+}
+
+#[tokio::test]
 async fn another_browser_cannot_end_an_authorization_by_an_error() {
     let world = World::start().await;
     let begun = begin(&world, ACCOUNT, &json!({})).await;
@@ -192,7 +309,6 @@ async fn a_query_that_is_incomplete_or_ambiguous_fails_and_consumes_nothing() {
         format!("state={state}"),
         format!("code=&state={state}"),
         format!("code&state={state}"),
-        "code=abc".to_owned(),
         "code=abc&state=".to_owned(),
         format!("{good}&state={state}"),
         format!("{good}&state=other"),
@@ -206,14 +322,13 @@ async fn a_query_that_is_incomplete_or_ambiguous_fails_and_consumes_nothing() {
         format!("error=access_denied&error=access_denied&state={state}"),
         "error=access_denied".to_owned(),
         format!("CODE=abc&state={state}"),
-        format!("code=abc;state={state}"),
     ] {
         let answer = world.callback(&bad, &[&begun.cookie]).await;
 
         assert_eq!(outcome(&world, &answer), "failed", "{bad}");
         assert!(answer.cookies.is_empty(), "{bad}");
     }
-    assert_eq!(world.stack.dynamo.count("DeleteItem"), 0);
+    assert_eq!(world.stack.dynamo.count("UpdateItem"), 0);
     assert_eq!(traces(&world).await, NOTHING);
     assert_eq!(outcome(&world, &world.callback(&good, &[&begun.cookie]).await), "connected");
 }
@@ -286,9 +401,8 @@ async fn a_thousand_identical_callbacks_at_once_exchange_one_code() {
     let answers = join_all((0..1000).map(|_| world.callback(&query, &cookies))).await;
 
     let mut outcomes: Vec<String> = answers.iter().map(|answer| outcome(&world, answer)).collect();
-    outcomes.sort();
-    outcomes.dedup_by(|a, b| a == b && a == "expired");
-    assert_eq!(outcomes, ["connected", "expired"]);
+    outcomes.dedup();
+    assert_eq!(outcomes, ["connected"]);
     assert_eq!(traces(&world).await, Traces { exchanges: 1, records: 1, secrets: 1 });
 }
 
@@ -297,7 +411,7 @@ async fn identical_callbacks_that_meet_in_several_processes_exchange_one_code() 
     let world = World::with(Options { concurrency: 4, ..Default::default() }).await;
     let begun = world.stack.authorize(ACCOUNT, ADMIN, &json!({})).await.unwrap();
     let callback = world.stack.consent(&begun).await.unwrap();
-    let gate = world.stack.dynamo.hold("DeleteItem", At::Before);
+    let gate = world.stack.dynamo.hold("UpdateItem", At::Before);
 
     let all = join_all((0..24).map(|_| world.stack.finish(&callback, Some(&begun.cookie))));
     let (outcomes, ()) = tokio::join!(all, async {
@@ -306,8 +420,7 @@ async fn identical_callbacks_that_meet_in_several_processes_exchange_one_code() 
     });
 
     let connected = outcomes.iter().filter(|outcome| outcome.as_deref() == Ok("connected")).count();
-    let expired = outcomes.iter().filter(|outcome| outcome.as_deref() == Ok("expired")).count();
-    assert_eq!((connected, expired), (1, 23), "{outcomes:?}");
+    assert_eq!(connected, 24, "{outcomes:?}");
     assert_eq!(world.stack.lambda.spawned("oauth-callback"), 4);
     assert_eq!(traces(&world).await, Traces { exchanges: 1, records: 1, secrets: 1 });
 }
@@ -323,6 +436,30 @@ async fn only_an_admin_starts_an_authorization() {
         assert!(answer.cookies.is_empty(), "{role}");
     }
     assert_eq!(world.stack.dynamo.count("PutItem"), 0);
+}
+
+#[tokio::test]
+async fn the_function_sets_no_cors_headers() {
+    let world = World::start().await;
+    let begun = begin(&world, ACCOUNT, &json!({})).await;
+    let origin = [("origin", "https://app.localhost"), ("access-control-request-method", "POST")];
+
+    let callback = world.callback_with(&begun.accept(&world, PORTAL), &[&begun.cookie], &origin).await;
+    let mut answers = vec![callback];
+    for (method, path) in [
+        ("POST", "/v1/authorizations"),
+        ("GET", "/v1/integrations"),
+        ("GET", "/oauth/hubspot/result/failed"),
+        ("GET", "/nothing"),
+        ("DELETE", "/v1/integrations/unknown"),
+    ] {
+        answers.push(world.dashboard(ACCOUNT, "admin", method, path, &json!({"new_instance": true})).await);
+    }
+
+    // API Gateway sets them by the template's parameters, for the configured origins.
+    for answer in answers {
+        assert!(!answer.headers.keys().any(|name| name.starts_with("access-control-")), "{answer:?}");
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use devstack::hubspot::PORTAL;
 use devstack::stack::Options;
-use oauth_callback::Outcome;
+use oauth_callback::AuthorizationOutcome;
 use serde_json::json;
 
 use super::{Traces, begin, traces};
@@ -19,8 +19,9 @@ fn with_return_url() -> Options {
 #[tokio::test]
 async fn every_outcome_has_a_constant_page_that_runs_nothing_and_is_kept_by_nobody() {
     let world = World::start().await;
+    let mut pages = Vec::new();
 
-    for outcome in Outcome::ALL {
+    for outcome in AuthorizationOutcome::ALL {
         let path = format!("/oauth/hubspot/result/{}", outcome.as_str());
         let attack = format!("{path}?code=%3Cscript%3Ealert(1)%3C/script%3E&x=\"><script>alert(1)</script>");
         let page = world.stack.call("GET", &path, &[], "").await;
@@ -29,6 +30,8 @@ async fn every_outcome_has_a_constant_page_that_runs_nothing_and_is_kept_by_nobo
 
         assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")), "{path}");
         assert_eq!(page.body, attacked.body, "{path}");
+        assert!(!pages.contains(&page.body), "{path} has a page of its own");
+        pages.push(page.body.clone());
         let text = page.text();
         let style = text.split_once("<style>").unwrap().1.split_once("</style>").unwrap().0;
         let hash = shared::crypto::sha256_hex(style);
@@ -45,10 +48,44 @@ async fn every_outcome_has_a_constant_page_that_runs_nothing_and_is_kept_by_nobo
         for foreign in ["<script", "http:", "https:", "<form", "<img", "<iframe", "<link", "javascript:"] {
             assert!(!text.to_lowercase().contains(foreign), "{foreign} is in the page of {path}");
         }
-        for needed in ["<html lang=\"en\">", "<title>", "<h1>", "<main>", "name=\"viewport\"", "prefers-color-scheme"] {
+        for needed in [
+            "CloudTalk",
+            "<html lang=\"en\">",
+            "<title>",
+            "<h1>",
+            "<main>",
+            "name=\"viewport\"",
+            "prefers-color-scheme",
+        ] {
             assert!(text.contains(needed), "{needed} is not in the page of {path}");
         }
     }
+}
+
+#[tokio::test]
+async fn the_page_of_missing_scopes_lists_the_configured_ones() {
+    let world = World::start().await;
+
+    let page = world.dashboard(ACCOUNT, "", "GET", "/oauth/hubspot/result/missing-scopes", &json!(null)).await;
+    let other = world.dashboard(ACCOUNT, "", "GET", "/oauth/hubspot/result/failed", &json!(null)).await;
+
+    for scope in world.stack.environment("oauth-callback")["HUBSPOT_SCOPES"].split(' ') {
+        assert!(page.text.contains(&format!("<code>{scope}</code>")), "{scope} is not in {}", page.text);
+        assert!(!other.text.contains(scope));
+    }
+}
+
+#[tokio::test]
+async fn a_page_links_back_to_the_configured_dashboard_only() {
+    let plain = World::start().await;
+    let world = World::with(with_return_url()).await;
+    let page = "/oauth/hubspot/result/expired";
+
+    let without = plain.dashboard(ACCOUNT, "", "GET", page, &json!(null)).await;
+    let with = world.dashboard(ACCOUNT, "", "GET", page, &json!(null)).await;
+
+    assert!(!without.text.contains("<a "), "{}", without.text);
+    assert!(with.text.contains(&format!("<a href=\"{RETURN_URL}\">")), "{}", with.text);
 }
 
 #[tokio::test]

@@ -1,8 +1,7 @@
 //! Renewing the authorization of the newest integration: its automations go on.
 
-use devstack::dynamodb::Fault as DynamoFault;
 use devstack::hubspot::{Fault, Match, PORTAL};
-use devstack::wire::{Answer as Wire, At};
+use devstack::wire::{Answer as Wire, At, Gate};
 use serde_json::{Value, json};
 use shared::integration::{Integration, IntegrationId, Status};
 use shared::lease::Lease;
@@ -241,9 +240,12 @@ async fn a_reconnect_whose_update_got_no_answer_is_reconnected() {
     let world = World::start().await;
     let id = connect(&world, ACCOUNT, &json!({})).await;
     let begun = begin(&world, ACCOUNT, &of(&id)).await;
-    world.stack.dynamo.fail_next("UpdateItem", DynamoFault::AnswerLost, 1);
+    let gate = world.stack.dynamo.hold_one("UpdateItem", &["IntegrationRecovered"], At::After);
 
-    let outcome = finish(&world, &begun).await;
+    let (outcome, ()) = tokio::join!(finish(&world, &begun), async {
+        gate.reached(1).await;
+        gate.lose();
+    });
 
     assert_eq!(outcome, "reconnected");
     assert_eq!(secrets(&world), [newest(&world).await.pointer.unwrap().secret_id]);
@@ -255,11 +257,13 @@ async fn two_reconnects_at_once_end_with_one_secret_that_the_record_points_at() 
     let world = World::start().await;
     let id = connect(&world, ACCOUNT, &json!({})).await;
     let (one, two) = (begin(&world, ACCOUNT, &of(&id)).await, begin(&world, ACCOUNT, &of(&id)).await);
-    let gate = world.stack.dynamo.hold("UpdateItem", At::Before);
+    let gates = [(); 2].map(|()| world.stack.dynamo.hold_one("UpdateItem", &["IntegrationRecovered"], At::Before));
 
     let (first, second, ()) = tokio::join!(finish(&world, &one), finish(&world, &two), async {
-        gate.reached(2).await;
-        gate.open();
+        for gate in &gates {
+            gate.reached(1).await;
+        }
+        gates.into_iter().for_each(Gate::open);
     });
 
     assert_eq!((first.as_str(), second.as_str()), ("reconnected", "reconnected"));

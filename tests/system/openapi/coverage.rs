@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::document::{By, Document};
 use super::{KINDS, Kind};
+use crate::connect::connect;
 use crate::execution::{tamper, to};
 use crate::readme::refusals;
 use crate::world::{ACCOUNT, ADMIN, World, request, stack};
@@ -101,6 +102,11 @@ async fn connecting() {
         world.dashboard(ACCOUNT, "member", "GET", &format!("/oauth/hubspot/result/{word}"), &Value::Null).await;
     }
     world.dashboard(ACCOUNT, "member", "GET", "/v1/nothing", &Value::Null).await;
+    for _ in 0..10 {
+        connect(&world, "acc_full", &json!({"new_instance": true})).await;
+    }
+    start("acc_full", "admin", json!({"new_instance": true})).await;
+    world.callback_with("code=a&state=b", &[], &[("sec-purpose", "prefetch")]).await;
 }
 
 /// Listing, disconnecting and checking.

@@ -268,7 +268,7 @@ fn a_redirect_or_a_cookie_of_another_shape_is_refused() {
     let example = &Document::get().root["components"]["schemas"]["AuthorizationStarted"]["examples"][0];
     let mut started = draft("POST", "/v1/authorizations", 201, "application/json", example.clone());
     let cookie =
-        format!("__Host-hubspot-0123abcd={}; Path=/; Max-Age=600; Secure; HttpOnly; SameSite=Lax", "a".repeat(43));
+        format!("__Host-hubspot-0123abcd={}; Path=/; Max-Age=1800; Secure; HttpOnly; SameSite=Lax", "a".repeat(43));
     started.set("set-cookie", Some(&cookie));
 
     assert_refused(

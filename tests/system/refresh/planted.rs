@@ -143,7 +143,7 @@ pub(crate) async fn reconnect(world: &World, record: &Integration) -> Pointer {
         refresh_at: tokens.expires_at - 300,
         unverified_since: None,
     };
-    assert_eq!(store(world).reconnect(record, &settled).await.unwrap(), WriteResult::Applied);
+    assert_eq!(store(world).reconnect(record, &settled, "user").await.unwrap(), WriteResult::Applied);
     store(world).delete_secret(&pointer(record).secret_id).await.unwrap();
     new
 }

@@ -201,7 +201,7 @@ impl Living {
             refresh_at: 0,
             unverified_since: None,
         };
-        assert_eq!(self.store().reconnect(&record, &settled).await.unwrap(), WriteResult::Applied);
+        assert_eq!(self.store().reconnect(&record, &settled, "user").await.unwrap(), WriteResult::Applied);
     }
 
     async fn good_times(&mut self) {

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 use super::{contains, item_key, parse_record, string_list};
 use crate::error::Error;
 use crate::integration::{Integration, TokenState, shard};
-use crate::store::write::Write;
+use crate::store::write::{SERVICE, Write};
 use crate::store::{Item, Store, WriteResult, n, s, unavailable};
 
 impl Store {
@@ -17,6 +17,8 @@ impl Store {
         // An imported one (negative) was connected long ago.
         if integration.sequence > 0 {
             item.insert("event".to_owned(), s("IntegrationConnected"));
+            let acted_by = integration.connected_by.as_deref().unwrap_or(SERVICE);
+            item.insert("acted_by".to_owned(), s(acted_by));
         }
         let put = self
             .dynamodb
@@ -40,7 +42,7 @@ impl Store {
     }
 
     /// Gives the record the tokens of a new authorization. It wins over any refresh of the old one.
-    pub async fn reconnect(&self, record: &Integration, to: &TokenState) -> Result<WriteResult, Error> {
+    pub async fn reconnect(&self, record: &Integration, to: &TokenState, acted_by: &str) -> Result<WriteResult, Error> {
         let mut write = Write::of(record)
             .set("secret_id", s(&to.pointer.secret_id))
             .set("secret_version", s(&to.pointer.secret_version))
@@ -49,7 +51,7 @@ impl Store {
             .set("refresh_at", n(to.refresh_at))
             .set("scopes", string_list(&to.scopes))
             .set("status", s("active"))
-            .set("event", s("IntegrationRecovered"));
+            .event("IntegrationRecovered", acted_by);
         if let Some(hub_id) = to.hub_id {
             write = write.set("hub_id", n(hub_id));
         }
@@ -62,6 +64,11 @@ impl Store {
         }
         write = write.remove("lease_owner").remove("lease_until").remove("ambiguous_until");
         self.written(write, "secret_id", &to.pointer.secret_id).await
+    }
+
+    /// Names who is about to delete the record: the event of the deletion is made of the record as it was.
+    pub async fn announce_deletion(&self, record: &Integration, acted_by: &str) -> Result<(), Error> {
+        self.update(Write::of(record).set("acted_by", s(acted_by))).await.map(drop)
     }
 
     /// Deletes the record; gives it back as it was, or none if it was not there any more.

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::integration::{Integration, Pointer, TokenState, shard};
 use crate::lease::Lease;
 use crate::refresh_policy::RefreshEnd;
-use crate::store::write::Write;
+use crate::store::write::{SERVICE, Write};
 use crate::store::{Store, WriteResult, n, s};
 
 impl Store {
@@ -63,7 +63,7 @@ impl Store {
             .set("token_expires_at", n(to.token_expires_at))
             .set("status", s("active"))
             // Always: who comes late may not have seen the verdict that this overrules.
-            .set("event", s("IntegrationRecovered"))
+            .event("IntegrationRecovered", SERVICE)
             .set("refresh_shard", n(shard(&record.account_id)))
             .set("refresh_at", n(to.refresh_at));
         if !to.scopes.is_empty() {
@@ -111,7 +111,7 @@ impl Store {
             }
             RefreshEnd::Revoked { reason, failures, refresh_at } => {
                 write = write.set("status", s("needs_reauthorization")).set("failures", n(*failures));
-                write = write.set("event", s("IntegrationNeedsReauthorization"));
+                write = write.event("IntegrationNeedsReauthorization", SERVICE);
                 write = write.remove("ambiguous_until").remove("refresh_not_before");
                 if let Some(reason) = reason {
                     write = write.set("status_reason", s(*reason));

@@ -9,7 +9,7 @@ use shared::clock::Clock;
 use super::grants::{Grants, Issued, Rotation, Sharing, Use};
 use super::journal::Recorded;
 use super::portal::Portal;
-use super::{Options, RateLimit, api, consent, problem, token};
+use super::{Options, RateLimit, api, consent, marketplace, problem, token};
 use crate::wire::Answer;
 
 /// The dated versions that the token endpoints answer under.
@@ -30,6 +30,8 @@ pub(super) struct App {
     pub(super) code_seconds: i64,
     pub(super) ignores_pkce: bool,
     pub(super) terse: bool,
+    /// Coarse scopes that are granted under other names.
+    pub(super) renamed_scopes: BTreeMap<String, Vec<String>>,
     pub(super) rate_limit: Option<RateLimit>,
     pub(super) portals: BTreeMap<u64, Portal>,
     pub(super) grants: Grants,
@@ -49,6 +51,7 @@ impl App {
             code_seconds: options.code_seconds,
             ignores_pkce: options.ignores_pkce,
             terse: false,
+            renamed_scopes: BTreeMap::new(),
             rate_limit: options.rate_limit,
             portals: BTreeMap::new(),
             grants: Grants::default(),
@@ -74,6 +77,8 @@ impl App {
         let segments: Vec<_> = request.path().split('/').skip(1).collect();
         match (request.method.as_str(), segments.as_slice()) {
             ("GET", ["oauth", "authorize"]) => consent::page(self, request.query()),
+            ("GET", ["marketplace", "install"]) => marketplace::install(self, request),
+            ("GET", ["marketplace", "authorize"]) => marketplace::authorize(self, request),
             ("POST", ["oauth", "authorize", "decision"]) => consent::decision(self, &request.text()),
             ("POST", ["oauth", version, rest @ ..]) if VERSIONS.contains(version) => match rest {
                 ["token"] => token::token(self, request),

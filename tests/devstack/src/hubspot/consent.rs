@@ -11,7 +11,10 @@ use crate::wire::Answer;
 struct Request {
     redirect_uri: Url,
     given_redirect_uri: String,
-    state: String,
+    /// None where HubSpot makes the request itself, for an app without partner sign-in.
+    state: Option<String>,
+    /// Where the browser goes after an installation that began in the marketplace.
+    return_url: Option<String>,
     required: Vec<String>,
     optional: Vec<String>,
     challenge: Option<String>,
@@ -55,9 +58,8 @@ fn accept(app: &mut App, request: &Request, hub_id: u64) -> Answer {
     let optional = request.optional.iter().filter(|scope| portal.can_grant(scope));
     let mut scopes: Vec<String> = Vec::new();
     for scope in request.required.iter().chain(optional) {
-        if !scopes.contains(scope) {
-            scopes.push(scope.clone());
-        }
+        let names = app.renamed_scopes.get(scope).map_or(std::slice::from_ref(scope), Vec::as_slice);
+        scopes.extend(names.iter().filter(|name| !scopes.contains(name)).cloned().collect::<Vec<_>>());
     }
     let code = identifier();
     let issued = Code {
@@ -92,6 +94,12 @@ impl Request {
         let words = |text: Option<&str>| -> Vec<String> {
             text.unwrap_or_default().split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect()
         };
+        let state = one("state")?.filter(|state| !state.is_empty()).map(str::to_owned);
+        let return_url = one("return_url")?.map(str::to_owned);
+        if state.is_none() && return_url.is_none() {
+            // HubSpot would let an app do without; ours never may.
+            return Err("state is missing");
+        }
         let required = words(one("scope")?);
         if required.is_empty() {
             return Err("scope is missing");
@@ -99,8 +107,8 @@ impl Request {
         Ok(Self {
             redirect_uri: redirect_uri.ok_or("the app has not registered this redirect_uri")?,
             given_redirect_uri: given.to_owned(),
-            // HubSpot would let an app do without; ours never may.
-            state: one("state")?.filter(|state| !state.is_empty()).ok_or("state is missing")?.to_owned(),
+            state,
+            return_url,
             required,
             optional: words(one("optional_scope")?),
             challenge,
@@ -109,7 +117,11 @@ impl Request {
 
     fn back(&self, parameters: &[(&str, &str)]) -> Answer {
         let mut to = self.redirect_uri.clone();
-        to.query_pairs_mut().extend_pairs(parameters).append_pair("state", &self.state);
+        let step = self.state.as_ref().and(self.return_url.as_ref()).map(|_| ("step", "finalize"));
+        let state = self.state.as_deref().map(|state| ("state", state));
+        let return_url = self.return_url.as_deref().map(|url| ("returnUrl", url));
+        let all = step.into_iter().chain(parameters.iter().copied()).chain(state).chain(return_url);
+        to.query_pairs_mut().extend_pairs(all);
         Answer::redirect(302, to.as_str()).header("cache-control", "no-store")
     }
 }

@@ -68,6 +68,12 @@ impl HubSpot {
         self.shared.state().app.terse = terse;
     }
 
+    /// Grants a scope under other names from now on, as HubSpot does where it makes a scope granular.
+    pub fn rename_scope(&self, coarse: &str, successors: &[&str]) {
+        let successors = successors.iter().map(|scope| (*scope).to_owned()).collect();
+        self.shared.state().app.renamed_scopes.insert(coarse.to_owned(), successors);
+    }
+
     /// The clock by which everything expires here.
     #[must_use]
     pub fn clock(&self) -> Clock {

@@ -63,18 +63,52 @@ impl Stack {
         self.decide(authorization, &[("decision", "decline")]).await
     }
 
-    /// Opens the consent page and sends its form: what the page was asked with, and what the person decided.
+    /// Where a person in HubSpot's marketplace clicks *Install*.
+    #[must_use]
+    pub fn marketplace(&self) -> String {
+        let environment = self.environment("oauth-callback");
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("client_id", &self.hubspot.client_id())
+            .append_pair("redirect_uri", &format!("{}/oauth/hubspot/callback", self.public_url()))
+            .append_pair("scope", environment.get("HUBSPOT_SCOPES").map_or("", String::as_str))
+            .finish();
+        format!("{}/marketplace/install?{query}", self.hubspot.url())
+    }
+
+    /// Accepts on HubSpot's consent page at some address; where HubSpot sends the browser to.
+    ///
+    /// # Errors
+    /// The consent page refuses.
+    pub async fn accept_at(&self, consent_page: &str) -> Result<String, String> {
+        self.decide_at(consent_page, &[("decision", "accept")]).await
+    }
+
+    /// Opens an address as a browser does that follows no redirect; where it is sent to.
+    ///
+    /// # Errors
+    /// There is no answer, or it is no redirect.
+    pub async fn open(&self, address: &str) -> Result<String, String> {
+        let answer = self.client.get(address).send().await.map_err(|error| error.to_string())?;
+        let location = answer.headers().get("location").and_then(|location| location.to_str().ok());
+        location.map(str::to_owned).ok_or(format!("{address}: {}", answer.status()))
+    }
+
     async fn decide(&self, authorization: &Authorization, decision: &[(&str, &str)]) -> Result<String, String> {
+        self.decide_at(&authorization.authorize_url, decision).await
+    }
+
+    /// Opens the consent page and sends its form: the hidden fields, and what the person decided.
+    async fn decide_at(&self, consent_page: &str, decision: &[(&str, &str)]) -> Result<String, String> {
         let failed = |error: reqwest::Error| format!("HubSpot's consent page: {error}");
-        let page = self.client.get(&authorization.authorize_url).send().await.map_err(failed)?;
+        let page = self.client.get(consent_page).send().await.map_err(failed)?;
         let (status, text) = (page.status(), page.text().await.map_err(failed)?);
         if !status.is_success() {
             return Err(format!("HubSpot's consent page: {status} {text}"));
         }
-        let url = Url::parse(&authorization.authorize_url).map_err(|error| error.to_string())?;
+        let url = Url::parse(consent_page).map_err(|error| error.to_string())?;
         let action = url.join("/oauth/authorize/decision").map_err(|error| error.to_string())?;
         let mut form = url::form_urlencoded::Serializer::new(String::new());
-        form.extend_pairs(url.query_pairs()).extend_pairs(decision);
+        form.extend_pairs(hidden_fields(&text)).extend_pairs(decision);
         let request = self.client.post(action).header("content-type", "application/x-www-form-urlencoded");
         let answer = request.body(form.finish()).send().await.map_err(failed)?;
         let location = answer.headers().get("location").and_then(|location| location.to_str().ok()).map(str::to_owned);
@@ -142,4 +176,15 @@ impl Stack {
         let answer = self.call_as(&token, "GET", "/v1/integrations", "").await.json();
         answer["integrations"].as_array().cloned().unwrap_or_default()
     }
+}
+
+/// The hidden fields of a form.
+fn hidden_fields(page: &str) -> Vec<(String, String)> {
+    let attribute = |tag: &str, name: &str| {
+        let value = tag.split_once(&format!("{name}=\""))?.1.split_once('"')?.0;
+        let value = value.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&#39;", "'");
+        Some(value.replace("&amp;", "&"))
+    };
+    let fields = page.split("<input type=\"hidden\"").skip(1);
+    fields.filter_map(|tag| Some((attribute(tag, " name")?, attribute(tag, " value")?))).collect()
 }
