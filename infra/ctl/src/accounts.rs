@@ -7,7 +7,7 @@ use shared::store::Store;
 use shared::store::integrations::Cursor;
 
 /// A walk through the whole table that holds one page of it in memory.
-pub(crate) struct Accounts<'a> {
+pub(crate) struct AccountScan<'a> {
     store: &'a Store,
     page: std::vec::IntoIter<Result<Integration, Error>>,
     next: Option<Cursor>,
@@ -18,21 +18,21 @@ pub(crate) struct Accounts<'a> {
 }
 
 /// What the walk meets.
-pub(crate) enum Met {
+pub(crate) enum ScanItem {
     /// The integrations of one account, newest first.
     Account(AccountId, Vec<Integration>),
     /// A record that does not parse; the text says which.
     Unreadable(String),
 }
 
-impl<'a> Accounts<'a> {
+impl<'a> AccountScan<'a> {
     pub(crate) fn of(store: &'a Store) -> Self {
         let page = Vec::new().into_iter();
         Self { store, page, next: None, begun: false, ahead: Vec::new(), bar: progress("integrations read") }
     }
 
     /// The next account.
-    pub(crate) async fn next(&mut self) -> Result<Option<Met>, Error> {
+    pub(crate) async fn next(&mut self) -> Result<Option<ScanItem>, Error> {
         let mut all = std::mem::take(&mut self.ahead);
         loop {
             match self.record().await? {
@@ -45,14 +45,14 @@ impl<'a> Accounts<'a> {
                 }
                 Some(Err(error)) => {
                     self.ahead = all;
-                    return Ok(Some(Met::Unreadable(error.to_string())));
+                    return Ok(Some(ScanItem::Unreadable(error.to_string())));
                 }
                 None => break,
             }
         }
         all.sort_by_key(|record| std::cmp::Reverse(record.sequence));
         let account_id = all.first().map(|newest| newest.account_id.clone());
-        Ok(account_id.map(|account_id| Met::Account(account_id, all)))
+        Ok(account_id.map(|account_id| ScanItem::Account(account_id, all)))
     }
 
     async fn record(&mut self) -> Result<Option<Result<Integration, Error>>, Error> {

@@ -13,55 +13,58 @@ use shared::hubspot::Refusal;
 use shared::store::WriteResult;
 use shared::tokens::AppCredentials;
 
-use crate::ask::{self, Yes, confirm};
-use crate::cli::Global;
-use crate::end::{End, Failure};
+use crate::exit::{Exit, Failure};
 use crate::output::Output;
-use crate::stack::Stack;
+use crate::prompt::{self, Confirm, confirm};
+use crate::stack::{Stack, StackArgs};
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {
+pub(crate) enum AppSecretCommand {
     /// Puts client id and client secret: typed at the terminal, or from stdin as
     /// {"client_id": "…", "client_secret": "…"}
-    Set(Yes),
+    Set(Confirm),
     /// Puts a new client secret beside the old one: typed at the terminal, or from stdin as it is
-    Rotate(Rotate),
+    Rotate(RotateArgs),
 }
 
 #[derive(clap::Args, Debug)]
-pub(crate) struct Rotate {
+pub(crate) struct RotateArgs {
     /// Drops the old one, when no function has used it for an hour
     #[arg(long)]
     finish: bool,
     #[command(flatten)]
-    yes: Yes,
+    yes: Confirm,
 }
 
 /// What a command did.
 #[derive(Serialize)]
-struct Done<'a> {
+struct AppSecretResult<'a> {
     outcome: &'a str,
     /// Whether HubSpot knows the current client secret; none if HubSpot does not say.
     hubspot_knows: Option<bool>,
     next: &'a str,
 }
 
-pub(crate) async fn run(command: &Command, global: &Global, output: &mut Output) -> Result<End, Failure> {
-    let stack = Stack::open(global).await?;
+pub(crate) async fn run(
+    command: &AppSecretCommand,
+    stack_args: &StackArgs,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let stack = Stack::open(stack_args).await?;
     match command {
-        Command::Set(yes) => set(&stack, yes, output).await,
-        Command::Rotate(Rotate { finish: true, yes }) => finish::run(&stack, yes, output).await,
-        Command::Rotate(Rotate { finish: false, .. }) => rotate(&stack, output).await,
+        AppSecretCommand::Set(yes) => set(&stack, yes, output).await,
+        AppSecretCommand::Rotate(RotateArgs { finish: true, yes }) => finish::run(&stack, yes, output).await,
+        AppSecretCommand::Rotate(RotateArgs { finish: false, .. }) => rotate(&stack, output).await,
     }
 }
 
-async fn set(stack: &Stack, yes: &Yes, output: &mut Output) -> Result<End, Failure> {
+async fn set(stack: &Stack, yes: &Confirm, output: &mut Output) -> Result<Exit, Failure> {
     let stored = stack.store.app_secret().await?;
-    let new = if ask::is_typed() {
-        let id = ask::line("Client id: ", "it on stdin")?;
-        credentials(id.trim(), ask::typed_secret("Client secret (is not shown): ")?)?
+    let new = if prompt::is_terminal() {
+        let id = prompt::line("Client id: ", "pass JSON on stdin")?;
+        credentials(id.trim(), prompt::typed_secret("Client secret (is not shown): ")?)?
     } else {
-        let text = ask::piped_secret()?;
+        let text = prompt::piped_secret()?;
         AppCredentials::parse(&text).map_err(|wrong| Failure::usage(format!("stdin: {wrong}")))?
     };
     let old = stored.as_ref().and_then(|text| AppCredentials::parse(text).ok());
@@ -78,17 +81,17 @@ async fn set(stack: &Stack, yes: &Yes, output: &mut Output) -> Result<End, Failu
         Some(false) => "HubSpot refuses them: check both at HubSpot, then set them again",
         Some(true) | None => "nothing: the functions find them by themselves",
     };
-    output.result(&Done { outcome: "set", hubspot_knows: knows, next }, || {
+    output.result(&AppSecretResult { outcome: "set", hubspot_knows: knows, next }, || {
         format!("The app's credentials are set. Next: {next}.")
     })?;
-    Ok(End::of(knows == Some(false)))
+    Ok(Exit::with_findings(usize::from(knows == Some(false))))
 }
 
-async fn rotate(stack: &Stack, output: &mut Output) -> Result<End, Failure> {
+async fn rotate(stack: &Stack, output: &mut Output) -> Result<Exit, Failure> {
     let (stored, old) = stored(stack).await?;
-    let new = match ask::is_typed() {
-        true => ask::typed_secret("New client secret (is not shown): ")?,
-        false => ask::piped_secret()?,
+    let new = match prompt::is_terminal() {
+        true => prompt::typed_secret("New client secret (is not shown): ")?,
+        false => prompt::piped_secret()?,
     };
     if new.expose_secret().trim_start().starts_with('{') {
         return Err(Failure::usage("stdin: the new client secret alone is expected, not JSON"));
@@ -113,14 +116,14 @@ async fn rotate(stack: &Stack, output: &mut Output) -> Result<End, Failure> {
             "make the new secret the app's at HubSpot, and an hour later `hubspotctl app-secret rotate --finish`"
         }
     };
-    output.result(&Done { outcome, hubspot_knows: knows, next }, || {
+    output.result(&AppSecretResult { outcome, hubspot_knows: knows, next }, || {
         let done = match outcome {
             "rotated" => "The new client secret is put, the old one beside it: functions use whichever HubSpot takes.",
             _ => "It is the current client secret already.",
         };
         format!("{done}\nNext: {next}.")
     })?;
-    Ok(End::Fine)
+    Ok(Exit::Success)
 }
 
 /// The stored secret and what it says.

@@ -5,14 +5,13 @@ use serde::Serialize;
 use shared::store::operator::SecretInfo;
 
 use crate::accounts::progress;
-use crate::ask;
-use crate::cli::Global;
-use crate::end::{End, Failure};
+use crate::exit::{Exit, Failure};
 use crate::output::Output;
-use crate::stack::Stack;
+use crate::prompt;
+use crate::stack::{Stack, StackArgs};
 
 #[derive(clap::Args, Debug)]
-pub(crate) struct Args {
+pub(crate) struct DecommissionArgs {
     /// Only counts
     #[arg(long)]
     dry_run: bool,
@@ -22,7 +21,7 @@ pub(crate) struct Args {
 }
 
 #[derive(Serialize)]
-struct Counts<'a> {
+struct DecommissionCounts<'a> {
     outcome: &'static str,
     stack: &'a str,
     secrets: usize,
@@ -31,29 +30,35 @@ struct Counts<'a> {
     failed: usize,
 }
 
-pub(crate) async fn run(args: &Args, global: &Global, output: &mut Output) -> Result<End, Failure> {
-    let stack = Stack::open(global).await?;
+pub(crate) async fn run(args: &DecommissionArgs, stack_args: &StackArgs, output: &mut Output) -> Result<Exit, Failure> {
+    let stack = Stack::open(stack_args).await?;
     let name = stack.settings.state.secret_prefix.clone();
     let secrets = all(&stack).await?;
     let marked_for_deletion = secrets.iter().filter(|secret| secret.deleted).count();
-    let mut counts =
-        Counts { outcome: "counted", stack: &name, secrets: secrets.len(), marked_for_deletion, deleted: 0, failed: 0 };
+    let mut counts = DecommissionCounts {
+        outcome: "counted",
+        stack: &name,
+        secrets: secrets.len(),
+        marked_for_deletion,
+        deleted: 0,
+        failed: 0,
+    };
     output.result(&counts, || {
         let total = counts.secrets;
         format!("{total} secrets of integrations under {name}/integrations/, {marked_for_deletion} of them marked for deletion already.")
     })?;
     output.flush()?;
     if args.dry_run {
-        return Ok(End::Fine);
+        return Ok(Exit::Success);
     }
     if stack.store.app_secret_key().await?.is_some() {
         return Err(Failure::usage(format!("the stack {name} still exists: `sam delete` first. Nothing was deleted")));
     }
     let typed = match &args.stack_name {
         Some(given) => given.clone(),
-        None => ask::line(
+        None => prompt::line(
             "They are deleted for good: every customer would have to reconnect. The stack's name: ",
-            "--stack-name",
+            "pass --stack-name NAME",
         )?,
     };
     if typed.trim() != name {
@@ -79,7 +84,7 @@ pub(crate) async fn run(args: &Args, global: &Global, output: &mut Output) -> Re
             counts.deleted
         )
     })?;
-    Ok(End::of(counts.failed > 0))
+    Ok(Exit::with_findings(counts.failed))
 }
 
 async fn all(stack: &Stack) -> Result<Vec<SecretInfo>, Failure> {

@@ -2,25 +2,24 @@
 
 use serde::Serialize;
 
-use crate::ask::{Yes, confirm};
-use crate::cli::Global;
-use crate::end::{End, Failure};
-use crate::integrations::{Found, find};
+use crate::exit::{Exit, Failure};
 use crate::output::Output;
-use crate::stack::Stack;
+use crate::prompt::{Confirm, confirm};
+use crate::select::{Position, SelectedIntegration, find};
+use crate::stack::{Stack, StackArgs};
 
 #[derive(clap::Args, Debug)]
-pub(crate) struct Args {
+pub(crate) struct DisconnectArgs {
     /// Whose
     account: String,
     /// Its id
     integration: String,
     #[command(flatten)]
-    yes: Yes,
+    yes: Confirm,
 }
 
 #[derive(Serialize)]
-struct Disconnected<'a> {
+struct DisconnectResult<'a> {
     account_id: &'a str,
     integration_id: &'a str,
     outcome: &'static str,
@@ -28,12 +27,14 @@ struct Disconnected<'a> {
     notes: Vec<String>,
 }
 
-pub(crate) async fn run(args: &Args, global: &Global, output: &mut Output) -> Result<End, Failure> {
-    let stack = Stack::open(global).await?;
-    let Found { record, is_newest } = find(&stack, &args.account, Some(&args.integration)).await?;
-    let effect = match is_newest {
-        true => "It is the newest, which runs the account's automations; the one before it, if any, takes its place.",
-        false => "It is an older instance and runs nothing.",
+pub(crate) async fn run(args: &DisconnectArgs, stack_args: &StackArgs, output: &mut Output) -> Result<Exit, Failure> {
+    let stack = Stack::open(stack_args).await?;
+    let SelectedIntegration { record, position } = find(&stack, &args.account, Some(&args.integration)).await?;
+    let effect = match position {
+        Position::Newest => {
+            "It is the newest, which runs the account's automations; the one before it, if any, takes its place."
+        }
+        Position::Older => "It is an older instance and runs nothing.",
     };
     confirm(
         &format!("Disconnect {} of {}? {effect} Its tokens are deleted for good.", args.integration, args.account),
@@ -47,7 +48,7 @@ pub(crate) async fn run(args: &Args, global: &Global, output: &mut Output) -> Re
     if left.previous.is_some() {
         notes.push("the previous instance is refreshed on use".to_owned());
     }
-    let done = Disconnected {
+    let done = DisconnectResult {
         account_id: record.account_id.as_str(),
         integration_id: record.integration_id.as_str(),
         outcome: "disconnected",
@@ -57,5 +58,5 @@ pub(crate) async fn run(args: &Args, global: &Global, output: &mut Output) -> Re
         let notes: String = done.notes.iter().map(|note| format!("; {note}")).collect();
         format!("{} {}: disconnected{notes}", done.account_id, done.integration_id)
     })?;
-    Ok(End::Fine)
+    Ok(Exit::Success)
 }

@@ -4,13 +4,12 @@ mod checks;
 
 use serde::Serialize;
 
-use crate::cli::Global;
-use crate::end::{End, Failure};
+use crate::exit::{Exit, Failure};
 use crate::output::Output;
-use crate::stack::Stack;
+use crate::stack::{Stack, StackArgs};
 
 #[derive(clap::Args, Debug)]
-pub(crate) struct Args {}
+pub(crate) struct DoctorArgs {}
 
 /// How one thing is.
 #[derive(Serialize)]
@@ -32,19 +31,19 @@ impl Finding {
     }
 }
 
-pub(crate) async fn run(global: &Global, output: &mut Output) -> Result<End, Failure> {
-    let stack = match Stack::open(global).await {
+pub(crate) async fn run(stack_args: &StackArgs, output: &mut Output) -> Result<Exit, Failure> {
+    let stack = match Stack::open(stack_args).await {
         Ok(stack) => stack,
         Err(Failure::Usage(text)) => {
             show(&Finding::wrong("environment", text), output)?;
-            return Ok(End::Findings);
+            return Ok(Exit::Findings);
         }
         Err(failure) => return Err(failure),
     };
     let place =
         format!("table {}, secrets {}/…", stack.settings.state.integrations_table, stack.settings.state.secret_prefix);
     show(&Finding::fine("environment", place), output)?;
-    let mut findings = false;
+    let mut findings = 0;
     for finding in [
         checks::table(&stack).await,
         checks::reads(&stack).await,
@@ -56,10 +55,10 @@ pub(crate) async fn run(global: &Global, output: &mut Output) -> Result<End, Fai
         checks::clock(&stack).await,
         checks::schedule(&stack).await,
     ] {
-        findings |= !finding.ok;
+        findings += usize::from(!finding.ok);
         show(&finding, output)?;
     }
-    Ok(End::of(findings))
+    Ok(Exit::with_findings(findings))
 }
 
 fn show(finding: &Finding, output: &mut Output) -> Result<(), Failure> {

@@ -4,7 +4,8 @@ use serde::Serialize;
 use shared::integration::{Integration, Status};
 use shared::lease::{Lease, Purpose};
 
-use crate::times::{since, span};
+use crate::format_time::{since, span};
+use crate::select::Position;
 
 /// Due for longer than this, it is no backlog that has its turn any more (`token-refresh/src/pace.rs`): 25 minutes.
 pub(crate) const OVERDUE: i64 = 1_500;
@@ -14,7 +15,7 @@ const LIFETIME: i64 = 1_800;
 /// What is the matter, named after who has to act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Matter {
+pub(crate) enum HealthStatus {
     /// Nothing.
     Sound,
     /// The account has no integration: an admin has to connect.
@@ -36,7 +37,7 @@ pub(crate) enum Matter {
 /// What an execution of now would do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Next {
+pub(crate) enum NextExecution {
     /// It is sent with the tokens as they are.
     Sends,
     /// The tokens are refreshed, then it is sent.
@@ -55,9 +56,9 @@ pub(crate) enum Next {
     Internal,
 }
 
-impl Matter {
-    /// The word of the output.
-    pub(crate) fn word(self) -> &'static str {
+impl HealthStatus {
+    /// The as_str of the output.
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Sound => "sound",
             Self::NotConnected => "not_connected",
@@ -71,7 +72,7 @@ impl Matter {
     }
 }
 
-impl Next {
+impl NextExecution {
     pub(crate) fn text(self) -> &'static str {
         match self {
             Self::Sends => "is sent with the tokens as they are",
@@ -87,7 +88,7 @@ impl Next {
 }
 
 /// What is the matter with the newest integration of an account, as far as its record tells, and what to do.
-pub(crate) fn of(newest: &Integration, now: i64) -> (Matter, String) {
+pub(crate) fn of(newest: &Integration, now: i64) -> (HealthStatus, String) {
     let held = newest.lease_until.filter(|_| newest.lease_owner.is_some());
     let lives = match newest.token_expires_at {
         at if at > now => format!("the tokens are good for {}", span(at - now)),
@@ -101,17 +102,17 @@ pub(crate) fn of(newest: &Integration, now: i64) -> (Matter, String) {
             "HubSpot no longer accepts the authorization (reason: {reason}). An admin of the account has to reconnect \
              it; the schedule tries it again: {again}"
         );
-        return (Matter::NeedsReauthorization, text);
+        return (HealthStatus::NeedsReauthorization, text);
     }
     if newest.pointer.is_none() {
         return (
-            Matter::Corrupt,
+            HealthStatus::Corrupt,
             "it is active without a secret. An admin of the account has to reconnect it".to_owned(),
         );
     }
     if let Some(until) = newest.cooldown_until.filter(|until| *until > now) {
         let text = format!("HubSpot's rate limit of the portal is used up for {}. It passes", span(until - now));
-        return (Matter::RateLimited, text);
+        return (HealthStatus::RateLimited, text);
     }
     if let Some(until) = newest.refresh_not_before.filter(|until| *until > now) {
         let times = newest.failures.unwrap_or(1);
@@ -120,51 +121,51 @@ pub(crate) fn of(newest: &Integration, now: i64) -> (Matter, String) {
              HubSpot and the app's credentials are the reason",
             span(until - now)
         );
-        return (Matter::RefreshesFail, text);
+        return (HealthStatus::RefreshesFail, text);
     }
     if let Some(until) = held.filter(|until| *until < now - Lease::SKEW) {
         let text = format!(
             "a process died in a refresh {} ago; the next run or execution takes over. {lives}",
             span(now - until)
         );
-        return (Matter::RefreshInterrupted, text);
+        return (HealthStatus::RefreshInterrupted, text);
     }
     if let Some(at) = newest.refresh_at.filter(|at| *at < now - OVERDUE) {
         let text = format!(
             "the schedule should have looked at it {} ago; {lives}. `hubspotctl doctor` says whether the schedule is alive",
             span(now - at)
         );
-        return (Matter::Overdue, text);
+        return (HealthStatus::Overdue, text);
     }
     let next = newest.refresh_at.map_or("on use".to_owned(), |at| since(at, now));
-    (Matter::Sound, format!("{lives}, next refresh: {next}"))
+    (HealthStatus::Sound, format!("{lives}, next refresh: {next}"))
 }
 
 /// What the next execution would do, if AWS and HubSpot answer.
-pub(crate) fn next(record: &Integration, is_newest: bool, now: i64) -> Next {
+pub(crate) fn next(record: &Integration, position: Position, now: i64) -> NextExecution {
     let left = record.token_expires_at - now;
     let leased = record.lease_owner.is_some() && record.lease_until.unwrap_or(0) >= now - Lease::SKEW;
-    if !is_newest {
-        return Next::IntegrationSuperseded;
+    if position == Position::Older {
+        return NextExecution::IntegrationSuperseded;
     }
     if record.cooldown_until.is_some_and(|until| until > now) {
-        return Next::RateLimited;
+        return NextExecution::RateLimited;
     }
     match (record.status, &record.pointer) {
-        (Status::NeedsReauthorization, _) => return Next::ReauthorizationRequired,
-        (Status::Active, None) => return Next::Internal,
+        (Status::NeedsReauthorization, _) => return NextExecution::ReauthorizationRequired,
+        (Status::Active, None) => return NextExecution::Internal,
         (Status::Active, Some(_)) => {}
     }
     if left > Purpose::Execution.margin(LIFETIME) {
-        return Next::Sends;
+        return NextExecution::Sends;
     }
     let paused = record.refresh_not_before.is_some_and(|until| until > now);
     match (left > 0, paused || leased) {
         // The second best is better than nothing.
-        (true, true) => Next::Sends,
-        (_, false) => Next::RefreshesAndSends,
-        (false, true) if paused => Next::TemporarilyUnavailable,
-        (false, true) => Next::WaitsAndSends,
+        (true, true) => NextExecution::Sends,
+        (_, false) => NextExecution::RefreshesAndSends,
+        (false, true) if paused => NextExecution::TemporarilyUnavailable,
+        (false, true) => NextExecution::WaitsAndSends,
     }
 }
 
@@ -190,17 +191,17 @@ mod tests {
     #[test]
     fn what_is_the_matter_is_the_first_thing_that_somebody_has_to_know() {
         for (changes, expected) in [
-            (json!({}), Matter::Sound),
-            (json!({"token_expires_at": NOW - 9000}), Matter::Sound),
-            (json!({"cooldown_until": NOW, "refresh_not_before": NOW}), Matter::Sound),
-            (json!({"lease_owner": "o", "lease_until": NOW - 5}), Matter::Sound),
-            (json!({"lease_owner": "o", "lease_until": NOW - 6}), Matter::RefreshInterrupted),
-            (json!({"refresh_at": NOW - 1500}), Matter::Sound),
-            (json!({"refresh_at": NOW - 1501}), Matter::Overdue),
-            (json!({"refresh_not_before": NOW + 1}), Matter::RefreshesFail),
-            (json!({"cooldown_until": NOW + 1, "refresh_not_before": NOW + 1}), Matter::RateLimited),
-            (json!({"status": "needs_reauthorization", "cooldown_until": NOW + 1}), Matter::NeedsReauthorization),
-            (json!({"secret_id": null, "secret_version": null}), Matter::Corrupt),
+            (json!({}), HealthStatus::Sound),
+            (json!({"token_expires_at": NOW - 9000}), HealthStatus::Sound),
+            (json!({"cooldown_until": NOW, "refresh_not_before": NOW}), HealthStatus::Sound),
+            (json!({"lease_owner": "o", "lease_until": NOW - 5}), HealthStatus::Sound),
+            (json!({"lease_owner": "o", "lease_until": NOW - 6}), HealthStatus::RefreshInterrupted),
+            (json!({"refresh_at": NOW - 1500}), HealthStatus::Sound),
+            (json!({"refresh_at": NOW - 1501}), HealthStatus::Overdue),
+            (json!({"refresh_not_before": NOW + 1}), HealthStatus::RefreshesFail),
+            (json!({"cooldown_until": NOW + 1, "refresh_not_before": NOW + 1}), HealthStatus::RateLimited),
+            (json!({"status": "needs_reauthorization", "cooldown_until": NOW + 1}), HealthStatus::NeedsReauthorization),
+            (json!({"secret_id": null, "secret_version": null}), HealthStatus::Corrupt),
         ] {
             assert_eq!(of(&record(&changes), NOW).0, expected, "{changes}");
         }
@@ -209,19 +210,22 @@ mod tests {
     #[test]
     fn the_next_execution_does_what_the_function_does() {
         for (changes, expected) in [
-            (json!({}), Next::Sends),
-            (json!({"token_expires_at": NOW + 61}), Next::Sends),
-            (json!({"token_expires_at": NOW + 60}), Next::RefreshesAndSends),
-            (json!({"token_expires_at": NOW + 60, "refresh_not_before": NOW + 1}), Next::Sends),
-            (json!({"token_expires_at": NOW, "refresh_not_before": NOW + 1}), Next::TemporarilyUnavailable),
-            (json!({"token_expires_at": NOW, "lease_owner": "o", "lease_until": NOW}), Next::WaitsAndSends),
-            (json!({"token_expires_at": NOW, "lease_owner": "o", "lease_until": NOW - 6}), Next::RefreshesAndSends),
-            (json!({"cooldown_until": NOW + 1}), Next::RateLimited),
-            (json!({"status": "needs_reauthorization"}), Next::ReauthorizationRequired),
-            (json!({"secret_id": null, "secret_version": null}), Next::Internal),
+            (json!({}), NextExecution::Sends),
+            (json!({"token_expires_at": NOW + 61}), NextExecution::Sends),
+            (json!({"token_expires_at": NOW + 60}), NextExecution::RefreshesAndSends),
+            (json!({"token_expires_at": NOW + 60, "refresh_not_before": NOW + 1}), NextExecution::Sends),
+            (json!({"token_expires_at": NOW, "refresh_not_before": NOW + 1}), NextExecution::TemporarilyUnavailable),
+            (json!({"token_expires_at": NOW, "lease_owner": "o", "lease_until": NOW}), NextExecution::WaitsAndSends),
+            (
+                json!({"token_expires_at": NOW, "lease_owner": "o", "lease_until": NOW - 6}),
+                NextExecution::RefreshesAndSends,
+            ),
+            (json!({"cooldown_until": NOW + 1}), NextExecution::RateLimited),
+            (json!({"status": "needs_reauthorization"}), NextExecution::ReauthorizationRequired),
+            (json!({"secret_id": null, "secret_version": null}), NextExecution::Internal),
         ] {
-            assert_eq!(next(&record(&changes), true, NOW), expected, "{changes}");
+            assert_eq!(next(&record(&changes), Position::Newest, NOW), expected, "{changes}");
         }
-        assert_eq!(next(&record(&json!({})), false, NOW), Next::IntegrationSuperseded);
+        assert_eq!(next(&record(&json!({})), Position::Older, NOW), NextExecution::IntegrationSuperseded);
     }
 }

@@ -1,25 +1,24 @@
 //! `import`: integrations that existed before this system, with their refresh tokens.
 
-mod bring;
-mod done;
-pub(crate) mod entry;
+mod import_one;
+mod ledger;
+pub(crate) mod record;
 mod report;
 mod run;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use shared::integration::IntegrationId;
+use shared::integration::{AccountId, IntegrationId};
 
-use self::bring::{Found, look};
-use self::done::{Done, Stage};
-use self::entry::Entry;
+use self::import_one::{ExistingRecord, inspect};
+use self::ledger::{ImportLedger, Stage};
+use self::record::ImportRecord;
 use self::report::Report;
-use crate::cli::Global;
-use crate::end::{End, Failure};
-use crate::lines::{self, Line, Lines};
+use crate::exit::{Exit, Failure};
+use crate::jsonl::{self, Line, Lines};
 use crate::output::Output;
-use crate::stack::Stack;
+use crate::stack::{Stack, StackArgs};
 
 const ABOUT_LINES: &str = "\
 Each line is a JSON object:
@@ -29,99 +28,112 @@ Each line is a JSON object:
   refresh_token   what HubSpot gave for it
   scopes, hub_id, connected_by   where they are known
 
-Each integration keeps its id and stands below every instance that was connected here, whenever the import runs. What
-is finished is noted in FILE.done and left alone by later runs: start the same command again after any interruption.
-FILE itself is never changed; it and FILE.done go when the cut-over is over, since FILE holds tokens.";
+Each integration keeps its id and is older than every instance connected here, whenever the import runs. Finished lines
+are recorded in FILE.done and skipped by later runs: after any interruption, run the same command again. FILE itself is
+never changed. Delete FILE and FILE.done after the cutover, since FILE holds tokens.";
 
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = ABOUT_LINES)]
-pub(crate) struct Args {
-    /// The integrations, one JSON object a line
+pub(crate) struct ImportArgs {
+    /// The integrations, one JSON object per line
     pub(crate) file: PathBuf,
-    /// Says what would happen, and writes nothing
+    /// Report what would happen without writing anything
     #[arg(long)]
     dry_run: bool,
-    /// How many integrations are worked on at a time
+    /// The number of accounts imported at a time
     #[arg(long, value_name = "NUMBER", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
     concurrency: u16,
 }
 
-/// The integrations of a file, each looked at before anything is done about it.
-struct Entries {
+/// The lines of an import file, each parsed whole.
+struct ImportFile {
     lines: Lines,
-    /// On which line each id stands. Memory grows by the ids, not by the tokens.
-    ids: HashMap<IntegrationId, (String, u64)>,
+    /// The line of each id. Memory grows with the ids, not with the tokens.
+    ids: HashMap<IntegrationId, (AccountId, u64)>,
 }
 
-/// A line of the file.
-enum Read {
-    Entry(u64, Entry),
+/// A line of the file with its number.
+enum ParsedLine {
+    Record(u64, ImportRecord),
     Malformed(u64, String),
 }
 
-pub(crate) async fn run(args: &Args, global: &Global, output: &mut Output) -> Result<End, Failure> {
-    let total = lines::count(&args.file)?;
-    let mut entries = Entries { lines: Lines::open(&args.file)?, ids: HashMap::new() };
-    let stack = Stack::open(global).await?;
-    let mut report = Report::new(output, total);
+pub(crate) async fn run(args: &ImportArgs, stack_args: &StackArgs, output: &mut Output) -> Result<Exit, Failure> {
+    let total = jsonl::count(&args.file)?;
+    let file = ImportFile { lines: Lines::open(&args.file)?, ids: HashMap::new() };
+    let stack = Stack::open(stack_args).await?;
+    let report = Report::new(output, total);
     if args.dry_run {
-        let done = Done::look(&args.file)?;
-        would(&stack, &mut entries, &done, &mut report).await?;
-    } else {
-        let done = Done::open(&args.file)?;
-        let stop;
-        (report, stop) = run::run(&stack, entries, done, report, args.concurrency.into()).await?;
-        if let Some(why) = stop {
+        let ledger = ImportLedger::read_only(&args.file)?;
+        let report = dry_run(&stack, file, &ledger, report).await?;
+        return finish(report);
+    }
+    let ledger = ImportLedger::open(&args.file)?;
+    let (report, stop) = run::run(&stack, file, ledger, report, args.concurrency.into()).await?;
+    match stop {
+        None => finish(report),
+        Some(reason) => {
             let left = report.close()?;
-            return Err(Failure::Unreachable(format!("{why} {left} lines are left: start the same command again")));
+            Err(Failure::Unreachable(format!("{reason} {left} lines are left: run the same command again")))
         }
     }
+}
+
+fn finish(report: Report<'_>) -> Result<Exit, Failure> {
     let findings = report.findings;
     match report.close()? {
-        0 => Ok(End::of(findings)),
-        left => Err(Failure::Unreachable(format!(
-            "{left} lines could not be brought to their end for now: start the same command again"
-        ))),
+        0 => Ok(Exit::with_findings(findings)),
+        left => Err(Failure::Unreachable(format!("{left} lines could not be finished: run the same command again"))),
     }
 }
 
-/// What an import would do.
-async fn would(stack: &Stack, entries: &mut Entries, done: &Done, report: &mut Report<'_>) -> Result<(), Failure> {
-    while let Some(read) = entries.next(stack.clock.now())? {
-        match read {
-            Read::Malformed(number, reason) => report.malformed(number, &reason)?,
-            Read::Entry(_, entry) if matches!(done.stage(&entry), Some((Stage::Finished, _))) => report.skipped(),
-            Read::Entry(number, entry) => match look(stack, &entry).await? {
-                Found::Nothing => report.would(number, &entry, "would_be_imported", None)?,
-                Found::Own(..) => report.would(number, &entry, "already_there", None)?,
-                Found::Other(why) => report.would(number, &entry, "conflict", Some(why))?,
-            },
+/// Reports what an import would do.
+async fn dry_run<'a>(
+    stack: &Stack,
+    mut file: ImportFile,
+    ledger: &ImportLedger,
+    mut report: Report<'a>,
+) -> Result<Report<'a>, Failure> {
+    while let Some(line) = file.next(stack.clock.now())? {
+        let (number, record) = match line {
+            ParsedLine::Record(number, record) => (number, record),
+            ParsedLine::Malformed(number, reason) => {
+                report.malformed(number, &reason)?;
+                continue;
+            }
+        };
+        if matches!(ledger.stage(&record), Some((Stage::Finished, _))) {
+            report.skipped();
+            continue;
+        }
+        match inspect(stack, &record).await? {
+            ExistingRecord::Absent => report.dry_run(number, &record, "would_be_imported", None)?,
+            ExistingRecord::Own(..) => report.dry_run(number, &record, "already_there", None)?,
+            ExistingRecord::Conflict(why) => report.dry_run(number, &record, "conflict", Some(why))?,
         }
     }
-    Ok(())
+    Ok(report)
 }
 
-impl Entries {
-    /// The next line, parsed whole.
-    fn next(&mut self, now: i64) -> Result<Option<Read>, Failure> {
+impl ImportFile {
+    fn next(&mut self, now: i64) -> Result<Option<ParsedLine>, Failure> {
         let Some(Line { number, text }) = self.lines.next()? else { return Ok(None) };
-        let parsed = text.map_err(str::to_owned).and_then(|text| Entry::parse(&text, now));
-        Ok(Some(match parsed.and_then(|entry| self.once(number, entry)) {
-            Ok(entry) => Read::Entry(number, entry),
-            Err(reason) => Read::Malformed(number, reason),
+        let parsed = text.map_err(str::to_owned).and_then(|text| ImportRecord::parse(&text, now));
+        Ok(Some(match parsed.and_then(|record| self.unique(number, record)) {
+            Ok(record) => ParsedLine::Record(number, record),
+            Err(reason) => ParsedLine::Malformed(number, reason),
         }))
     }
 
-    fn once(&mut self, number: u64, entry: Entry) -> Result<Entry, String> {
-        let account = entry.account_id.to_string();
-        match self.ids.get(&entry.integration_id) {
-            Some((other, first)) if *other == account => {
-                Err(format!("this integration stands on line {first} already"))
+    fn unique(&mut self, number: u64, record: ImportRecord) -> Result<ImportRecord, String> {
+        match self.ids.get(&record.integration_id) {
+            Some((account, first)) if *account == record.account_id => {
+                Err(format!("duplicate: this integration is on line {first} already"))
             }
             Some((_, first)) => Err(format!("integration_id: another account has it on line {first}")),
             None => {
-                self.ids.insert(entry.integration_id.clone(), (account, number));
-                Ok(entry)
+                self.ids.insert(record.integration_id.clone(), (record.account_id.clone(), number));
+                Ok(record)
             }
         }
     }

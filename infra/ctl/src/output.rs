@@ -6,57 +6,62 @@ use std::process::ExitCode;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::end::{End, Failure};
+use crate::exit::{Exit, Failure};
 
-/// Results, as text for people or as JSON lines for machines.
+/// For whom results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// Text for people.
+    Text,
+    /// JSON lines for machines.
+    Json,
+}
+
+/// Results, in one format.
 pub(crate) struct Output {
     stdout: BufWriter<Stdout>,
-    json: bool,
+    format: Format,
 }
 
 impl Output {
-    pub(crate) fn new(json: bool) -> Self {
-        Self { stdout: BufWriter::new(io::stdout()), json }
+    pub(crate) fn new(format: Format) -> Self {
+        Self { stdout: BufWriter::new(io::stdout()), format }
     }
 
-    /// Whether results are for machines.
-    pub(crate) fn is_json(&self) -> bool {
-        self.json
+    pub(crate) fn format(&self) -> Format {
+        self.format
     }
 
-    /// One result: `value` as a line of JSON, or `text`, a paragraph for people.
+    /// Prints one result: `value` as a line of JSON, or `text`, a paragraph for people.
     pub(crate) fn result(&mut self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
-        if !self.json {
+        if self.format == Format::Text {
             return self.text(&text());
         }
         serde_json::to_writer(&mut self.stdout, value).map_err(|_| Failure::Output)?;
         self.text("")
     }
 
-    /// Text whatever the format.
+    /// Prints text whatever the format.
     pub(crate) fn text(&mut self, text: &str) -> Result<(), Failure> {
         writeln!(self.stdout, "{text}").map_err(|_| Failure::Output)
     }
 
-    /// Lets everything be seen that was printed so far.
+    /// Makes everything printed so far visible.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         self.stdout.flush().map_err(|_| Failure::Output)
     }
 
-    /// Says how the command ended.
-    pub(crate) fn close(mut self, ended: Result<End, Failure>) -> ExitCode {
-        let ended = match (ended, self.flush()) {
-            (Ok(_), Err(failure)) => Err(failure),
-            (ended, _) => ended,
-        };
-        match ended {
-            Ok(end) => end.code().into(),
+    /// Reports how the command ended.
+    pub(crate) fn close(mut self, result: Result<Exit, Failure>) -> ExitCode {
+        let flushed = self.flush();
+        match result.and_then(|exit| flushed.map(|()| exit)) {
+            Ok(exit) => exit.code().into(),
             Err(failure) => {
-                let text = match self.json {
-                    true => json!({ "error": failure.to_string(), "exit_code": failure.code() }).to_string(),
-                    false => format!("hubspotctl: {failure}"),
+                let text = match self.format {
+                    Format::Json => json!({ "error": failure.to_string(), "exit_code": failure.code() }).to_string(),
+                    Format::Text => format!("hubspotctl: {failure}"),
                 };
-                // Where even that cannot be said, the exit code says it.
+                // If stderr is closed too, the exit code remains.
                 let _ = writeln!(io::stderr(), "{text}");
                 failure.code().into()
             }

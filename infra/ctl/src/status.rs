@@ -4,15 +4,15 @@ use serde::Serialize;
 use shared::error::Error;
 use shared::integration::{AccountId, Integration, IntegrationId, Status};
 
-use crate::accounts::{Accounts, Met};
-use crate::cli::Global;
-use crate::end::{End, Failure};
-use crate::health::{self, Matter, Next};
+use crate::accounts::{AccountScan, ScanItem};
+use crate::exit::{Exit, Failure};
+use crate::health::{self, HealthStatus, NextExecution};
 use crate::output::Output;
-use crate::stack::Stack;
+use crate::select::{Position, account_id};
+use crate::stack::{Stack, StackArgs};
 
 #[derive(clap::Args, Debug)]
-pub(crate) struct Args {
+pub(crate) struct StatusArgs {
     /// Which accounts; none: all of the table, of which only those are shown with which something is the matter
     #[arg(value_name = "ACCOUNT")]
     accounts: Vec<String>,
@@ -23,82 +23,77 @@ pub(crate) struct Args {
 
 /// One line.
 #[derive(Serialize)]
-struct Line {
+struct AccountStatus {
     account_id: String,
-    matter: Matter,
+    matter: HealthStatus,
     detail: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    newest: Option<Newest>,
+    newest: Option<NewestIntegration>,
 }
 
 #[derive(Serialize)]
-struct Newest {
+struct NewestIntegration {
     integration_id: IntegrationId,
     hub_id: Option<u64>,
     status: Status,
     older_instances: usize,
     token_expires_at: i64,
     refresh_at: Option<i64>,
-    next_execution: Next,
+    next_execution: NextExecution,
 }
 
 /// The last line of a walk through the table.
 #[derive(Default, Serialize)]
-struct Totals {
+struct StatusTotals {
     accounts: usize,
     with_a_matter: usize,
 }
 
-pub(crate) async fn run(args: &Args, global: &Global, output: &mut Output) -> Result<End, Failure> {
+pub(crate) async fn run(args: &StatusArgs, stack_args: &StackArgs, output: &mut Output) -> Result<Exit, Failure> {
     let accounts: Result<Vec<_>, _> = args.accounts.iter().map(|account| account_id(account)).collect();
-    let (accounts, stack) = (accounts?, Stack::open(global).await?);
+    let (accounts, stack) = (accounts?, Stack::open(stack_args).await?);
     if accounts.is_empty() {
-        return walk(args.all, &stack, output).await;
+        return scan(args, &stack, output).await;
     }
-    let mut findings = false;
+    let mut findings = 0;
     for account_id in accounts {
-        let line = look(&stack, account_id).await?;
-        findings |= line.matter != Matter::Sound;
+        let line = inspect(&stack, account_id).await?;
+        findings += usize::from(line.matter != HealthStatus::Sound);
         show(&line, output)?;
         output.flush()?;
     }
-    Ok(End::of(findings))
+    Ok(Exit::with_findings(findings))
 }
 
-/// An account's id of the command line.
-pub(crate) fn account_id(text: &str) -> Result<AccountId, Failure> {
-    AccountId::try_from(text.to_owned()).map_err(|error| Failure::usage(error.to_string()))
-}
-
-async fn walk(all: bool, stack: &Stack, output: &mut Output) -> Result<End, Failure> {
-    let (mut accounts, mut totals) = (Accounts::of(&stack.store), Totals::default());
+async fn scan(args: &StatusArgs, stack: &Stack, output: &mut Output) -> Result<Exit, Failure> {
+    let (mut accounts, mut totals) = (AccountScan::of(&stack.store), StatusTotals::default());
     while let Some(met) = accounts.next().await? {
         let line = match met {
-            Met::Account(account_id, records) => {
+            ScanItem::Account(account_id, records) => {
                 totals.accounts += 1;
                 judged(account_id, &records, stack.clock.now())
             }
-            Met::Unreadable(detail) => {
-                Line { account_id: String::new(), matter: Matter::Corrupt, detail, newest: None }
+            ScanItem::Unreadable(detail) => {
+                AccountStatus { account_id: String::new(), matter: HealthStatus::Corrupt, detail, newest: None }
             }
         };
-        let sound = line.matter == Matter::Sound;
+        let sound = line.matter == HealthStatus::Sound;
         totals.with_a_matter += usize::from(!sound);
-        if all || !sound {
+        if args.all || !sound {
             show(&line, output)?;
         }
     }
     output.result(&totals, || {
         format!("{} accounts, something is the matter with {}", totals.accounts, totals.with_a_matter)
     })?;
-    Ok(End::of(totals.with_a_matter > 0))
+    Ok(Exit::with_findings(totals.with_a_matter))
 }
 
 /// One account, its tokens included.
-async fn look(stack: &Stack, account_id: AccountId) -> Result<Line, Failure> {
-    let corrupt = |account_id: &AccountId, detail: String| Line {
+async fn inspect(stack: &Stack, account_id: AccountId) -> Result<AccountStatus, Failure> {
+    let corrupt = |account_id: &AccountId, detail: String| AccountStatus {
         account_id: account_id.to_string(),
-        matter: Matter::Corrupt,
+        matter: HealthStatus::Corrupt,
         detail,
         newest: None,
     };
@@ -108,11 +103,11 @@ async fn look(stack: &Stack, account_id: AccountId) -> Result<Line, Failure> {
         Err(error) => return Err(error.into()),
     };
     let mut line = judged(account_id, &records, stack.clock.now());
-    if line.matter == Matter::Sound
+    if line.matter == HealthStatus::Sound
         && let Some(newest) = records.first()
         && let Some(wrong) = wrong_tokens(stack, newest).await?
     {
-        (line.matter, line.detail) = (Matter::Corrupt, wrong);
+        (line.matter, line.detail) = (HealthStatus::Corrupt, wrong);
     }
     Ok(line)
 }
@@ -132,32 +127,32 @@ pub(crate) async fn wrong_tokens(stack: &Stack, record: &Integration) -> Result<
     })
 }
 
-fn judged(account_id: AccountId, records: &[Integration], now: i64) -> Line {
+fn judged(account_id: AccountId, records: &[Integration], now: i64) -> AccountStatus {
     let account_id = account_id.to_string();
     let Some(newest) = records.first() else {
         let detail = "there is no integration. An admin of the account has to connect HubSpot".to_owned();
-        return Line { account_id, matter: Matter::NotConnected, detail, newest: None };
+        return AccountStatus { account_id, matter: HealthStatus::NotConnected, detail, newest: None };
     };
     let (matter, detail) = health::of(newest, now);
-    let newest = Newest {
+    let newest = NewestIntegration {
         integration_id: newest.integration_id.clone(),
         hub_id: newest.hub_id,
         status: newest.status,
         older_instances: records.len() - 1,
         token_expires_at: newest.token_expires_at,
         refresh_at: newest.refresh_at,
-        next_execution: health::next(newest, true, now),
+        next_execution: health::next(newest, Position::Newest, now),
     };
-    Line { account_id, matter, detail, newest: Some(newest) }
+    AccountStatus { account_id, matter, detail, newest: Some(newest) }
 }
 
-fn show(line: &Line, output: &mut Output) -> Result<(), Failure> {
+fn show(line: &AccountStatus, output: &mut Output) -> Result<(), Failure> {
     output.result(line, || {
         let which = line.newest.as_ref().map_or(String::new(), |newest| {
             let portal = newest.hub_id.map_or("-".to_owned(), |portal| portal.to_string());
             format!(" [{}, portal {portal}, {} older]", newest.integration_id, newest.older_instances)
         });
         let account = if line.account_id.is_empty() { "-" } else { &line.account_id };
-        format!("{account}: {}: {}{which}", line.matter.word(), line.detail)
+        format!("{account}: {}: {}{which}", line.matter.as_str(), line.detail)
     })
 }

@@ -3,29 +3,29 @@
 use jiff::{Timestamp, Unit};
 use serde_json::json;
 
-use super::{Done, knows, put, stored};
-use crate::ask::{Yes, confirm};
-use crate::end::{End, Failure};
+use super::{AppSecretResult, knows, put, stored};
+use crate::exit::{Exit, Failure};
 use crate::output::Output;
+use crate::prompt::{Confirm, confirm};
 use crate::stack::Stack;
 
 /// A secret that no function has used for so many seconds is used no more.
 const QUIET: i64 = 3_600;
 
-pub(super) async fn run(stack: &Stack, yes: &Yes, output: &mut Output) -> Result<End, Failure> {
+pub(super) async fn run(stack: &Stack, yes: &Confirm, output: &mut Output) -> Result<Exit, Failure> {
     let (text, mut app) = stored(stack).await?;
     if app.previous_client_secret.is_none() {
-        let done = Done { outcome: "already_finished", hubspot_knows: None, next: "nothing" };
+        let done = AppSecretResult { outcome: "already_finished", hubspot_knows: None, next: "nothing" };
         output.result(&done, || "No rotation is under way: there is no previous secret.".to_owned())?;
-        return Ok(End::Fine);
+        return Ok(Exit::Success);
     }
     match knows(stack, &app).await {
         Some(true) => {}
         Some(false) => {
             let next = "make the new secret the app's at HubSpot; until then the functions need the old one";
-            let done = Done { outcome: "not_finished", hubspot_knows: Some(false), next };
+            let done = AppSecretResult { outcome: "not_finished", hubspot_knows: Some(false), next };
             output.result(&done, || format!("HubSpot refuses the new secret. Nothing was changed. Next: {next}."))?;
-            return Ok(End::Findings);
+            return Ok(Exit::Findings);
         }
         None => {
             return Err(Failure::Unreachable(
@@ -43,9 +43,9 @@ pub(super) async fn run(stack: &Stack, yes: &Yes, output: &mut Output) -> Result
     confirm("Has no function used the old secret for an hour?", yes)?;
     app.previous_client_secret = None;
     put(stack, &app, Some(&text)).await?;
-    let done = Done { outcome: "finished", hubspot_knows: Some(true), next: "nothing" };
+    let done = AppSecretResult { outcome: "finished", hubspot_knows: Some(true), next: "nothing" };
     output.result(&done, || "The old secret is dropped: the rotation is finished.".to_owned())?;
-    Ok(End::Fine)
+    Ok(Exit::Success)
 }
 
 /// The question to CloudWatch, which the tool has no client for.

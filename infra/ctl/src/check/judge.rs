@@ -9,7 +9,7 @@ use shared::integration::{AccountId, IntegrationId, Status, why_not_newest};
 
 /// What is known of one integration.
 #[derive(Clone, Debug)]
-pub(super) struct Known {
+pub(super) struct KnownIntegration {
     pub(super) integration_id: IntegrationId,
     pub(super) status: Status,
     /// None where an import file does not say.
@@ -18,7 +18,7 @@ pub(super) struct Known {
 
 /// What the function says to one stored automation.
 #[derive(Debug, Default, Serialize)]
-pub(crate) struct Judged {
+pub(crate) struct CheckResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) account_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,7 +42,7 @@ pub(crate) struct Judged {
     pub(super) ignored_credentials: Vec<String>,
 }
 
-impl Judged {
+impl CheckResult {
     /// A line that the function refuses for what stands in it; whose it is, as far as that can be read.
     pub(super) fn refused(error: &Error, text: &str) -> Self {
         let mut fields = Fields::parse("line", text).ok();
@@ -59,37 +59,41 @@ impl Judged {
 }
 
 /// Judges a request of an account that has `known`, the newest first.
-pub(super) fn judge(request: &AutomationRequest, known: &[Known], asked: Asked<'_>) -> Judged {
-    let judged = Judged {
+pub(super) fn judge(request: &AutomationRequest, known: &[KnownIntegration], asked: Asked<'_>) -> CheckResult {
+    let judged = CheckResult {
         account_id: Some(request.account_id.to_string()),
         automation_id: request.automation_id.clone(),
         integration_id: request.integration_id.as_ref().map(ToString::to_string),
         ignored_credentials: request.call.ignored().to_vec(),
-        ..Judged::default()
+        ..CheckResult::default()
     };
     let newest = match running(known, request.integration_id.as_ref()) {
         Ok(newest) => newest,
         Err(error) => {
-            return Judged { verdict: error.code(), detail: Some(error.detail(RequestOutcome::NotSent)), ..judged };
+            return CheckResult {
+                verdict: error.code(),
+                detail: Some(error.detail(RequestOutcome::NotSent)),
+                ..judged
+            };
         }
     };
     let target = request.call.target();
     let required = scopes::required(target.method(), target.path());
     let Some(granted) = &newest.scopes else {
-        return Judged { verdict: "runs", scopes: Some(Verdict::Unknown), ..judged };
+        return CheckResult { verdict: "runs", scopes: Some(Verdict::Unknown), ..judged };
     };
     let verdict = scopes::verdict(required.as_ref(), granted);
     if verdict != Verdict::Missing {
-        return Judged { verdict: "runs", scopes: Some(verdict), ..judged };
+        return CheckResult { verdict: "runs", scopes: Some(verdict), ..judged };
     }
     let missing = required.as_ref().map(|required| scopes::missing(required, granted)).unwrap_or_default();
     let remedy = asked.remedy_for_all(&missing);
-    let detail = remedy.map(|remedy| told(remedy).to_owned());
-    Judged { verdict: "missing_scopes", scopes: Some(verdict), missing_scopes: missing, remedy, detail, ..judged }
+    let detail = remedy.map(|remedy| describe(remedy).to_owned());
+    CheckResult { verdict: "missing_scopes", scopes: Some(verdict), missing_scopes: missing, remedy, detail, ..judged }
 }
 
 /// The integration that runs what belongs to `wanted`, if it is the newest and may be used.
-fn running<'a>(known: &'a [Known], wanted: Option<&IntegrationId>) -> Result<&'a Known, Error> {
+fn running<'a>(known: &'a [KnownIntegration], wanted: Option<&IntegrationId>) -> Result<&'a KnownIntegration, Error> {
     let newest = known.first().ok_or(Error::NotConnected)?;
     match wanted {
         Some(wanted) if *wanted != newest.integration_id => {
@@ -101,7 +105,7 @@ fn running<'a>(known: &'a [Known], wanted: Option<&IntegrationId>) -> Result<&'a
 }
 
 /// What a remedy means for whom.
-pub(super) fn told(remedy: Remedy) -> &'static str {
+pub(super) fn describe(remedy: Remedy) -> &'static str {
     match remedy {
         Remedy::Reconnect => "an admin of the account reconnects: the app asks for the scopes by now",
         Remedy::AskOperator => {

@@ -5,49 +5,49 @@ use std::collections::{BTreeMap, HashMap};
 use guard::scopes::{Remedy, Verdict};
 use serde::Serialize;
 
-use super::judge::{Judged, told};
+use super::judge::{CheckResult, describe};
 
-type Counts = BTreeMap<&'static str, u64>;
+type VerdictCounts = BTreeMap<&'static str, u64>;
 
-/// Counts of everything, and of each account that something is the matter with.
+/// VerdictCounts of everything, and of each account that something is the matter with.
 #[derive(Default)]
-pub(super) struct Summary {
+pub(super) struct CheckSummary {
     automations: u64,
-    verdicts: Counts,
+    verdicts: VerdictCounts,
     remedies: BTreeMap<&'static str, (u64, Remedy)>,
     scopes_unknown: u64,
     carry_credentials: u64,
-    accounts: HashMap<String, Counts>,
+    accounts: HashMap<String, VerdictCounts>,
 }
 
 #[derive(Serialize)]
-pub(super) struct Shown<'a> {
-    summary: Totals<'a>,
+pub(super) struct SummaryView<'a> {
+    summary: CheckTotals<'a>,
 }
 
 #[derive(Serialize)]
-struct Totals<'a> {
+struct CheckTotals<'a> {
     automations: u64,
-    verdicts: &'a Counts,
-    remedies: Counts,
+    verdicts: &'a VerdictCounts,
+    remedies: VerdictCounts,
     scopes_unknown: u64,
     carry_credentials: u64,
-    worst_accounts: Vec<Account<'a>>,
+    worst_accounts: Vec<AccountCounts<'a>>,
 }
 
 #[derive(Serialize)]
-struct Account<'a> {
+struct AccountCounts<'a> {
     account_id: &'a str,
     will_not_run: u64,
-    verdicts: &'a Counts,
+    verdicts: &'a VerdictCounts,
 }
 
-impl Summary {
-    pub(super) fn count(&mut self, judged: &Judged) {
+impl CheckSummary {
+    pub(super) fn count(&mut self, judged: &CheckResult) {
         self.automations += 1;
         *self.verdicts.entry(judged.verdict).or_default() += 1;
         if let Some(remedy) = judged.remedy {
-            self.remedies.entry(word(remedy)).or_insert((0, remedy)).0 += 1;
+            self.remedies.entry(as_str(remedy)).or_insert((0, remedy)).0 += 1;
         }
         self.scopes_unknown += u64::from(judged.scopes == Some(Verdict::Unknown));
         self.carry_credentials += u64::from(!judged.ignored_credentials.is_empty());
@@ -62,21 +62,21 @@ impl Summary {
         }
     }
 
-    /// Whether something will not run.
-    pub(super) fn findings(&self) -> bool {
-        self.verdicts.keys().any(|verdict| *verdict != "runs")
+    /// How many kinds of verdict keep automations from running.
+    pub(super) fn findings(&self) -> usize {
+        self.verdicts.keys().filter(|verdict| **verdict != "runs").count()
     }
 
-    pub(super) fn shown(&self, worst: usize) -> Shown<'_> {
-        let summary = Totals {
+    pub(super) fn view(&self, worst: usize) -> SummaryView<'_> {
+        let summary = CheckTotals {
             automations: self.automations,
             verdicts: &self.verdicts,
-            remedies: self.remedies.iter().map(|(word, (count, _))| (*word, *count)).collect(),
+            remedies: self.remedies.iter().map(|(remedy, (count, _))| (*remedy, *count)).collect(),
             scopes_unknown: self.scopes_unknown,
             carry_credentials: self.carry_credentials,
             worst_accounts: self.worst(worst),
         };
-        Shown { summary }
+        SummaryView { summary }
     }
 
     pub(super) fn text(&self, worst: usize) -> String {
@@ -86,7 +86,7 @@ impl Summary {
         verdicts.sort_by_key(|(verdict, count)| (**verdict != "runs", u64::MAX - **count));
         lines.extend(verdicts.iter().map(|(verdict, count)| format!("{count:>9}  {verdict}")));
         for (count, remedy) in self.remedies.values() {
-            lines.push(format!("{count:>9}  of missing_scopes: {}", told(*remedy)));
+            lines.push(format!("{count:>9}  of missing_scopes: {}", describe(*remedy)));
         }
         lines.push(format!("{:>9}  carry credentials, which will be ignored", self.carry_credentials));
         if self.scopes_unknown > 0 {
@@ -108,11 +108,11 @@ impl Summary {
         lines.join("\n")
     }
 
-    fn worst(&self, most: usize) -> Vec<Account<'_>> {
-        let mut all: Vec<Account<'_>> = self
+    fn worst(&self, most: usize) -> Vec<AccountCounts<'_>> {
+        let mut all: Vec<AccountCounts<'_>> = self
             .accounts
             .iter()
-            .map(|(account_id, verdicts)| Account { account_id, will_not_run: verdicts.values().sum(), verdicts })
+            .map(|(account_id, verdicts)| AccountCounts { account_id, will_not_run: verdicts.values().sum(), verdicts })
             .collect();
         all.sort_by(|a, b| b.will_not_run.cmp(&a.will_not_run).then(a.account_id.cmp(b.account_id)));
         all.truncate(most);
@@ -120,7 +120,7 @@ impl Summary {
     }
 }
 
-fn word(remedy: Remedy) -> &'static str {
+fn as_str(remedy: Remedy) -> &'static str {
     match remedy {
         Remedy::Reconnect => "reconnect",
         Remedy::AskOperator => "ask_operator",

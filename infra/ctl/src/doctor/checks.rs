@@ -9,9 +9,9 @@ use shared::lease::Lease;
 use shared::tokens::AppCredentials;
 
 use super::Finding;
+use crate::format_time::span;
 use crate::health::OVERDUE;
 use crate::stack::Stack;
-use crate::times::span;
 
 /// The index of due integrations.
 const INDEX: &str = "refresh-due";

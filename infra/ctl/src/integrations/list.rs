@@ -4,16 +4,15 @@ use serde::Serialize;
 use shared::error::Error;
 use shared::integration::{Integration, Status};
 
-use crate::accounts::{Accounts, Met};
-use crate::cli::Global;
-use crate::end::{End, Failure};
+use crate::accounts::{AccountScan, ScanItem};
+use crate::exit::{Exit, Failure};
+use crate::format_time::since;
 use crate::output::Output;
-use crate::stack::Stack;
-use crate::status::account_id;
-use crate::times::since;
+use crate::select::account_id;
+use crate::stack::{Stack, StackArgs};
 
 #[derive(clap::Args, Debug)]
-pub(crate) struct Args {
+pub(crate) struct ListArgs {
     /// Only the newest of their accounts that an admin has to reconnect
     #[arg(long)]
     needs_reauthorization: bool,
@@ -23,7 +22,7 @@ pub(crate) struct Args {
 }
 
 #[derive(Serialize)]
-struct Row<'a> {
+struct IntegrationRow<'a> {
     account_id: &'a str,
     integration_id: &'a str,
     sequence: i64,
@@ -37,41 +36,41 @@ struct Row<'a> {
     refresh_at: Option<i64>,
 }
 
-pub(super) async fn run(args: &Args, global: &Global, output: &mut Output) -> Result<End, Failure> {
+pub(super) async fn run(args: &ListArgs, stack_args: &StackArgs, output: &mut Output) -> Result<Exit, Failure> {
     let account = args.account.as_deref().map(account_id).transpose()?;
-    let stack = Stack::open(global).await?;
-    let mut findings = false;
+    let stack = Stack::open(stack_args).await?;
+    let mut unreadable_records = 0;
     match account {
         Some(account) => match stack.store.all(&account).await {
             Ok(records) => show(args, &records, stack.clock.now(), output)?,
-            Err(Error::Internal(cause)) => findings = unreadable(&cause, output)?,
+            Err(Error::Internal(cause)) => unreadable_records += unreadable(&cause, output)?,
             Err(error) => return Err(error.into()),
         },
         None => {
-            let mut accounts = Accounts::of(&stack.store);
+            let mut accounts = AccountScan::of(&stack.store);
             while let Some(met) = accounts.next().await? {
                 match met {
-                    Met::Account(_, records) => show(args, &records, stack.clock.now(), output)?,
-                    Met::Unreadable(cause) => findings = unreadable(&cause, output)?,
+                    ScanItem::Account(_, records) => show(args, &records, stack.clock.now(), output)?,
+                    ScanItem::Unreadable(cause) => unreadable_records += unreadable(&cause, output)?,
                 }
             }
         }
     }
-    Ok(End::of(findings))
+    Ok(Exit::with_findings(unreadable_records))
 }
 
-fn unreadable(cause: &str, output: &mut Output) -> Result<bool, Failure> {
+fn unreadable(cause: &str, output: &mut Output) -> Result<usize, Failure> {
     output.result(&serde_json::json!({ "error": cause }), || cause.to_owned())?;
-    Ok(true)
+    Ok(1)
 }
 
-fn show(args: &Args, records: &[Integration], now: i64, output: &mut Output) -> Result<(), Failure> {
+fn show(args: &ListArgs, records: &[Integration], now: i64, output: &mut Output) -> Result<(), Failure> {
     for (at, record) in records.iter().enumerate() {
         // An older one that has given up its tokens is marked too, and nobody has to act on it.
         if args.needs_reauthorization && (at > 0 || record.status != Status::NeedsReauthorization) {
             continue;
         }
-        let row = Row {
+        let row = IntegrationRow {
             account_id: record.account_id.as_str(),
             integration_id: record.integration_id.as_str(),
             sequence: record.sequence,
@@ -89,7 +88,7 @@ fn show(args: &Args, records: &[Integration], now: i64, output: &mut Output) -> 
     Ok(())
 }
 
-fn text(row: &Row<'_>, now: i64) -> String {
+fn text(row: &IntegrationRow<'_>, now: i64) -> String {
     let place = if row.runs_automations { "newest" } else { "older " };
     let status = match (row.status, row.status_reason) {
         (Status::Active, _) => "active".to_owned(),

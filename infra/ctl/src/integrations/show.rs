@@ -3,29 +3,28 @@
 use serde::Serialize;
 use shared::integration::Integration;
 
-use super::{Found, Which};
-use crate::cli::Global;
-use crate::end::{End, Failure};
-use crate::health::{self, Matter, Next};
+use crate::exit::{Exit, Failure};
+use crate::format_time::since;
+use crate::health::{self, HealthStatus, NextExecution};
 use crate::output::Output;
-use crate::stack::Stack;
+use crate::select::{IntegrationSelector, Position, SelectedIntegration};
+use crate::stack::{Stack, StackArgs};
 use crate::status::wrong_tokens;
-use crate::times::since;
 
 /// All that is known, and no token.
 #[derive(Serialize)]
-struct Shown<'a> {
+struct IntegrationDetails<'a> {
     record: &'a Integration,
     is_newest: bool,
-    matter: Matter,
+    matter: HealthStatus,
     detail: String,
-    next_execution: Next,
-    versions: Vec<Version>,
+    next_execution: NextExecution,
+    versions: Vec<SecretVersionView>,
 }
 
 /// A version of the integration's secret.
 #[derive(Serialize)]
-struct Version {
+struct SecretVersionView {
     id: String,
     labels: Vec<String>,
     created_at: i64,
@@ -34,37 +33,42 @@ struct Version {
     is_served: bool,
 }
 
-pub(super) async fn run(which: &Which, global: &Global, output: &mut Output) -> Result<End, Failure> {
-    let stack = Stack::open(global).await?;
-    let Found { record, is_newest } = which.find(&stack).await?;
+pub(super) async fn run(
+    selector: &IntegrationSelector,
+    stack_args: &StackArgs,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let stack = Stack::open(stack_args).await?;
+    let SelectedIntegration { record, position } = selector.find(&stack).await?;
     let now = stack.clock.now();
     let (mut matter, mut detail) = health::of(&record, now);
-    let mut next_execution = health::next(&record, is_newest, now);
+    let mut next_execution = health::next(&record, position, now);
     if let Some(wrong) = wrong_tokens(&stack, &record).await? {
-        (matter, detail) = (Matter::Corrupt, wrong);
-        if next_execution == Next::Sends {
-            next_execution = Next::Internal;
+        (matter, detail) = (HealthStatus::Corrupt, wrong);
+        if next_execution == NextExecution::Sends {
+            next_execution = NextExecution::Internal;
         }
     }
-    if !is_newest && matter != Matter::Corrupt {
-        (matter, detail) = (Matter::Sound, "it is an older instance: only the newest runs automations".to_owned());
+    if position == Position::Older && matter != HealthStatus::Corrupt {
+        (matter, detail) =
+            (HealthStatus::Sound, "it is an older instance: only the newest runs automations".to_owned());
     }
-    let shown = Shown {
+    let shown = IntegrationDetails {
         versions: versions(&stack, &record, now).await?,
         record: &record,
-        is_newest,
+        is_newest: position == Position::Newest,
         matter,
         detail,
         next_execution,
     };
     output.result(&shown, || text(&shown, now))?;
-    Ok(End::of(matter != Matter::Sound))
+    Ok(Exit::with_findings(usize::from(matter != HealthStatus::Sound)))
 }
 
-async fn versions(stack: &Stack, record: &Integration, now: i64) -> Result<Vec<Version>, Failure> {
+async fn versions(stack: &Stack, record: &Integration, now: i64) -> Result<Vec<SecretVersionView>, Failure> {
     let Some(pointer) = &record.pointer else { return Ok(Vec::new()) };
     let seen = stack.store.versions(&pointer.secret_id).await?.unwrap_or_default();
-    let version = |seen: shared::store::operator::SecretVersionInfo| Version {
+    let version = |seen: shared::store::operator::SecretVersionInfo| SecretVersionView {
         is_served: seen.id == pointer.secret_version,
         age_seconds: now - seen.created_at,
         id: seen.id,
@@ -74,7 +78,7 @@ async fn versions(stack: &Stack, record: &Integration, now: i64) -> Result<Vec<V
     Ok(seen.into_iter().map(version).collect())
 }
 
-fn text(shown: &Shown<'_>, now: i64) -> String {
+fn text(shown: &IntegrationDetails<'_>, now: i64) -> String {
     let record = shown.record;
     let at = |time: Option<i64>| time.map_or("-".to_owned(), |time| format!("{time} ({})", since(time, now)));
     let lease = match &record.lease_owner {
@@ -97,7 +101,7 @@ fn text(shown: &Shown<'_>, now: i64) -> String {
             record.connected_by.as_deref().unwrap_or("-")
         ),
         format!("scopes            {}", record.scopes.join(" ")),
-        format!("matter            {}: {}", shown.matter.word(), shown.detail),
+        format!("matter            {}: {}", shown.matter.as_str(), shown.detail),
         format!("next execution    {}", shown.next_execution.text()),
         format!("last used         {}", at(record.last_used_at)),
         format!("tokens expire     {}", at(Some(record.token_expires_at).filter(|time| *time > 0))),

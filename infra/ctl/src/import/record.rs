@@ -20,7 +20,7 @@ const KNOWN: &str = "line: only account_id, integration_id, created_at, refresh_
                      are known; leave the rest out";
 
 /// An integration to import.
-pub(crate) struct Entry {
+pub(crate) struct ImportRecord {
     pub(crate) account_id: AccountId,
     pub(crate) integration_id: IntegrationId,
     pub(crate) created_at: i64,
@@ -30,7 +30,7 @@ pub(crate) struct Entry {
     connected_by: Option<String>,
 }
 
-impl Entry {
+impl ImportRecord {
     /// Parses a whole line; the error says which field is wrong and what is expected, never what stands there.
     pub(crate) fn parse(text: &str, now: i64) -> Result<Self, String> {
         Self::fields(text, now).map_err(|error| error.detail(RequestOutcome::NotSent))
@@ -88,7 +88,7 @@ impl Entry {
     }
 
     /// The record to store. `token_expires_at` 0 says that HubSpot has not been asked yet.
-    pub(crate) fn record(&self, sequence: i64, pointer: Pointer, now: i64) -> Integration {
+    pub(crate) fn integration(&self, sequence: i64, pointer: Pointer, now: i64) -> Integration {
         let settled = TokenState {
             pointer,
             token_expires_at: 0,
@@ -104,9 +104,9 @@ impl Entry {
 }
 
 /// Prints nothing of the token.
-impl fmt::Debug for Entry {
+impl fmt::Debug for ImportRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Entry({} {})", self.account_id, self.integration_id)
+        write!(f, "ImportRecord({} {})", self.account_id, self.integration_id)
     }
 }
 
@@ -127,11 +127,11 @@ mod tests {
 
     #[test]
     fn an_imported_instance_stands_below_every_connect_and_in_the_original_order() {
-        let entry = Entry::parse(GOOD, 1_700_000_000).unwrap();
+        let entry = ImportRecord::parse(GOOD, 1_700_000_000).unwrap();
 
         assert_eq!(entry.sequence(), -8_400_000_000);
         assert!(entry.sequence() < 1);
-        assert_eq!(format!("{entry:?}"), "Entry(acc_1 legacy-1)");
+        assert_eq!(format!("{entry:?}"), "ImportRecord(acc_1 legacy-1)");
     }
 
     #[test]
@@ -152,7 +152,7 @@ mod tests {
             (with("s3cret", "s3 cret"), "refresh_token: printable characters without blanks are expected"),
             (with("s3cret", ""), "refresh_token: printable characters without blanks are expected"),
         ] {
-            assert_eq!(Entry::parse(&line, 1_700_000_000).unwrap_err(), expected, "{line}");
+            assert_eq!(ImportRecord::parse(&line, 1_700_000_000).unwrap_err(), expected, "{line}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `FILE.done`: how far an import has come.
 //!
-//! An integration is noted as *begun* when its secret stands and before its record does, and as *finished* at its end.
+//! An integration is noted as *started* when its secret stands and before its record does, and as *finished* at its end.
 //! So a rerun tells a crash between the two (the secret is there) from a customer who has disconnected meanwhile (it is
 //! not), and never brings back what is gone.
 
@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use shared::integration::{AccountId, IntegrationId};
 
-use super::entry::Entry;
-use crate::end::Failure;
+use super::record::ImportRecord;
+use crate::exit::Failure;
 
 /// How far the import of one integration has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ pub(super) enum Stage {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Note {
+struct LedgerEntry {
     account_id: AccountId,
     integration_id: IntegrationId,
     stage: Stage,
@@ -33,14 +33,14 @@ struct Note {
 }
 
 /// The file and what stands in it.
-pub(super) struct Done {
+pub(super) struct ImportLedger {
     path: PathBuf,
     /// None in a dry run.
     file: Option<File>,
     stages: HashMap<(AccountId, IntegrationId), (Stage, i64)>,
 }
 
-impl Done {
+impl ImportLedger {
     /// Opens the file for a run of its own.
     pub(super) fn open(of: &Path) -> Result<Self, Failure> {
         let path = beside(of);
@@ -65,7 +65,7 @@ impl Done {
     }
 
     /// Reads the file, if there is one, and never writes it.
-    pub(super) fn look(of: &Path) -> Result<Self, Failure> {
+    pub(super) fn read_only(of: &Path) -> Result<Self, Failure> {
         let path = beside(of);
         let failed = |error: &std::io::Error| Failure::usage(format!("{}: {error}", path.display()));
         let stages = match File::open(&path) {
@@ -77,16 +77,16 @@ impl Done {
     }
 
     /// How far an integration has come in earlier runs, and when.
-    pub(super) fn stage(&self, entry: &Entry) -> Option<(Stage, i64)> {
+    pub(super) fn stage(&self, entry: &ImportRecord) -> Option<(Stage, i64)> {
         self.stages.get(&(entry.account_id.clone(), entry.integration_id.clone())).copied()
     }
 
     /// Notes how far an integration has come.
-    pub(super) fn note(&mut self, entry: &Entry, stage: Stage, at: i64) -> Result<(), Failure> {
+    pub(super) fn record(&mut self, entry: &ImportRecord, stage: Stage, at: i64) -> Result<(), Failure> {
         let Some(file) = &mut self.file else { return Ok(()) };
         let (account_id, integration_id) = (entry.account_id.clone(), entry.integration_id.clone());
         self.stages.insert((account_id.clone(), integration_id.clone()), (stage, at));
-        let note = Note { account_id, integration_id, stage, at };
+        let note = LedgerEntry { account_id, integration_id, stage, at };
         let failed = |error: &dyn std::fmt::Display| Failure::usage(format!("{}: {error}", self.path.display()));
         let mut line = serde_json::to_string(&note).map_err(|error| failed(&error))?;
         line.push('\n');
@@ -104,7 +104,7 @@ fn beside(of: &Path) -> PathBuf {
 fn read(file: &File) -> std::io::Result<HashMap<(AccountId, IntegrationId), (Stage, i64)>> {
     let mut stages = HashMap::new();
     for line in BufReader::new(file).lines() {
-        if let Ok(note) = serde_json::from_str::<Note>(&line?) {
+        if let Ok(note) = serde_json::from_str::<LedgerEntry>(&line?) {
             stages.insert((note.account_id, note.integration_id), (note.stage, note.at));
         }
     }

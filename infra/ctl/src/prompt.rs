@@ -1,38 +1,38 @@
-//! What the tool asks whoever runs it. Questions go to stderr: stdout is for results.
+//! Questions to the operator. They go to stderr: stdout is for results.
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 
 use secrecy::SecretString;
 
-use crate::end::Failure;
+use crate::exit::Failure;
 
-/// More than this is no secret.
-const LONGEST: u64 = 65_536;
+/// The largest secret that is read from stdin, in bytes.
+const LARGEST_SECRET: u64 = 65_536;
 
-/// What has to be given where nobody can be asked, and skips the question.
+/// Whether to ask for confirmation.
 #[derive(clap::Args, Debug)]
-pub(crate) struct Yes {
-    /// Does it without asking
+pub(crate) struct Confirm {
+    /// Skip the confirmation prompt
     #[arg(long)]
-    pub(crate) yes: bool,
+    yes: bool,
 }
 
-/// Goes on only with a yes.
-pub(crate) fn confirm(question: &str, yes: &Yes) -> Result<(), Failure> {
-    if yes.yes {
+/// Continues only if the operator confirms.
+pub(crate) fn confirm(question: &str, confirm: &Confirm) -> Result<(), Failure> {
+    if confirm.yes {
         return Ok(());
     }
-    let answer = line(&format!("{question} [y/N] "), "--yes")?;
+    let answer = line(&format!("{question} [y/N] "), "pass --yes")?;
     match answer.trim() {
         "y" | "Y" | "yes" => Ok(()),
         _ => Err(Failure::usage("nothing was done")),
     }
 }
 
-/// A line from the terminal; `option` is what to give where there is none.
-pub(crate) fn line(question: &str, option: &str) -> Result<String, Failure> {
+/// A line from the terminal; `hint` says what to do where there is none.
+pub(crate) fn line(question: &str, hint: &str) -> Result<String, Failure> {
     if !io::stdin().is_terminal() {
-        return Err(Failure::usage(format!("there is no terminal to ask at: give {option}")));
+        return Err(Failure::usage(format!("not a terminal; {hint}")));
     }
     let mut stderr = io::stderr();
     write!(stderr, "{question}").and_then(|()| stderr.flush()).map_err(|_| Failure::Output)?;
@@ -41,8 +41,8 @@ pub(crate) fn line(question: &str, option: &str) -> Result<String, Failure> {
     Ok(answer)
 }
 
-/// Whether secrets are typed; else they come from stdin.
-pub(crate) fn is_typed() -> bool {
+/// Whether stdin is a terminal; if not, secrets are piped.
+pub(crate) fn is_terminal() -> bool {
     io::stdin().is_terminal()
 }
 
@@ -52,10 +52,10 @@ pub(crate) fn typed_secret(question: &str) -> Result<SecretString, Failure> {
     typed.map(SecretString::from).map_err(|_| Failure::usage("the terminal cannot be read"))
 }
 
-/// All of stdin, without a line end after it.
+/// All of stdin, without a trailing line end.
 pub(crate) fn piped_secret() -> Result<SecretString, Failure> {
     let mut text = String::new();
-    let read = io::stdin().lock().take(LONGEST).read_to_string(&mut text);
-    read.map_err(|_| Failure::usage("stdin cannot be read, or is no UTF-8"))?;
+    let read = io::stdin().lock().take(LARGEST_SECRET).read_to_string(&mut text);
+    read.map_err(|_| Failure::usage("stdin cannot be read or is not UTF-8"))?;
     Ok(SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned()))
 }

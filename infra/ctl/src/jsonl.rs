@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use crate::end::Failure;
+use crate::exit::Failure;
 
 /// A longer line is none of ours, in bytes: a request has 1 MiB at most.
 const LONGEST: u64 = 2 * 1024 * 1024;

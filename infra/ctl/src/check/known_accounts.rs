@@ -7,12 +7,11 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use shared::clock::Clock;
 use shared::integration::{AccountId, Integration, Status};
 
-use super::judge::Known;
-use crate::cli::Global;
-use crate::end::Failure;
-use crate::import::entry::Entry;
-use crate::lines::Lines;
-use crate::stack::Stack;
+use super::judge::KnownIntegration;
+use crate::exit::Failure;
+use crate::import::record::ImportRecord;
+use crate::jsonl::Lines;
+use crate::stack::{Stack, StackArgs};
 
 /// So many accounts are remembered at most, beside those of the lines at hand: memory stays flat.
 const REMEMBERED: usize = 20_000;
@@ -20,17 +19,17 @@ const REMEMBERED: usize = 20_000;
 const QUERIES: usize = 32;
 
 /// What is known of accounts.
-pub(super) struct Accounts {
+pub(super) struct KnownAccounts {
     /// None where an import file is all that counts.
     stack: Option<Stack>,
-    known: HashMap<AccountId, Vec<Known>>,
+    known: HashMap<AccountId, Vec<KnownIntegration>>,
 }
 
-impl Accounts {
-    pub(super) async fn open(import: Option<&Path>, global: &Global) -> Result<Self, Failure> {
+impl KnownAccounts {
+    pub(super) async fn open(import: Option<&Path>, stack_args: &StackArgs) -> Result<Self, Failure> {
         match import {
             Some(file) => Ok(Self { stack: None, known: read(file)? }),
-            None => Ok(Self { stack: Some(Stack::open(global).await?), known: HashMap::new() }),
+            None => Ok(Self { stack: Some(Stack::open(stack_args).await?), known: HashMap::new() }),
         }
     }
 
@@ -45,36 +44,37 @@ impl Accounts {
             let all = stack.store.all(account).await?;
             Ok::<_, Failure>((account.clone(), all.into_iter().map(known).collect()))
         });
-        let learnt: Vec<(AccountId, Vec<Known>)> =
+        let learnt: Vec<(AccountId, Vec<KnownIntegration>)> =
             stream::iter(queries).buffer_unordered(QUERIES).try_collect().await?;
         self.known.extend(learnt);
         Ok(())
     }
 
     /// The integrations of an account, newest first.
-    pub(super) fn of(&self, account: &AccountId) -> &[Known] {
+    pub(super) fn of(&self, account: &AccountId) -> &[KnownIntegration] {
         self.known.get(account).map(Vec::as_slice).unwrap_or_default()
     }
 }
 
-fn known(record: Integration) -> Known {
-    Known { integration_id: record.integration_id, status: record.status, scopes: Some(record.scopes) }
+fn known(record: Integration) -> KnownIntegration {
+    KnownIntegration { integration_id: record.integration_id, status: record.status, scopes: Some(record.scopes) }
 }
 
 /// Reads an import file; nothing of its tokens is kept.
-fn read(file: &Path) -> Result<HashMap<AccountId, Vec<Known>>, Failure> {
+fn read(file: &Path) -> Result<HashMap<AccountId, Vec<KnownIntegration>>, Failure> {
     let (now, mut lines) = (Clock::default().now(), Lines::open(file)?);
-    let mut found: HashMap<AccountId, Vec<(i64, Known)>> = HashMap::new();
+    let mut found: HashMap<AccountId, Vec<(i64, KnownIntegration)>> = HashMap::new();
     while let Some(line) = lines.next()? {
-        let parsed = line.text.map_err(str::to_owned).and_then(|text| Entry::parse(&text, now));
+        let parsed = line.text.map_err(str::to_owned).and_then(|text| ImportRecord::parse(&text, now));
         let entry = parsed.map_err(|wrong| {
             let (file, number) = (file.display(), line.number);
             Failure::usage(format!("{file}: line {number}: {wrong}. `import --dry-run` names all such lines"))
         })?;
-        let known = Known { integration_id: entry.integration_id, status: Status::Active, scopes: entry.scopes };
+        let known =
+            KnownIntegration { integration_id: entry.integration_id, status: Status::Active, scopes: entry.scopes };
         found.entry(entry.account_id).or_default().push((entry.created_at, known));
     }
-    let newest_first = |mut all: Vec<(i64, Known)>| {
+    let newest_first = |mut all: Vec<(i64, KnownIntegration)>| {
         // Of two that were created in the same second the later line gets the higher place.
         all.sort_by_key(|(created_at, _)| *created_at);
         all.into_iter().rev().map(|(_, known)| known).collect()
