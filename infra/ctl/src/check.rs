@@ -1,4 +1,4 @@
-//! `check`: what the functions would say to stored automations. Nothing is sent, and nothing is written.
+//! `check`: which stored automations will run. Nothing is sent, and nothing is written.
 
 mod judge;
 mod known_accounts;
@@ -20,33 +20,32 @@ use crate::jsonl::Lines;
 use crate::output::{Format, Output};
 use crate::stack::{StackArgs, reader};
 
-/// So many lines are read before the integrations of their accounts are asked for, all at a time …
+/// Lines that are read before the integrations of their accounts are queried together.
 const BATCH: usize = 1024;
-/// … and no more than so many bytes.
+/// The size at which a batch ends, in bytes.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
 const ABOUT_LINES: &str = "\
 Each line is a body of POST /v1/automation-requests: account_id, automation_id, integration_id where the automation
 names one, and the request as it is stored.
 
-Verdicts: `runs`; `missing_scopes` (HubSpot will refuse it: `remedy` says what helps); and where the function refuses,
-its code: integration_superseded, integration_not_found, not_connected, reauthorization_required,
+Verdicts: `runs`; `missing_scopes` (HubSpot will refuse it; `remedy` names what helps); or the code of the refusal: integration_superseded, integration_not_found, not_connected, reauthorization_required,
 endpoint_not_allowed, invalid_request, request_too_large.";
 
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = ABOUT_LINES)]
 pub(crate) struct CheckArgs {
-    /// The stored automations, one JSON object a line
+    /// The stored automations, one JSON object per line
     file: PathBuf,
-    /// Checks against a file for `import` instead of the table of integrations
+    /// Check against a file for `import` instead of the table of integrations
     #[arg(long, value_name = "FILE")]
     import: Option<PathBuf>,
-    /// How many accounts the summary names, the worst first
+    /// The number of accounts in the summary, the worst first
     #[arg(long, value_name = "NUMBER", default_value_t = 10)]
     worst: usize,
 }
 
-/// A line of the file and what the function says to it.
+/// The verdict on a line of the file.
 #[derive(Serialize)]
 struct LineVerdict<'a> {
     line: u64,
@@ -75,19 +74,19 @@ pub(crate) async fn run(args: &CheckArgs, stack_args: &StackArgs, output: &mut O
             break;
         }
         let requests = batch.iter().filter_map(|parsed| parsed.request.as_ref().ok());
-        accounts.learn(requests.map(|request| &request.account_id)).await?;
+        accounts.load(requests.map(|request| &request.account_id)).await?;
         for ParsedAutomation { number, request } in batch {
             let result = match request {
                 Ok(request) => judge(&request, accounts.of(&request.account_id), asked),
                 Err(refused) => *refused,
             };
-            summary.count(&result);
+            summary.count(number, &result);
             if output.format() == Format::Json {
-                output.result(&LineVerdict { line: number, result: &result }, String::new)?;
+                output.result("automation", &LineVerdict { line: number, result: &result }, Vec::new)?;
             }
         }
     }
-    output.result(&summary.view(args.worst), || summary.text(args.worst))?;
+    output.result("check_summary", &summary.view(args.worst), || summary.lines(args.worst))?;
     Ok(Exit::with_findings(summary.findings()))
 }
 

@@ -3,7 +3,9 @@
 use clap::{Parser, Subcommand};
 
 use crate::stack::StackArgs;
-use crate::{app_secret, check, completions, decommission, disconnect, doctor, import, integrations, select, status};
+use crate::{
+    app_secret, check, completions, decommission, disconnect, doctor, import, integrations, select, status, sweep,
+};
 
 const AFTER_HELP: &str = "\
 Where the stack is:
@@ -54,6 +56,8 @@ pub(crate) enum Command {
     AppSecret(app_secret::AppSecretCommand),
     /// Diagnose everything that the stack needs
     Doctor(doctor::DoctorArgs),
+    /// Delete secrets that no integration names, after a confirmation
+    Sweep(sweep::SweepArgs),
     /// Delete permanently the secrets that `sam delete` leaves behind
     Decommission(decommission::DecommissionArgs),
     /// Print a shell's completion script

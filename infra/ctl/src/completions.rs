@@ -14,6 +14,6 @@ pub(crate) struct CompletionsArgs {
 pub(crate) fn run(args: &CompletionsArgs, mut tool: clap::Command, output: &mut Output) -> Result<Exit, Failure> {
     let mut script = Vec::new();
     generate(args.shell, &mut tool, "hubspotctl", &mut script);
-    output.text(String::from_utf8_lossy(&script).trim_end())?;
+    output.raw(String::from_utf8_lossy(&script).trim_end())?;
     Ok(Exit::Success)
 }

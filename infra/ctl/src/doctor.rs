@@ -1,6 +1,8 @@
-//! `doctor`: whether everything is there that the stack needs, and for each finding what to do.
+//! `doctor`: checks everything that the stack needs, and says for each finding what to do.
 
 mod checks;
+mod encryption;
+mod records;
 
 use serde::Serialize;
 
@@ -11,13 +13,12 @@ use crate::stack::{Stack, StackArgs};
 #[derive(clap::Args, Debug)]
 pub(crate) struct DoctorArgs {}
 
-/// How one thing is.
+/// The result of one check.
 #[derive(Serialize)]
 pub(crate) struct Finding {
-    /// What was looked at.
     check: &'static str,
     ok: bool,
-    /// What was seen; for a finding what to do.
+    /// What was found, and what to do about it.
     detail: String,
 }
 
@@ -49,9 +50,13 @@ pub(crate) async fn run(stack_args: &StackArgs, output: &mut Output) -> Result<E
         checks::reads(&stack).await,
         checks::writes(&stack).await,
         checks::secrets(&stack).await,
-        checks::key(&stack).await,
+        encryption::key(&stack).await,
+        encryption::secrets(&stack).await,
+        records::orphans(&stack).await,
         checks::app_secret(&stack).await,
         checks::hubspot(&stack).await,
+        records::scopes(&stack).await,
+        records::accounts(&stack).await,
         checks::clock(&stack).await,
         checks::schedule(&stack).await,
     ] {
@@ -62,7 +67,7 @@ pub(crate) async fn run(stack_args: &StackArgs, output: &mut Output) -> Result<E
 }
 
 fn show(finding: &Finding, output: &mut Output) -> Result<(), Failure> {
-    output.result(finding, || {
-        format!("{} {:<12} {}", if finding.ok { "ok   " } else { "WRONG" }, finding.check, finding.detail)
+    output.result("finding", finding, || {
+        vec![format!("{} {:<12} {}", if finding.ok { "ok   " } else { "WRONG" }, finding.check, finding.detail)]
     })
 }

@@ -22,6 +22,9 @@ pub(crate) enum Failure {
     /// The output cannot be written.
     #[error("the output cannot be written")]
     Output,
+    /// The reader of the output has closed it, as `| head` does. The text, if any, says how to continue.
+    #[error("{0}")]
+    OutputClosed(String),
 }
 
 impl Exit {
@@ -47,12 +50,37 @@ impl Failure {
         match self {
             Self::Usage(_) => 2,
             Self::Unreachable(_) | Self::Output => 3,
+            // A shell's code for a process that SIGPIPE ended.
+            Self::OutputClosed(_) => 141,
         }
     }
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::Unreachable(format!("{error}. Check credentials, region and network, then run the command again"))
+        Self::Unreachable(format!("{}. {}", cause(&error), advice(&error)))
+    }
+}
+
+/// The text of an error without the frame that callers of the API read.
+pub(crate) fn cause(error: &Error) -> String {
+    if let Error::TemporarilyUnavailable { cause, .. } = error { cause.clone() } else { error.to_string() }
+}
+
+/// What an operator can do about an AWS failure, by its code.
+pub(crate) fn advice(error: &Error) -> &'static str {
+    let cause = cause(error);
+    let names = |codes: &[&str]| codes.iter().any(|code| cause.contains(code));
+    if names(&["ExpiredToken", "UnrecognizedClient", "InvalidClientTokenId", "InvalidSignature", "IncompleteSignature"])
+    {
+        "The AWS credentials have expired or are not valid: sign in again, or choose others with --profile"
+    } else if names(&["AccessDenied", "NotAuthorized"]) {
+        "The AWS credentials do not permit this: use a role that does (`hubspotctl doctor` names the permissions)"
+    } else if names(&["ResourceNotFound"]) {
+        "There is no such table or secret in this AWS account and region: check --profile, --region and --stack"
+    } else if names(&["no connection", "no answer in time"]) {
+        "AWS cannot be reached: check the network, --region and AWS_ENDPOINT_URL, then run the command again"
+    } else {
+        "Check credentials, region and network, then run the command again"
     }
 }

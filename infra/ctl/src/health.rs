@@ -1,48 +1,48 @@
-//! What is the matter with an integration, and what its next execution would do: pure judgements of the record.
+//! The health of an integration and what its next execution would do: pure functions of the record.
 
 use serde::Serialize;
 use shared::integration::{Integration, Status};
 use shared::lease::{Lease, Purpose};
 
-use crate::format_time::{since, span};
+use crate::format_time::{counted, since, span};
 use crate::select::Position;
 
-/// Due for longer than this, it is no backlog that has its turn any more (`token-refresh/src/pace.rs`): 25 minutes.
+/// An integration due for longer than this is not part of a backlog that the schedule works off (25 minutes).
 pub(crate) const OVERDUE: i64 = 1_500;
 /// The lifetime of HubSpot's access tokens, for the margin where the tokens themselves are not read.
 const LIFETIME: i64 = 1_800;
 
-/// What is the matter, named after who has to act.
+/// The health of an integration, named after who has to act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum HealthStatus {
-    /// Nothing.
-    Sound,
+    /// No action is needed.
+    Healthy,
     /// The account has no integration: an admin has to connect.
     NotConnected,
     /// HubSpot no longer accepts the authorization: an admin has to reconnect.
     NeedsReauthorization,
-    /// HubSpot's rate limit is used up; it passes.
+    /// HubSpot's rate limit is used up: it recovers by itself.
     RateLimited,
-    /// Refreshes fail and are tried again.
+    /// Refreshes fail and are retried.
     RefreshesFail,
-    /// A process died in a refresh; the next one takes over.
+    /// A process died during a refresh; the next one takes over.
     RefreshInterrupted,
-    /// The schedule does not come round: ops have to look at it.
+    /// The schedule does not reach it: the operator has to act.
     Overdue,
-    /// Record and secret contradict each other: ops have to look at it.
+    /// Record and secret are inconsistent: the operator has to act.
     Corrupt,
 }
 
-/// What an execution of now would do.
+/// What an execution would do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum NextExecution {
-    /// It is sent with the tokens as they are.
+    /// It is sent with the current tokens.
     Sends,
     /// The tokens are refreshed, then it is sent.
     RefreshesAndSends,
-    /// It waits for the refresh that is under way, then it is sent.
+    /// It waits for the refresh in progress, then it is sent.
     WaitsAndSends,
     /// `rate_limited`.
     RateLimited,
@@ -57,10 +57,10 @@ pub(crate) enum NextExecution {
 }
 
 impl HealthStatus {
-    /// The as_str of the output.
+    /// The name in the output.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
-            Self::Sound => "sound",
+            Self::Healthy => "healthy",
             Self::NotConnected => "not_connected",
             Self::NeedsReauthorization => "needs_reauthorization",
             Self::RateLimited => "rate_limited",
@@ -75,73 +75,74 @@ impl HealthStatus {
 impl NextExecution {
     pub(crate) fn text(self) -> &'static str {
         match self {
-            Self::Sends => "is sent with the tokens as they are",
-            Self::RefreshesAndSends => "refreshes the tokens first, then it is sent",
-            Self::WaitsAndSends => "waits for the refresh that is under way, then it is sent",
-            Self::RateLimited => "is answered rate_limited",
-            Self::ReauthorizationRequired => "is answered reauthorization_required",
-            Self::TemporarilyUnavailable => "is answered temporarily_unavailable",
-            Self::IntegrationSuperseded => "is answered integration_superseded",
-            Self::Internal => "is answered internal",
+            Self::Sends => "is sent with the current tokens",
+            Self::RefreshesAndSends => "refreshes the tokens, then is sent",
+            Self::WaitsAndSends => "waits for the refresh in progress, then is sent",
+            Self::RateLimited => "fails with rate_limited",
+            Self::ReauthorizationRequired => "fails with reauthorization_required",
+            Self::TemporarilyUnavailable => "fails with temporarily_unavailable",
+            Self::IntegrationSuperseded => "fails with integration_superseded",
+            Self::Internal => "fails with internal",
         }
     }
 }
 
-/// What is the matter with the newest integration of an account, as far as its record tells, and what to do.
+/// The health of an account's newest integration by its record, and what to do.
 pub(crate) fn of(newest: &Integration, now: i64) -> (HealthStatus, String) {
     let held = newest.lease_until.filter(|_| newest.lease_owner.is_some());
     let lives = match newest.token_expires_at {
-        at if at > now => format!("the tokens are good for {}", span(at - now)),
-        0 => "there were no tokens yet".to_owned(),
+        at if at > now => format!("the tokens are valid for {}", span(at - now)),
+        0 => "it has no tokens yet".to_owned(),
         at => format!("the tokens expired {} ago and are refreshed on use", span(now - at)),
     };
     if newest.status == Status::NeedsReauthorization {
         let reason = newest.status_reason.as_deref().unwrap_or("unknown");
-        let again = newest.refresh_at.map_or("not any more".to_owned(), |at| since(at, now));
+        let again = newest.refresh_at.map_or("never".to_owned(), |at| since(at, now));
         let text = format!(
             "HubSpot no longer accepts the authorization (reason: {reason}). An admin of the account has to reconnect \
-             it; the schedule tries it again: {again}"
+             it; the schedule's next attempt: {again}"
         );
         return (HealthStatus::NeedsReauthorization, text);
     }
     if newest.pointer.is_none() {
         return (
             HealthStatus::Corrupt,
-            "it is active without a secret. An admin of the account has to reconnect it".to_owned(),
+            "active without a secret. An admin of the account has to reconnect it".to_owned(),
         );
     }
     if let Some(until) = newest.cooldown_until.filter(|until| *until > now) {
-        let text = format!("HubSpot's rate limit of the portal is used up for {}. It passes", span(until - now));
+        let text = format!("the portal's HubSpot rate limit is used up for {}; no action is needed", span(until - now));
         return (HealthStatus::RateLimited, text);
     }
     if let Some(until) = newest.refresh_not_before.filter(|until| *until > now) {
-        let times = newest.failures.unwrap_or(1);
+        let times = usize::try_from(newest.failures.unwrap_or(1)).unwrap_or(usize::MAX);
         let text = format!(
-            "{times} refreshes in a row failed, the next one is tried in {}; {lives}. `hubspotctl doctor` says whether \
-             HubSpot and the app's credentials are the reason",
+            "{} in a row failed, the next one is due in {}; {lives}. `hubspotctl doctor` shows whether HubSpot or \
+             the app's credentials are the cause",
+            counted(times, "refresh attempt"),
             span(until - now)
         );
         return (HealthStatus::RefreshesFail, text);
     }
     if let Some(until) = held.filter(|until| *until < now - Lease::SKEW) {
         let text = format!(
-            "a process died in a refresh {} ago; the next run or execution takes over. {lives}",
+            "a process died during a refresh {} ago; the next run or execution takes over; {lives}",
             span(now - until)
         );
         return (HealthStatus::RefreshInterrupted, text);
     }
     if let Some(at) = newest.refresh_at.filter(|at| *at < now - OVERDUE) {
         let text = format!(
-            "the schedule should have looked at it {} ago; {lives}. `hubspotctl doctor` says whether the schedule is alive",
+            "the scheduled refresh is {} late; {lives}. `hubspotctl doctor` shows whether the schedule runs",
             span(now - at)
         );
         return (HealthStatus::Overdue, text);
     }
     let next = newest.refresh_at.map_or("on use".to_owned(), |at| since(at, now));
-    (HealthStatus::Sound, format!("{lives}, next refresh: {next}"))
+    (HealthStatus::Healthy, format!("{lives}, next refresh: {next}"))
 }
 
-/// What the next execution would do, if AWS and HubSpot answer.
+/// What the next execution would do, provided that AWS and HubSpot respond.
 pub(crate) fn next(record: &Integration, position: Position, now: i64) -> NextExecution {
     let left = record.token_expires_at - now;
     let leased = record.lease_owner.is_some() && record.lease_until.unwrap_or(0) >= now - Lease::SKEW;
@@ -161,7 +162,7 @@ pub(crate) fn next(record: &Integration, position: Position, now: i64) -> NextEx
     }
     let paused = record.refresh_not_before.is_some_and(|until| until > now);
     match (left > 0, paused || leased) {
-        // The second best is better than nothing.
+        // Better the remaining seconds of the current tokens than none.
         (true, true) => NextExecution::Sends,
         (_, false) => NextExecution::RefreshesAndSends,
         (false, true) if paused => NextExecution::TemporarilyUnavailable,
@@ -191,12 +192,12 @@ mod tests {
     #[test]
     fn what_is_the_matter_is_the_first_thing_that_somebody_has_to_know() {
         for (changes, expected) in [
-            (json!({}), HealthStatus::Sound),
-            (json!({"token_expires_at": NOW - 9000}), HealthStatus::Sound),
-            (json!({"cooldown_until": NOW, "refresh_not_before": NOW}), HealthStatus::Sound),
-            (json!({"lease_owner": "o", "lease_until": NOW - 5}), HealthStatus::Sound),
+            (json!({}), HealthStatus::Healthy),
+            (json!({"token_expires_at": NOW - 9000}), HealthStatus::Healthy),
+            (json!({"cooldown_until": NOW, "refresh_not_before": NOW}), HealthStatus::Healthy),
+            (json!({"lease_owner": "o", "lease_until": NOW - 5}), HealthStatus::Healthy),
             (json!({"lease_owner": "o", "lease_until": NOW - 6}), HealthStatus::RefreshInterrupted),
-            (json!({"refresh_at": NOW - 1500}), HealthStatus::Sound),
+            (json!({"refresh_at": NOW - 1500}), HealthStatus::Healthy),
             (json!({"refresh_at": NOW - 1501}), HealthStatus::Overdue),
             (json!({"refresh_not_before": NOW + 1}), HealthStatus::RefreshesFail),
             (json!({"cooldown_until": NOW + 1, "refresh_not_before": NOW + 1}), HealthStatus::RateLimited),

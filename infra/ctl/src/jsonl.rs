@@ -1,4 +1,4 @@
-//! Files of JSON lines, read one line at a time: memory does not grow with the file.
+//! Files of JSON lines, read one line at a time.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use crate::exit::Failure;
 
-/// A longer line is none of ours, in bytes: a request has 1 MiB at most.
+/// The longest line, in bytes: a request has 1 MiB at most.
 const LONGEST: u64 = 2 * 1024 * 1024;
 
 /// One line that is not blank.
 pub(crate) struct Line {
     /// Its number in the file, from 1.
     pub(crate) number: u64,
-    /// What stands there, or what is wrong with it.
+    /// Its text, or what is wrong with it.
     pub(crate) text: Result<String, &'static str>,
 }
 
@@ -44,7 +44,7 @@ impl Lines {
                 return Ok(Some(Line { number: self.number, text: Err("the line is longer than 2 MiB") }));
             }
             let text = match std::str::from_utf8(&bytes) {
-                // What some programs put in front of a text.
+                // Some programs put a byte order mark in front.
                 Ok(text) => text.trim_start_matches('\u{feff}').trim(),
                 Err(_) => return Ok(Some(Line { number: self.number, text: Err("the line is not UTF-8") })),
             };
@@ -55,11 +55,14 @@ impl Lines {
     }
 }
 
-/// How many lines a file has.
+/// How many lines of a file are not blank.
 pub(crate) fn count(path: &Path) -> Result<u64, Failure> {
     let mut lines = Lines::open(path)?;
-    while lines.next()?.is_some() {}
-    Ok(lines.number)
+    let mut count = 0;
+    while lines.next()?.is_some() {
+        count += 1;
+    }
+    Ok(count)
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Failure {

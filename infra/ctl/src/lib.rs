@@ -14,18 +14,23 @@ mod completions;
 mod decommission;
 mod disconnect;
 mod doctor;
+mod encryption;
 mod exit;
 mod format_time;
 mod health;
 mod import;
 mod integrations;
 mod jsonl;
+mod operator;
 mod output;
 mod prompt;
 mod refresh;
+mod secrets;
 mod select;
 mod stack;
 mod status;
+mod sweep;
+mod terminal;
 
 use std::process::ExitCode;
 
@@ -51,6 +56,7 @@ async fn command(cli: &Cli, output: &mut Output) -> Result<Exit, Failure> {
         Command::Refresh(selector) => refresh::run(selector, &cli.stack, output).await,
         Command::Disconnect(args) => disconnect::run(args, &cli.stack, output).await,
         Command::AppSecret(command) => app_secret::run(command, &cli.stack, output).await,
+        Command::Sweep(args) => sweep::run(args, &cli.stack, output).await,
         Command::Doctor(_) => doctor::run(&cli.stack, output).await,
         Command::Decommission(args) => decommission::run(args, &cli.stack, output).await,
         Command::Import(args) => import::run(args, &cli.stack, output).await,

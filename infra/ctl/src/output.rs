@@ -1,19 +1,19 @@
 //! What the tool prints: results to stdout, failures to stderr.
 
-use std::io::{self, BufWriter, Stdout, Write};
+use std::io::{self, BufWriter, ErrorKind, Stdout, Write};
 use std::process::ExitCode;
 
 use serde::Serialize;
-use serde_json::json;
 
 use crate::exit::{Exit, Failure};
+use crate::terminal::printable;
 
 /// For whom results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     /// Text for people.
     Text,
-    /// JSON lines for machines.
+    /// JSON lines for machines (`infra/hubspotctl.schema.json`).
     Json,
 }
 
@@ -21,6 +21,27 @@ pub(crate) enum Format {
 pub(crate) struct Output {
     stdout: BufWriter<Stdout>,
     format: Format,
+}
+
+/// A line of JSON.
+#[derive(Serialize)]
+struct TypedLine<'a, T> {
+    r#type: &'a str,
+    #[serde(flatten)]
+    value: &'a T,
+}
+
+/// The line of JSON about a risk.
+#[derive(Serialize)]
+struct WarningLine<'a> {
+    detail: &'a str,
+}
+
+/// The line of JSON about a failure.
+#[derive(Serialize)]
+struct FailureLine {
+    detail: String,
+    exit_code: u8,
 }
 
 impl Output {
@@ -32,23 +53,52 @@ impl Output {
         self.format
     }
 
-    /// Prints one result: `value` as a line of JSON, or `text`, a paragraph for people.
-    pub(crate) fn result(&mut self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
-        if self.format == Format::Text {
-            return self.text(&text());
+    /// Prints one result: `value` as a line of JSON of this type, or `text`, lines for people.
+    pub(crate) fn result(
+        &mut self,
+        r#type: &str,
+        value: &impl Serialize,
+        text: impl FnOnce() -> Vec<String>,
+    ) -> Result<(), Failure> {
+        match self.format {
+            Format::Text => self.note(&text()),
+            Format::Json => {
+                let line = TypedLine { r#type, value };
+                serde_json::to_writer(&mut self.stdout, &line).map_err(|error| failed(error.io_error_kind()))?;
+                self.raw("")
+            }
         }
-        serde_json::to_writer(&mut self.stdout, value).map_err(|_| Failure::Output)?;
-        self.text("")
     }
 
-    /// Prints text whatever the format.
-    pub(crate) fn text(&mut self, text: &str) -> Result<(), Failure> {
-        writeln!(self.stdout, "{text}").map_err(|_| Failure::Output)
+    /// Prints lines for people; machines get none.
+    pub(crate) fn note(&mut self, lines: &[String]) -> Result<(), Failure> {
+        if self.format == Format::Json {
+            return Ok(());
+        }
+        lines.iter().try_for_each(|line| self.raw(&printable(line)))
+    }
+
+    /// Prints text of our own, whatever the format.
+    pub(crate) fn raw(&mut self, text: &str) -> Result<(), Failure> {
+        writeln!(self.stdout, "{text}").map_err(|error| failed(Some(error.kind())))
     }
 
     /// Makes everything printed so far visible.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
-        self.stdout.flush().map_err(|_| Failure::Output)
+        self.stdout.flush().map_err(|error| failed(Some(error.kind())))
+    }
+
+    /// Warns, on stderr.
+    pub(crate) fn warn(&self, text: &str) {
+        let line = match self.format {
+            Format::Text => format!("warning: {}", printable(text)),
+            Format::Json => {
+                let value = &WarningLine { detail: text };
+                serde_json::to_string(&TypedLine { r#type: "warning", value }).unwrap_or_default()
+            }
+        };
+        // A closed stderr must not keep the command from working.
+        let _ = writeln!(io::stderr(), "{line}");
     }
 
     /// Reports how the command ended.
@@ -57,14 +107,31 @@ impl Output {
         match result.and_then(|exit| flushed.map(|()| exit)) {
             Ok(exit) => exit.code().into(),
             Err(failure) => {
-                let text = match self.format {
-                    Format::Json => json!({ "error": failure.to_string(), "exit_code": failure.code() }).to_string(),
-                    Format::Text => format!("hubspotctl: {failure}"),
-                };
-                // If stderr is closed too, the exit code remains.
-                let _ = writeln!(io::stderr(), "{text}");
+                self.print_failure(&failure);
+                // What is still buffered cannot be written: dropping the buffer would try again.
+                let (_, _) = self.stdout.into_parts();
                 failure.code().into()
             }
         }
     }
+
+    fn print_failure(&self, failure: &Failure) {
+        let detail = failure.to_string();
+        if detail.is_empty() {
+            return;
+        }
+        let text = match self.format {
+            Format::Text => format!("hubspotctl: {}", printable(&detail)),
+            Format::Json => {
+                let value = &FailureLine { detail, exit_code: failure.code() };
+                serde_json::to_string(&TypedLine { r#type: "failure", value }).unwrap_or_default()
+            }
+        };
+        // If stderr is closed too, the exit code remains.
+        let _ = writeln!(io::stderr(), "{text}");
+    }
+}
+
+fn failed(kind: Option<ErrorKind>) -> Failure {
+    if kind == Some(ErrorKind::BrokenPipe) { Failure::OutputClosed(String::new()) } else { Failure::Output }
 }

@@ -5,6 +5,7 @@ use std::io::{self, BufRead, IsTerminal, Read, Write};
 use secrecy::SecretString;
 
 use crate::exit::Failure;
+use crate::terminal::printable;
 
 /// The largest secret that is read from stdin, in bytes.
 const LARGEST_SECRET: u64 = 65_536;
@@ -22,6 +23,9 @@ pub(crate) fn confirm(question: &str, confirm: &Confirm) -> Result<(), Failure> 
     if confirm.yes {
         return Ok(());
     }
+    if !is_terminal() {
+        return Err(Failure::usage(format!("{question} Not a terminal: pass --yes to confirm")));
+    }
     let answer = line(&format!("{question} [y/N] "), "pass --yes")?;
     match answer.trim() {
         "y" | "Y" | "yes" => Ok(()),
@@ -31,11 +35,11 @@ pub(crate) fn confirm(question: &str, confirm: &Confirm) -> Result<(), Failure> 
 
 /// A line from the terminal; `hint` says what to do where there is none.
 pub(crate) fn line(question: &str, hint: &str) -> Result<String, Failure> {
-    if !io::stdin().is_terminal() {
-        return Err(Failure::usage(format!("not a terminal; {hint}")));
+    if !is_terminal() {
+        return Err(Failure::usage(format!("not a terminal: {hint}")));
     }
     let mut stderr = io::stderr();
-    write!(stderr, "{question}").and_then(|()| stderr.flush()).map_err(|_| Failure::Output)?;
+    write!(stderr, "{}", printable(question)).and_then(|()| stderr.flush()).map_err(|_| Failure::Output)?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer).map_err(|_| Failure::usage("no answer"))?;
     Ok(answer)
@@ -48,7 +52,7 @@ pub(crate) fn is_terminal() -> bool {
 
 /// A secret from the terminal, which does not show it.
 pub(crate) fn typed_secret(question: &str) -> Result<SecretString, Failure> {
-    let typed = rpassword::prompt_password(question);
+    let typed = rpassword::prompt_password(printable(question));
     typed.map(SecretString::from).map_err(|_| Failure::usage("the terminal cannot be read"))
 }
 

@@ -33,6 +33,7 @@ async fn look(world: &World, printed: &mut Vec<(String, String)>) {
         vec!["refresh", "acc_1"],
         vec!["refresh", "acc_2"],
         vec!["doctor"],
+        vec!["sweep", "--dry-run"],
         vec!["decommission", "--dry-run"],
         vec!["app-secret", "rotate", "--finish"],
     ] {
@@ -67,13 +68,13 @@ async fn no_output_and_no_error_shows_a_token_or_a_secret_in_any_spelling() {
     // What is typed, right and wrong.
     let client_id = world.stack.hubspot.client_id();
     let json = |secret: &str| json!({"client_id": client_id, "client_secret": secret}).to_string();
-    give(&world, &mut printed, &["app-secret", "rotate"], PLANTED[0]).await;
+    give(&world, &mut printed, &["app-secret", "rotate", "--yes"], PLANTED[0]).await;
     give(&world, &mut printed, &["app-secret", "rotate"], &json(PLANTED[4])).await;
     give(&world, &mut printed, &["app-secret", "rotate"], &format!("{} \t", PLANTED[1])).await;
     look(&world, &mut printed).await;
     give(&world, &mut printed, &["app-secret", "set"], &format!(" {}", PLANTED[1])).await;
     give(&world, &mut printed, &["app-secret", "set"], &json(&format!(" {}", PLANTED[1]))).await;
-    give(&world, &mut printed, &["app-secret", "set"], &json(PLANTED[4])).await;
+    give(&world, &mut printed, &["app-secret", "set", "--yes"], &json(PLANTED[4])).await;
     planted.extend(secrets(&world.stack));
 
     // What lies where it should not, and what HubSpot and AWS say.
@@ -96,7 +97,7 @@ async fn no_output_and_no_error_shows_a_token_or_a_secret_in_any_spelling() {
     ] {
         world.stack.secrets_manager.fail_next(operation, kind, 100);
         look(&world, &mut printed).await;
-        give(&world, &mut printed, &["app-secret", "set"], &json(PLANTED[4])).await;
+        give(&world, &mut printed, &["app-secret", "set", "--yes"], &json(PLANTED[4])).await;
         world.stack.secrets_manager.heal();
     }
     let misshapen = json!({"client_id": client_id, "clientSecret": PLANTED[1]});

@@ -1,4 +1,4 @@
-//! The integrations of accounts: one query for each account, or an import file.
+//! The integrations of accounts: one query per account, or an import file.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -13,14 +13,14 @@ use crate::import::record::ImportRecord;
 use crate::jsonl::Lines;
 use crate::stack::{Stack, StackArgs};
 
-/// So many accounts are remembered at most, beside those of the lines at hand: memory stays flat.
-const REMEMBERED: usize = 20_000;
-/// So many queries are made at a time.
-const QUERIES: usize = 32;
+/// The most accounts that are remembered beside those of the current batch: memory stays flat.
+const LARGEST_CACHE: usize = 20_000;
+/// Queries at a time.
+const CONCURRENT_QUERIES: usize = 32;
 
-/// What is known of accounts.
+/// The integrations of accounts read so far.
 pub(super) struct KnownAccounts {
-    /// None where an import file is all that counts.
+    /// None if an import file stands for the table.
     stack: Option<Stack>,
     known: HashMap<AccountId, Vec<KnownIntegration>>,
 }
@@ -33,10 +33,10 @@ impl KnownAccounts {
         }
     }
 
-    /// Asks for those accounts that are not known yet.
-    pub(super) async fn learn<'a>(&mut self, accounts: impl Iterator<Item = &'a AccountId>) -> Result<(), Failure> {
+    /// Reads the accounts that are not known yet.
+    pub(super) async fn load<'a>(&mut self, accounts: impl Iterator<Item = &'a AccountId>) -> Result<(), Failure> {
         let Some(stack) = &self.stack else { return Ok(()) };
-        if self.known.len() > REMEMBERED {
+        if self.known.len() > LARGEST_CACHE {
             self.known.clear();
         }
         let missing: BTreeSet<&AccountId> = accounts.filter(|account| !self.known.contains_key(*account)).collect();
@@ -44,9 +44,9 @@ impl KnownAccounts {
             let all = stack.store.all(account).await?;
             Ok::<_, Failure>((account.clone(), all.into_iter().map(known).collect()))
         });
-        let learnt: Vec<(AccountId, Vec<KnownIntegration>)> =
-            stream::iter(queries).buffer_unordered(QUERIES).try_collect().await?;
-        self.known.extend(learnt);
+        let loaded: Vec<(AccountId, Vec<KnownIntegration>)> =
+            stream::iter(queries).buffer_unordered(CONCURRENT_QUERIES).try_collect().await?;
+        self.known.extend(loaded);
         Ok(())
     }
 
@@ -60,7 +60,7 @@ fn known(record: Integration) -> KnownIntegration {
     KnownIntegration { integration_id: record.integration_id, status: record.status, scopes: Some(record.scopes) }
 }
 
-/// Reads an import file; nothing of its tokens is kept.
+/// Reads an import file without keeping its tokens.
 fn read(file: &Path) -> Result<HashMap<AccountId, Vec<KnownIntegration>>, Failure> {
     let (now, mut lines) = (Clock::default().now(), Lines::open(file)?);
     let mut found: HashMap<AccountId, Vec<(i64, KnownIntegration)>> = HashMap::new();
@@ -68,14 +68,14 @@ fn read(file: &Path) -> Result<HashMap<AccountId, Vec<KnownIntegration>>, Failur
         let parsed = line.text.map_err(str::to_owned).and_then(|text| ImportRecord::parse(&text, now));
         let entry = parsed.map_err(|wrong| {
             let (file, number) = (file.display(), line.number);
-            Failure::usage(format!("{file}: line {number}: {wrong}. `import --dry-run` names all such lines"))
+            Failure::usage(format!("{file}: line {number}: {wrong}. `import --dry-run` lists all such lines"))
         })?;
         let known =
             KnownIntegration { integration_id: entry.integration_id, status: Status::Active, scopes: entry.scopes };
         found.entry(entry.account_id).or_default().push((entry.created_at, known));
     }
     let newest_first = |mut all: Vec<(i64, KnownIntegration)>| {
-        // Of two that were created in the same second the later line gets the higher place.
+        // Of two created in the same second, the import puts the later line above.
         all.sort_by_key(|(created_at, _)| *created_at);
         all.into_iter().rev().map(|(_, known)| known).collect()
     };

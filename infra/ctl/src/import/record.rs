@@ -1,23 +1,25 @@
-//! One line of an import: an integration as the system before had it.
+//! One line of an import: an integration of the previous system.
 
 use std::fmt;
 
 use guard::fields::Fields;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use shared::error::{Error, RequestOutcome};
+use shared::hubspot::Grant;
 use shared::integration::{AccountId, Integration, IntegrationId, Key, Pointer};
 use shared::lease::TokenState;
+use shared::random::sha256_hex;
 use shared::tokens::Tokens;
 
-/// Imported instances lie so far below every connect, in their original order.
+/// Places imported instances below every connect, in their original order.
 const BELOW_CONNECTS: i64 = 10_000_000_000;
-/// The import itself proves an integration at once; should it die, the schedule does after this time, in seconds.
-const PROVEN_WITHIN: i64 = 600;
-/// A refresh token larger than this is none of HubSpot's.
+/// The schedule looks at an imported integration after this time, in seconds, should the import die before.
+const VERIFIED_WITHIN: i64 = 600;
+/// The longest refresh token.
 const LONGEST_TOKEN: usize = 4096;
 
-const KNOWN: &str = "line: only account_id, integration_id, created_at, refresh_token, scopes, hub_id and connected_by \
-                     are known; leave the rest out";
+const KNOWN: &str = "line: unknown field; the fields are account_id, integration_id, created_at, refresh_token, scopes, \
+                     hub_id and connected_by";
 
 /// An integration to import.
 pub(crate) struct ImportRecord {
@@ -31,7 +33,7 @@ pub(crate) struct ImportRecord {
 }
 
 impl ImportRecord {
-    /// Parses a whole line; the error says which field is wrong and what is expected, never what stands there.
+    /// Parses a whole line; the error names the field and what is expected, never a value.
     pub(crate) fn parse(text: &str, now: i64) -> Result<Self, String> {
         Self::fields(text, now).map_err(|error| error.detail(RequestOutcome::NotSent))
     }
@@ -45,15 +47,18 @@ impl ImportRecord {
         let hub_id = fields.take_as::<u64>("hub_id", "a whole number")?;
         let scopes = fields.take_as::<Vec<String>>("scopes", "a list of strings")?;
         let connected_by = fields.take_string("connected_by")?;
-        // A name that is not known may be anything, a token out of place too.
+        // The name of an unknown field may be anything, a misplaced token included.
         fields.finish().map_err(|_| wrong(KNOWN))?;
         let created_at = required(created_at, "created_at")?;
+        if created_at > now && created_at / 1000 <= now {
+            return Err(wrong("created_at: this looks like milliseconds; expected epoch seconds"));
+        }
         if created_at <= 0 || created_at > now {
-            return Err(wrong("created_at: epoch seconds are expected, and none in the future"));
+            return Err(wrong("created_at: expected epoch seconds, not in the future"));
         }
         let fits = |b: u8| b.is_ascii_graphic();
         if !(1..=LONGEST_TOKEN).contains(&refresh_token.len()) || !refresh_token.bytes().all(fits) {
-            return Err(wrong("refresh_token: printable characters without blanks are expected"));
+            return Err(wrong("refresh_token: expected printable characters without blanks"));
         }
         Ok(Self {
             account_id: AccountId::try_from(account_id)?,
@@ -66,38 +71,50 @@ impl ImportRecord {
         })
     }
 
-    /// Where its record stands unless another has the place.
-    pub(crate) fn sequence(&self) -> i64 {
+    /// The refresh token of the previous system.
+    pub(super) fn refresh_token(&self) -> &SecretString {
+        &self.refresh_token
+    }
+
+    /// Identifies the refresh token in the ledger without revealing it.
+    pub(super) fn digest(&self) -> String {
+        sha256_hex(format!("{} {} {}", self.account_id, self.integration_id, self.refresh_token.expose_secret()))
+    }
+
+    /// The sequence of its record unless another has it.
+    pub(super) fn sequence(&self) -> i64 {
         self.created_at - BELOW_CONNECTS
     }
 
-    /// The tokens to store: there is no access token yet, so that the first use is a refresh.
-    pub(crate) fn tokens(&self) -> Tokens {
+    /// The tokens to store. Without a grant there is no access token yet, so that the first use is a refresh.
+    pub(super) fn tokens(&self, grant: Option<&Grant>, now: i64) -> Tokens {
+        let scopes = grant.and_then(|grant| grant.scopes.clone()).or_else(|| self.scopes.clone());
+        let rotated = grant.and_then(|grant| grant.refresh_token.clone());
         Tokens {
             account_id: self.account_id.clone(),
             integration_id: self.integration_id.clone(),
-            access_token: SecretString::default(),
-            refresh_token: self.refresh_token.clone(),
+            access_token: grant.map(|grant| grant.access_token.clone()).unwrap_or_default(),
+            refresh_token: rotated.unwrap_or_else(|| self.refresh_token.clone()),
             token_type: "bearer".to_owned(),
-            obtained_at: 0,
-            expires_at: 0,
-            scopes: self.scopes.clone().unwrap_or_default(),
-            hub_id: self.hub_id,
+            obtained_at: if grant.is_some() { now } else { 0 },
+            expires_at: grant.map_or(0, |grant| now.saturating_add(grant.expires_in)),
+            scopes: scopes.unwrap_or_default(),
+            hub_id: grant.and_then(|grant| grant.hub_id).or(self.hub_id),
             replaces: Vec::new(),
         }
     }
 
-    /// The record to store. `token_expires_at` 0 says that HubSpot has not been asked yet.
-    pub(crate) fn integration(&self, sequence: i64, pointer: Pointer, now: i64) -> Integration {
+    /// The record to store. `token_expires_at` 0 means that HubSpot has not been asked yet.
+    pub(super) fn integration(&self, tokens: &Tokens, pointer: Pointer, now: i64) -> Integration {
         let settled = TokenState {
             pointer,
-            token_expires_at: 0,
-            scopes: self.scopes.clone().unwrap_or_default(),
-            hub_id: self.hub_id,
-            refresh_at: now + PROVEN_WITHIN,
+            token_expires_at: tokens.expires_at,
+            scopes: tokens.scopes.clone(),
+            hub_id: tokens.hub_id,
+            refresh_at: now + VERIFIED_WITHIN,
             unverified_since: None,
         };
-        let key = Key { account_id: self.account_id.clone(), sequence };
+        let key = Key { account_id: self.account_id.clone(), sequence: self.sequence() };
         let imported = Integration::new(key, self.integration_id.clone(), self.created_at, settled);
         Integration { connected_by: self.connected_by.clone(), ..imported }
     }
@@ -111,7 +128,7 @@ impl fmt::Debug for ImportRecord {
 }
 
 fn required<T>(value: Option<T>, name: &str) -> Result<T, Error> {
-    value.ok_or_else(|| wrong(&format!("line.{name}: it is missing")))
+    value.ok_or_else(|| wrong(&format!("line.{name}: required")))
 }
 
 fn wrong(text: &str) -> Error {
@@ -139,18 +156,18 @@ mod tests {
         let with = |from: &str, to: &str| GOOD.replace(from, to);
         for (line, expected) in [
             ("s3cret".to_owned(), "line: one JSON object is expected"),
-            (with(r#""account_id":"acc_1","#, ""), "line.account_id: it is missing"),
-            (with(r#","refresh_token":"s3cret""#, ""), "line.refresh_token: it is missing"),
+            (with(r#""account_id":"acc_1","#, ""), "line.account_id: required"),
+            (with(r#","refresh_token":"s3cret""#, ""), "line.refresh_token: required"),
             (with("}", r#","account_id":"s3cret"}"#), "line: field `account_id` stands twice; once is expected"),
             (with("}", r#","s3cret":1}"#), KNOWN),
             (with("acc_1", "s3cret s3cret"), "account_id: 1 to 128 characters of A-Z a-z 0-9 _ . : @ - are expected"),
             (with("legacy-1", "s.3cret"), "integration_id: 1 to 64 characters of A-Z a-z 0-9 _ - are expected"),
             (with("1600000000", "\"s3cret\""), "line.created_at: a whole number, epoch seconds, is expected"),
-            (with("1600000000", "1700000001"), "created_at: epoch seconds are expected, and none in the future"),
-            (with("1600000000", "1600000000000"), "created_at: epoch seconds are expected, and none in the future"),
-            (with("1600000000", "0"), "created_at: epoch seconds are expected, and none in the future"),
-            (with("s3cret", "s3 cret"), "refresh_token: printable characters without blanks are expected"),
-            (with("s3cret", ""), "refresh_token: printable characters without blanks are expected"),
+            (with("1600000000", "1700000001"), "created_at: expected epoch seconds, not in the future"),
+            (with("1600000000", "1600000000000"), "created_at: this looks like milliseconds; expected epoch seconds"),
+            (with("1600000000", "0"), "created_at: expected epoch seconds, not in the future"),
+            (with("s3cret", "s3 cret"), "refresh_token: expected printable characters without blanks"),
+            (with("s3cret", ""), "refresh_token: expected printable characters without blanks"),
         ] {
             assert_eq!(ImportRecord::parse(&line, 1_700_000_000).unwrap_err(), expected, "{line}");
         }
