@@ -109,20 +109,8 @@ async fn rotate(stack: &Stack, yes: &Confirm, output: &mut Output) -> Result<Exi
     let accepts = accepts(stack, &rotated).await;
     let outcome = if rotated.same_as(&old) {
         "already_rotated"
-    } else if old.previous_client_secret.is_some() {
-        return Err(Failure::usage(
-            "a rotation is in progress. Finish it with `hubspotctl app-secret rotate --finish`; or, if its new secret \
-             is wrong, store the right one alone with `hubspotctl app-secret set`",
-        ));
     } else {
-        if accepts != Some(true) {
-            let why = match accepts {
-                Some(false) => "HubSpot does not accept the new secret (yet).",
-                _ => "HubSpot does not say whether it accepts the new secret.",
-            };
-            let question = "The functions keep using the old one until it does. Store the new one beside it?";
-            confirm(&format!("{why} {question}"), yes)?;
-        }
+        approve_rotation(&old, accepts, yes)?;
         rotated.previous_client_secret = Some(old.client_secret);
         put(stack, &rotated, Some(&stored)).await?;
         "rotated"
@@ -143,6 +131,23 @@ async fn rotate(stack: &Stack, yes: &Confirm, output: &mut Output) -> Result<Exi
         vec![done.to_owned(), format!("Next: {next}.")]
     })?;
     Ok(Exit::Success)
+}
+
+/// Refuses a second rotation, and asks if HubSpot does not accept the new secret.
+fn approve_rotation(old: &AppCredentials, accepts: Option<bool>, yes: &Confirm) -> Result<(), Failure> {
+    if old.previous_client_secret.is_some() {
+        return Err(Failure::usage(
+            "a rotation is in progress. Finish it with `hubspotctl app-secret rotate --finish`; or, if its new secret \
+             is wrong, store the right one alone with `hubspotctl app-secret set`",
+        ));
+    }
+    let why = match accepts {
+        Some(true) => return Ok(()),
+        Some(false) => "HubSpot does not accept the new secret (yet).",
+        None => "HubSpot does not say whether it accepts the new secret.",
+    };
+    let question = "The functions keep using the old one until it does. Store the new one beside it?";
+    confirm(&format!("{why} {question}"), yes)
 }
 
 /// The stored secret, as text and parsed.

@@ -1,6 +1,7 @@
 //! The health of an integration and what its next execution would do: pure functions of the record.
 
 use serde::Serialize;
+use shared::config::RefreshConfig;
 use shared::integration::{Integration, Status};
 use shared::lease::{Lease, Purpose};
 
@@ -87,65 +88,93 @@ impl NextExecution {
     }
 }
 
+/// The lease of a record, by the rule that the functions take leases by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LeaseState {
+    Free,
+    Held,
+    /// Its holder has not released it.
+    Lapsed,
+}
+
+impl LeaseState {
+    fn of(record: &Integration, now: i64, config: &RefreshConfig) -> Self {
+        match (Lease::of(record, now, config), &record.lease_owner) {
+            (None, _) => Self::Held,
+            (Some(_), Some(_)) => Self::Lapsed,
+            (Some(_), None) => Self::Free,
+        }
+    }
+}
+
 /// The health of an account's newest integration by its record, and what to do.
-pub(crate) fn of(newest: &Integration, now: i64) -> (HealthStatus, String) {
-    let held = newest.lease_until.filter(|_| newest.lease_owner.is_some());
-    let lives = match newest.token_expires_at {
+pub(crate) fn of(newest: &Integration, now: i64, config: &RefreshConfig) -> (HealthStatus, String) {
+    let status = status(newest, now, config);
+    (status, detail(status, newest, now))
+}
+
+/// What the operator has to know first.
+fn status(newest: &Integration, now: i64, config: &RefreshConfig) -> HealthStatus {
+    let is_ahead = |until: Option<i64>| until.is_some_and(|until| until > now);
+    if newest.status == Status::NeedsReauthorization {
+        HealthStatus::NeedsReauthorization
+    } else if newest.pointer.is_none() {
+        HealthStatus::Corrupt
+    } else if is_ahead(newest.cooldown_until) {
+        HealthStatus::RateLimited
+    } else if is_ahead(newest.refresh_not_before) {
+        HealthStatus::RefreshesFail
+    } else if LeaseState::of(newest, now, config) == LeaseState::Lapsed {
+        HealthStatus::RefreshInterrupted
+    } else if newest.refresh_at.is_some_and(|at| at < now - OVERDUE) {
+        HealthStatus::Overdue
+    } else {
+        HealthStatus::Healthy
+    }
+}
+
+fn detail(status: HealthStatus, newest: &Integration, now: i64) -> String {
+    let tokens = match newest.token_expires_at {
         at if at > now => format!("the tokens are valid for {}", span(at - now)),
         0 => "it has no tokens yet".to_owned(),
         at => format!("the tokens expired {} ago and are refreshed on use", span(now - at)),
     };
-    if newest.status == Status::NeedsReauthorization {
-        let reason = newest.status_reason.as_deref().unwrap_or("unknown");
-        let again = newest.refresh_at.map_or("never".to_owned(), |at| since(at, now));
-        let text = format!(
-            "HubSpot no longer accepts the authorization (reason: {reason}). An admin of the account has to reconnect \
-             it; the schedule's next attempt: {again}"
-        );
-        return (HealthStatus::NeedsReauthorization, text);
+    let time = |at: Option<i64>, never: &str| at.map_or(never.to_owned(), |at| since(at, now));
+    let away = |at: Option<i64>| span(at.unwrap_or(now) - now);
+    match status {
+        HealthStatus::Healthy => format!("{tokens}, next refresh: {}", time(newest.refresh_at, "on use")),
+        HealthStatus::NotConnected => "no integration. An admin of the account has to connect HubSpot".to_owned(),
+        HealthStatus::NeedsReauthorization => format!(
+            "HubSpot no longer accepts the authorization (reason: {}). An admin of the account has to reconnect it; the \
+             schedule's next attempt: {}",
+            newest.status_reason.as_deref().unwrap_or("unknown"),
+            time(newest.refresh_at, "never")
+        ),
+        HealthStatus::Corrupt => "active without a secret. An admin of the account has to reconnect it".to_owned(),
+        HealthStatus::RateLimited => format!(
+            "the portal's HubSpot rate limit is used up for {}; no action is needed",
+            away(newest.cooldown_until)
+        ),
+        HealthStatus::RefreshesFail => format!(
+            "{} in a row failed, the next one is due in {}; {tokens}. `hubspotctl doctor` shows whether HubSpot or the \
+             app's credentials are the cause",
+            counted(usize::try_from(newest.failures.unwrap_or(1)).unwrap_or(usize::MAX), "refresh attempt"),
+            away(newest.refresh_not_before)
+        ),
+        HealthStatus::RefreshInterrupted => format!(
+            "a process died during a refresh {} ago; the next run or execution takes over; {tokens}",
+            away(newest.lease_until)
+        ),
+        HealthStatus::Overdue => format!(
+            "the scheduled refresh is {} late; {tokens}. `hubspotctl doctor` shows whether the schedule runs",
+            away(newest.refresh_at)
+        ),
     }
-    if newest.pointer.is_none() {
-        return (
-            HealthStatus::Corrupt,
-            "active without a secret. An admin of the account has to reconnect it".to_owned(),
-        );
-    }
-    if let Some(until) = newest.cooldown_until.filter(|until| *until > now) {
-        let text = format!("the portal's HubSpot rate limit is used up for {}; no action is needed", span(until - now));
-        return (HealthStatus::RateLimited, text);
-    }
-    if let Some(until) = newest.refresh_not_before.filter(|until| *until > now) {
-        let times = usize::try_from(newest.failures.unwrap_or(1)).unwrap_or(usize::MAX);
-        let text = format!(
-            "{} in a row failed, the next one is due in {}; {lives}. `hubspotctl doctor` shows whether HubSpot or \
-             the app's credentials are the cause",
-            counted(times, "refresh attempt"),
-            span(until - now)
-        );
-        return (HealthStatus::RefreshesFail, text);
-    }
-    if let Some(until) = held.filter(|until| *until < now - Lease::SKEW) {
-        let text = format!(
-            "a process died during a refresh {} ago; the next run or execution takes over; {lives}",
-            span(now - until)
-        );
-        return (HealthStatus::RefreshInterrupted, text);
-    }
-    if let Some(at) = newest.refresh_at.filter(|at| *at < now - OVERDUE) {
-        let text = format!(
-            "the scheduled refresh is {} late; {lives}. `hubspotctl doctor` shows whether the schedule runs",
-            span(now - at)
-        );
-        return (HealthStatus::Overdue, text);
-    }
-    let next = newest.refresh_at.map_or("on use".to_owned(), |at| since(at, now));
-    (HealthStatus::Healthy, format!("{lives}, next refresh: {next}"))
 }
 
 /// What the next execution would do, provided that AWS and HubSpot respond.
-pub(crate) fn next(record: &Integration, position: Position, now: i64) -> NextExecution {
+pub(crate) fn next(record: &Integration, position: Position, now: i64, config: &RefreshConfig) -> NextExecution {
     let left = record.token_expires_at - now;
-    let leased = record.lease_owner.is_some() && record.lease_until.unwrap_or(0) >= now - Lease::SKEW;
     if position == Position::Older {
         return NextExecution::IntegrationSuperseded;
     }
@@ -160,12 +189,13 @@ pub(crate) fn next(record: &Integration, position: Position, now: i64) -> NextEx
     if left > Purpose::Execution.margin(LIFETIME) {
         return NextExecution::Sends;
     }
-    let paused = record.refresh_not_before.is_some_and(|until| until > now);
-    match (left > 0, paused || leased) {
+    let is_paused = record.refresh_not_before.is_some_and(|until| until > now);
+    let is_held = LeaseState::of(record, now, config) == LeaseState::Held;
+    match (left > 0, is_paused || is_held) {
         // Better the remaining seconds of the current tokens than none.
         (true, true) => NextExecution::Sends,
         (_, false) => NextExecution::RefreshesAndSends,
-        (false, true) if paused => NextExecution::TemporarilyUnavailable,
+        (false, true) if is_paused => NextExecution::TemporarilyUnavailable,
         (false, true) => NextExecution::WaitsAndSends,
     }
 }
@@ -177,6 +207,7 @@ mod tests {
     use super::*;
 
     const NOW: i64 = 1_000_000;
+    const CONFIG: RefreshConfig = RefreshConfig { lease: 20, token_timeout: 8, idle_after: 86_400, idle_probe: 7_200 };
 
     fn record(changes: &Value) -> Integration {
         let mut record = json!({
@@ -190,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_the_matter_is_the_first_thing_that_somebody_has_to_know() {
+    fn the_health_is_what_the_operator_has_to_know_first() {
         for (changes, expected) in [
             (json!({}), HealthStatus::Healthy),
             (json!({"token_expires_at": NOW - 9000}), HealthStatus::Healthy),
@@ -204,12 +235,12 @@ mod tests {
             (json!({"status": "needs_reauthorization", "cooldown_until": NOW + 1}), HealthStatus::NeedsReauthorization),
             (json!({"secret_id": null, "secret_version": null}), HealthStatus::Corrupt),
         ] {
-            assert_eq!(of(&record(&changes), NOW).0, expected, "{changes}");
+            assert_eq!(of(&record(&changes), NOW, &CONFIG).0, expected, "{changes}");
         }
     }
 
     #[test]
-    fn the_next_execution_does_what_the_function_does() {
+    fn the_next_execution_is_predicted_from_the_record() {
         for (changes, expected) in [
             (json!({}), NextExecution::Sends),
             (json!({"token_expires_at": NOW + 61}), NextExecution::Sends),
@@ -225,8 +256,8 @@ mod tests {
             (json!({"status": "needs_reauthorization"}), NextExecution::ReauthorizationRequired),
             (json!({"secret_id": null, "secret_version": null}), NextExecution::Internal),
         ] {
-            assert_eq!(next(&record(&changes), Position::Newest, NOW), expected, "{changes}");
+            assert_eq!(next(&record(&changes), Position::Newest, NOW, &CONFIG), expected, "{changes}");
         }
-        assert_eq!(next(&record(&json!({})), Position::Older, NOW), NextExecution::IntegrationSuperseded);
+        assert_eq!(next(&record(&json!({})), Position::Older, NOW, &CONFIG), NextExecution::IntegrationSuperseded);
     }
 }

@@ -29,11 +29,11 @@ use crate::stack::{Stack, StackArgs};
 
 const ABOUT_LINES: &str = "\
 Each line is a JSON object:
-  account_id      whose it is
+  account_id      the account
   integration_id  the id that stored automations name
   created_at      when it was connected, in epoch seconds
-  refresh_token   what HubSpot gave for it
-  scopes, hub_id, connected_by   where they are known
+  refresh_token   its refresh token at HubSpot
+  scopes, hub_id, connected_by   optional
 
 Each integration keeps its id and is older than every instance connected here, whenever the import runs. FILE.done
 records the progress: after any interruption, run the same command again. A line whose refresh token HubSpot refused is

@@ -74,7 +74,7 @@ async fn scan(args: &StatusArgs, stack: &Stack, output: &mut Output) -> Result<E
         match item {
             ScanItem::Account(account_id, records) => {
                 totals.accounts += 1;
-                let status = AccountStatus::of(account_id, &records, stack.clock.now());
+                let status = AccountStatus::of(account_id, &records, stack);
                 totals.with_issues += status.findings();
                 if args.all || status.findings() > 0 {
                     status.show(stack.clock.now(), output)?;
@@ -102,7 +102,7 @@ async fn inspect(stack: &Stack, account_id: AccountId, output: &mut Output) -> R
         }
         Err(error) => return Err(error.into()),
     };
-    let mut status = AccountStatus::of(account_id, &records, stack.clock.now());
+    let mut status = AccountStatus::of(account_id, &records, stack);
     if status.health == HealthStatus::Healthy
         && let Some(newest) = records.first()
         && let Some(inconsistency) = inconsistent_tokens(stack, newest).await?
@@ -147,14 +147,15 @@ pub(crate) async fn inconsistent_tokens(stack: &Stack, record: &Integration) -> 
 }
 
 impl AccountStatus {
-    fn of(account_id: AccountId, records: &[Integration], now: i64) -> Self {
+    fn of(account_id: AccountId, records: &[Integration], stack: &Stack) -> Self {
+        let (now, config) = (stack.clock.now(), &stack.settings.refresh);
         let account_id = account_id.to_string();
         let Some(newest) = records.first() else {
             let detail = "no integration. An admin of the account has to connect HubSpot".to_owned();
             let health = HealthStatus::NotConnected;
             return Self { account_id, health, detail, newest: None, pending_authorizations: None };
         };
-        let (health, detail) = health::of(newest, now);
+        let (health, detail) = health::of(newest, now, config);
         let newest = NewestIntegration {
             integration_id: newest.integration_id.clone(),
             hub_id: newest.hub_id,
@@ -162,7 +163,7 @@ impl AccountStatus {
             older_instances: records.len() - 1,
             token_expires_at: Some(newest.token_expires_at).filter(|at| *at > 0),
             refresh_at: newest.refresh_at,
-            next_execution: health::next(newest, Position::Newest, now),
+            next_execution: health::next(newest, Position::Newest, now, config),
         };
         Self { account_id, health, detail, newest: Some(newest), pending_authorizations: None }
     }

@@ -270,3 +270,50 @@ async fn a_change_shows_account_region_and_who_acts() {
         "{done}"
     );
 }
+
+#[tokio::test]
+async fn the_next_execution_does_what_show_predicts() {
+    let world = World::start().await;
+    let now = world.clock.now();
+    let mut accounts = Vec::new();
+    for (account, numbers) in [
+        ("fresh", &[][..]),
+        ("expired", &[("token_expires_at", Some(now - 1))]),
+        ("short", &[("token_expires_at", Some(now + 30)), ("refresh_not_before", Some(now + 200))]),
+        ("limited", &[("cooldown_until", Some(now + 500))]),
+        ("paused", &[("token_expires_at", Some(now - 1)), ("refresh_not_before", Some(now + 200))]),
+        ("marked", &[("token_expires_at", Some(now - 1))]),
+    ] {
+        let record = plant(&world, account, 1).await;
+        change(&world, &record, numbers).await;
+        if account == "marked" {
+            change_text(&world, &record, "status", text("needs_reauthorization")).await;
+        }
+        accounts.push(account);
+    }
+
+    let mut seen = Vec::new();
+    for account in accounts {
+        let shown = run(&world.stack, &["integrations", "show", account, "--json"]).await;
+        let refreshes = world.stack.hubspot.count(&Match::refresh());
+        let answer = world.execute(&request(account, None)).await;
+        let refreshed = world.stack.hubspot.count(&Match::refresh()) > refreshes;
+        let executed = match (answer.status, refreshed) {
+            (200, false) => "sends",
+            (200, true) => "refreshes_and_sends",
+            _ => answer.code(),
+        };
+        assert_eq!(shown.lines[0]["next_execution"], executed, "{account}: {} {shown:?}", answer.text);
+        seen.push(executed.to_owned());
+    }
+
+    let expected = [
+        "sends",
+        "refreshes_and_sends",
+        "sends",
+        "rate_limited",
+        "temporarily_unavailable",
+        "reauthorization_required",
+    ];
+    assert_eq!(seen, expected);
+}

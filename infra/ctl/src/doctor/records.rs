@@ -114,10 +114,12 @@ pub(super) async fn accounts(stack: &Stack) -> Finding {
     loop {
         match accounts.next().await {
             Ok(None) => break,
-            Ok(Some(ScanItem::Account(_, records))) => match records.first().map(|newest| health::of(newest, now).0) {
-                Some(HealthStatus::Healthy) | None => healthy += 1,
-                Some(_) => with_issues += 1,
-            },
+            Ok(Some(ScanItem::Account(_, records))) => {
+                match records.first().map(|newest| health::of(newest, now, &stack.settings.refresh).0) {
+                    Some(HealthStatus::Healthy) | None => healthy += 1,
+                    Some(_) => with_issues += 1,
+                }
+            }
             Ok(Some(ScanItem::Unreadable(_))) => with_issues += 1,
             Err(error) => return unknown(check, &error.into()),
         }

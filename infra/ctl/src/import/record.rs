@@ -15,6 +15,8 @@ use shared::tokens::Tokens;
 const BELOW_CONNECTS: i64 = 10_000_000_000;
 /// The schedule looks at an imported integration after this time, in seconds, should the import die before.
 const VERIFIED_WITHIN: i64 = 600;
+/// Larger times are in milliseconds: in seconds this is the year 5138.
+const LATEST_IN_SECONDS: i64 = 100_000_000_000;
 /// The longest refresh token.
 const LONGEST_TOKEN: usize = 4096;
 
@@ -50,7 +52,7 @@ impl ImportRecord {
         // The name of an unknown field may be anything, a misplaced token included.
         fields.finish().map_err(|_| wrong(KNOWN))?;
         let created_at = required(created_at, "created_at")?;
-        if created_at > now && created_at / 1000 <= now {
+        if created_at > LATEST_IN_SECONDS && created_at / 1000 <= now {
             return Err(wrong("created_at: this looks like milliseconds; expected epoch seconds"));
         }
         if created_at <= 0 || created_at > now {
@@ -143,7 +145,7 @@ mod tests {
         r#"{"account_id":"acc_1","integration_id":"legacy-1","created_at":1600000000,"refresh_token":"s3cret"}"#;
 
     #[test]
-    fn an_imported_instance_stands_below_every_connect_and_in_the_original_order() {
+    fn an_imported_instance_is_below_every_connect_in_original_order() {
         let entry = ImportRecord::parse(GOOD, 1_700_000_000).unwrap();
 
         assert_eq!(entry.sequence(), -8_400_000_000);
@@ -152,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_wrong_is_told_by_its_field_and_never_by_a_value() {
+    fn an_invalid_line_is_reported_by_its_field_and_never_by_a_value() {
         let with = |from: &str, to: &str| GOOD.replace(from, to);
         for (line, expected) in [
             ("s3cret".to_owned(), "line: one JSON object is expected"),

@@ -54,8 +54,8 @@ pub(super) async fn run(
     let stack = Stack::open(stack_args).await?;
     let SelectedIntegration { record, position } = selector.find(&stack).await?;
     let now = stack.clock.now();
-    let (mut health, mut detail) = health::of(&record, now);
-    let mut next_execution = health::next(&record, position, now);
+    let (mut health, mut detail) = health::of(&record, now, &stack.settings.refresh);
+    let mut next_execution = health::next(&record, position, now, &stack.settings.refresh);
     if let Some(inconsistency) = inconsistent_tokens(&stack, &record).await? {
         (health, detail) = (HealthStatus::Corrupt, inconsistency);
         if next_execution == NextExecution::Sends {
