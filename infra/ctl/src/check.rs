@@ -16,7 +16,7 @@ use self::judge::{CheckResult, judge};
 use self::known_accounts::KnownAccounts;
 use self::summary::CheckSummary;
 use crate::exit::{Exit, Failure};
-use crate::jsonl::Lines;
+use crate::jsonl::JsonlReader;
 use crate::output::{Format, Output};
 use crate::stack::{StackArgs, reader};
 
@@ -65,7 +65,7 @@ pub(crate) async fn run(args: &CheckArgs, stack_args: &StackArgs, output: &mut O
     let (required, optional) = (settings.list("HUBSPOT_SCOPES"), settings.list("HUBSPOT_OPTIONAL_SCOPES"));
     settings.finish(()).map_err(|invalid| Failure::usage(invalid.to_string()))?;
     let asked = Asked { required: &required, optional: &optional };
-    let mut lines = Lines::open(&args.file)?;
+    let mut lines = JsonlReader::open(&args.file)?;
     let mut accounts = KnownAccounts::open(args.import.as_deref(), stack_args).await?;
     let mut summary = CheckSummary::default();
     loop {
@@ -91,7 +91,7 @@ pub(crate) async fn run(args: &CheckArgs, stack_args: &StackArgs, output: &mut O
 }
 
 /// Reads the next lines.
-fn batch(lines: &mut Lines, origin: &Url) -> Result<Vec<ParsedAutomation>, Failure> {
+fn batch(lines: &mut JsonlReader, origin: &Url) -> Result<Vec<ParsedAutomation>, Failure> {
     let (mut batch, mut bytes) = (Vec::new(), 0);
     while batch.len() < BATCH
         && bytes < BATCH_BYTES

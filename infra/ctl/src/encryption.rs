@@ -13,7 +13,7 @@ pub(crate) async fn missing_key(stack: &Stack) -> Result<Option<String>, Error> 
     Ok(stack.store.app_secret_key().await?.flatten())
 }
 
-/// Whether two names are of one key: a key is named by its ARN or by its id.
+/// Compares the names of two keys: a key is named by its ARN or by its id.
 pub(crate) fn is_same_key(one: &str, other: &str) -> bool {
     one.rsplit('/').next() == other.rsplit('/').next()
 }

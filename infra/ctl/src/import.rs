@@ -17,11 +17,11 @@ use shared::integration::{AccountId, Integration, IntegrationId, Status};
 use self::import_one::{ExistingRecord, ImportOutcome, inspect};
 use self::ledger::{ImportLedger, Stage};
 use self::record::ImportRecord;
-use self::report::Report;
+use self::report::ImportReport;
 use crate::encryption::missing_key;
 use crate::exit::{Exit, Failure};
 use crate::format_time::counted;
-use crate::jsonl::{self, Line, Lines};
+use crate::jsonl::{self, JsonlLine, JsonlReader};
 use crate::operator::Operator;
 use crate::output::Output;
 use crate::select::Position;
@@ -55,7 +55,7 @@ pub(crate) struct ImportArgs {
 
 /// The lines of an import file, each parsed whole.
 struct ImportFile {
-    lines: Lines,
+    lines: JsonlReader,
     /// The line of each integration.
     seen: HashMap<(AccountId, IntegrationId), u64>,
 }
@@ -75,7 +75,7 @@ struct Task {
 pub(crate) async fn run(args: &ImportArgs, stack_args: &StackArgs, output: &mut Output) -> Result<Exit, Failure> {
     warn_if_exposed(&args.file, output)?;
     let total = jsonl::count(&args.file)?;
-    let file = ImportFile { lines: Lines::open(&args.file)?, seen: HashMap::new() };
+    let file = ImportFile { lines: JsonlReader::open(&args.file)?, seen: HashMap::new() };
     let stack = Stack::open(stack_args).await?;
     if let Some(key) = missing_key(&stack).await? {
         return Err(Failure::usage(format!(
@@ -84,10 +84,10 @@ pub(crate) async fn run(args: &ImportArgs, stack_args: &StackArgs, output: &mut 
         )));
     }
     let result = if args.dry_run {
-        dry_run(&stack, file, args, Report::new(output, total, None)).await
+        dry_run(&stack, file, args, ImportReport::new(output, total, None)).await
     } else {
         match Operator::identify(&stack, output).await {
-            Ok(operator) => import(&stack, file, args, Report::new(output, total, Some(operator))).await,
+            Ok(operator) => import(&stack, file, args, ImportReport::new(output, total, Some(operator))).await,
             Err(failure) => Err(failure),
         }
     };
@@ -98,7 +98,12 @@ pub(crate) async fn run(args: &ImportArgs, stack_args: &StackArgs, output: &mut 
     result
 }
 
-async fn import(stack: &Stack, file: ImportFile, args: &ImportArgs, mut report: Report<'_>) -> Result<Exit, Failure> {
+async fn import(
+    stack: &Stack,
+    file: ImportFile,
+    args: &ImportArgs,
+    mut report: ImportReport<'_>,
+) -> Result<Exit, Failure> {
     let ledger = ImportLedger::open(&args.file)?;
     let accounts = tasks_by_account(stack, file, &ledger, &mut report)?;
     let (report, stop) = run::run(stack, &accounts, ledger, report, args.concurrency.into()).await?;
@@ -114,7 +119,12 @@ async fn import(stack: &Stack, file: ImportFile, args: &ImportArgs, mut report: 
 }
 
 /// Reports what an import would do.
-async fn dry_run(stack: &Stack, file: ImportFile, args: &ImportArgs, mut report: Report<'_>) -> Result<Exit, Failure> {
+async fn dry_run(
+    stack: &Stack,
+    file: ImportFile,
+    args: &ImportArgs,
+    mut report: ImportReport<'_>,
+) -> Result<Exit, Failure> {
     let ledger = ImportLedger::read_only(&args.file)?;
     for tasks in tasks_by_account(stack, file, &ledger, &mut report)? {
         // The newest of the account comes first.
@@ -146,7 +156,7 @@ fn tasks_by_account(
     stack: &Stack,
     mut file: ImportFile,
     ledger: &ImportLedger,
-    report: &mut Report<'_>,
+    report: &mut ImportReport<'_>,
 ) -> Result<Vec<Vec<Task>>, Failure> {
     let mut accounts = Vec::<Vec<Task>>::new();
     let mut index = HashMap::new();
@@ -186,7 +196,7 @@ fn warn_if_exposed(file: &Path, output: &Output) -> Result<(), Failure> {
 
 impl ImportFile {
     fn next(&mut self, now: i64) -> Result<Option<ParsedLine>, Failure> {
-        let Some(Line { number, text }) = self.lines.next()? else { return Ok(None) };
+        let Some(JsonlLine { number, text }) = self.lines.next()? else { return Ok(None) };
         let parsed = text.map_err(str::to_owned).and_then(|text| ImportRecord::parse(&text, now));
         Ok(Some(ParsedLine { number, record: parsed.and_then(|record| self.unique(number, record)) }))
     }

@@ -10,7 +10,7 @@ use crate::exit::Failure;
 const LONGEST: u64 = 2 * 1024 * 1024;
 
 /// One line that is not blank.
-pub(crate) struct Line {
+pub(crate) struct JsonlLine {
     /// Its number in the file, from 1.
     pub(crate) number: u64,
     /// Its text, or what is wrong with it.
@@ -18,20 +18,20 @@ pub(crate) struct Line {
 }
 
 /// The lines of a file.
-pub(crate) struct Lines {
+pub(crate) struct JsonlReader {
     path: PathBuf,
     reader: BufReader<File>,
     number: u64,
 }
 
-impl Lines {
+impl JsonlReader {
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
         let file = File::open(path).map_err(|error| unreadable(path, &error))?;
         Ok(Self { path: path.to_owned(), reader: BufReader::new(file), number: 0 })
     }
 
     /// The next line that is not blank.
-    pub(crate) fn next(&mut self) -> Result<Option<Line>, Failure> {
+    pub(crate) fn next(&mut self) -> Result<Option<JsonlLine>, Failure> {
         loop {
             let mut bytes = Vec::new();
             let read = self.reader.by_ref().take(LONGEST + 1).read_until(b'\n', &mut bytes);
@@ -41,15 +41,15 @@ impl Lines {
             self.number += 1;
             if bytes.len() as u64 > LONGEST {
                 self.reader.skip_until(b'\n').map_err(|error| unreadable(&self.path, &error))?;
-                return Ok(Some(Line { number: self.number, text: Err("the line is longer than 2 MiB") }));
+                return Ok(Some(JsonlLine { number: self.number, text: Err("the line is longer than 2 MiB") }));
             }
             let text = match std::str::from_utf8(&bytes) {
                 // Some programs put a byte order mark in front.
                 Ok(text) => text.trim_start_matches('\u{feff}').trim(),
-                Err(_) => return Ok(Some(Line { number: self.number, text: Err("the line is not UTF-8") })),
+                Err(_) => return Ok(Some(JsonlLine { number: self.number, text: Err("the line is not UTF-8") })),
             };
             if !text.is_empty() {
-                return Ok(Some(Line { number: self.number, text: Ok(text.to_owned()) }));
+                return Ok(Some(JsonlLine { number: self.number, text: Ok(text.to_owned()) }));
             }
         }
     }
@@ -57,7 +57,7 @@ impl Lines {
 
 /// How many lines of a file are not blank.
 pub(crate) fn count(path: &Path) -> Result<u64, Failure> {
-    let mut lines = Lines::open(path)?;
+    let mut lines = JsonlReader::open(path)?;
     let mut count = 0;
     while lines.next()?.is_some() {
         count += 1;

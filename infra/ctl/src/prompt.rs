@@ -10,7 +10,7 @@ use crate::terminal::printable;
 /// The largest secret that is read from stdin, in bytes.
 const LARGEST_SECRET: u64 = 65_536;
 
-/// Whether to ask for confirmation.
+/// The option that skips the confirmation prompt.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Confirm {
     /// Skip the confirmation prompt
@@ -45,7 +45,7 @@ pub(crate) fn line(question: &str, hint: &str) -> Result<String, Failure> {
     Ok(answer)
 }
 
-/// Whether stdin is a terminal; if not, secrets are piped.
+/// If stdin is a terminal, secrets are typed; if not, they are piped.
 pub(crate) fn is_terminal() -> bool {
     io::stdin().is_terminal()
 }

@@ -10,7 +10,7 @@ use shared::integration::{AccountId, Integration, Status};
 use super::judge::KnownIntegration;
 use crate::exit::Failure;
 use crate::import::record::ImportRecord;
-use crate::jsonl::Lines;
+use crate::jsonl::JsonlReader;
 use crate::stack::{Stack, StackArgs};
 
 /// The most accounts that are remembered beside those of the current batch: memory stays flat.
@@ -20,7 +20,7 @@ const CONCURRENT_QUERIES: usize = 32;
 
 /// The integrations of accounts read so far.
 pub(super) struct KnownAccounts {
-    /// None if an import file stands for the table.
+    /// None if an import file replaces the table.
     stack: Option<Stack>,
     known: HashMap<AccountId, Vec<KnownIntegration>>,
 }
@@ -62,7 +62,7 @@ fn known(record: Integration) -> KnownIntegration {
 
 /// Reads an import file without keeping its tokens.
 fn read(file: &Path) -> Result<HashMap<AccountId, Vec<KnownIntegration>>, Failure> {
-    let (now, mut lines) = (Clock::default().now(), Lines::open(file)?);
+    let (now, mut lines) = (Clock::default().now(), JsonlReader::open(file)?);
     let mut found: HashMap<AccountId, Vec<(i64, KnownIntegration)>> = HashMap::new();
     while let Some(line) = lines.next()? {
         let parsed = line.text.map_err(str::to_owned).and_then(|text| ImportRecord::parse(&text, now));

@@ -127,7 +127,7 @@ pub(super) async fn hubspot(stack: &Stack) -> Finding {
     }
 }
 
-/// Whether this machine's clock agrees with HubSpot's: the tool takes leases by it, as the functions do.
+/// Compares this machine's clock with HubSpot's: the tool takes leases by it, as the functions do.
 pub(super) async fn clock(stack: &Stack) -> Finding {
     let check = "clock";
     let Some(theirs) = their_time(stack).await else {
@@ -150,7 +150,7 @@ async fn their_time(stack: &Stack) -> Option<i64> {
     Some(DateTimeParser::new().parse_timestamp(date).ok()?.as_second())
 }
 
-/// Whether the schedule keeps up: how long the longest due integration has waited.
+/// Checks that the schedule keeps up: how long the longest due integration has waited.
 pub(super) async fn schedule(stack: &Stack) -> Finding {
     let (check, now) = ("schedule", stack.clock.now());
     let mut longest = None;

@@ -42,7 +42,7 @@ pub(super) async fn key(stack: &Stack) -> Finding {
     }
 }
 
-/// Whether all secrets of integrations have the stack's key.
+/// Checks that all secrets of integrations have the stack's key.
 pub(super) async fn secrets(stack: &Stack) -> Finding {
     let check = "secret keys";
     let expected = match &stack.settings.state.secrets_kms_key {

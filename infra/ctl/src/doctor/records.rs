@@ -34,7 +34,7 @@ pub(super) async fn orphans(stack: &Stack) -> Finding {
     }
 }
 
-/// Whether integrations have the scopes that are configured.
+/// Checks that integrations have the configured scopes.
 pub(super) async fn scopes(stack: &Stack) -> Finding {
     let check = "scopes";
     let required = &stack.settings.scopes.required;

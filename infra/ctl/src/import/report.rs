@@ -12,7 +12,7 @@ use crate::format_time::span;
 use crate::operator::Operator;
 use crate::output::Output;
 
-/// Whether an import is made or only planned.
+/// An import, or the plan of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RunMode {
     Import,
@@ -45,7 +45,7 @@ struct ImportWait<'a> {
 }
 
 /// The report of one import.
-pub(super) struct Report<'a> {
+pub(super) struct ImportReport<'a> {
     output: &'a mut Output,
     mode: RunMode,
     operator: Option<Operator>,
@@ -58,7 +58,7 @@ pub(super) struct Report<'a> {
     waiting_until: i64,
 }
 
-impl<'a> Report<'a> {
+impl<'a> ImportReport<'a> {
     /// A report on a file with this number of lines; a dry run has no operator.
     pub(super) fn new(output: &'a mut Output, lines: u64, operator: Option<Operator>) -> Self {
         let mode = if operator.is_some() { RunMode::Import } else { RunMode::DryRun };

@@ -9,7 +9,7 @@ use shared::error::Error;
 use super::Task;
 use super::import_one::{ImportOutcome, RefusalMode, import_one};
 use super::ledger::{ImportLedger, Stage};
-use super::report::Report;
+use super::report::ImportReport;
 use crate::exit::{Failure, cause};
 use crate::stack::Stack;
 
@@ -23,10 +23,10 @@ const REFUSALS: usize = 20;
 const POLL: Duration = Duration::from_millis(200);
 
 /// One import in progress.
-struct Run<'a> {
+struct ImportRun<'a> {
     stack: &'a Stack,
     ledger: RefCell<ImportLedger>,
-    report: RefCell<Report<'a>>,
+    report: RefCell<ImportReport<'a>>,
     concurrency: usize,
     /// Refused integrations that nothing is recorded of yet.
     unrecorded: RefCell<Vec<&'a Task>>,
@@ -43,10 +43,10 @@ pub(super) async fn run<'a>(
     stack: &'a Stack,
     accounts: &'a [Vec<Task>],
     ledger: ImportLedger,
-    report: Report<'a>,
+    report: ImportReport<'a>,
     concurrency: usize,
-) -> Result<(Report<'a>, Option<String>), Failure> {
-    let run = Run {
+) -> Result<(ImportReport<'a>, Option<String>), Failure> {
+    let run = ImportRun {
         stack,
         ledger: RefCell::new(ledger),
         report: RefCell::new(report),
@@ -70,7 +70,7 @@ pub(super) async fn run<'a>(
     }
 }
 
-impl<'a> Run<'a> {
+impl<'a> ImportRun<'a> {
     async fn work(&self, accounts: &'a [Vec<Task>]) {
         let all = accounts.iter().map(|tasks| self.import_all(tasks.iter(), RefusalMode::LeaveUnrecorded));
         stream::iter(all).buffer_unordered(self.concurrency).collect::<()>().await;
