@@ -10,7 +10,6 @@ mod import;
 mod secrecy;
 mod sweep;
 mod terminal;
-mod unseen;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -102,7 +101,7 @@ pub(crate) async fn run(stack: &Stack, arguments: &[&str]) -> Ended {
 /// Runs a command to its end that reads `stdin`.
 pub(crate) async fn run_with(stack: &Stack, arguments: &[&str], stdin: &str) -> Ended {
     let mut child = command(stack, arguments).stdin(Stdio::piped()).spawn().unwrap();
-    // Who refuses its arguments does not read.
+    // A command that refuses its arguments does not read.
     let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes()).await;
     ended(child).await
 }

@@ -26,11 +26,12 @@ const BATCH: usize = 1024;
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
 const ABOUT_LINES: &str = "\
-Each line is a body of POST /v1/automation-requests: account_id, automation_id, integration_id where the automation
+Each line is a body of POST /v1/automation-requests: account_id, automation_id, integration_id where the automation \
 names one, and the request as it is stored.
 
-Verdicts: `runs`; `missing_scopes` (HubSpot will refuse it; `remedy` names what helps); or the code of the refusal: integration_superseded, integration_not_found, not_connected, reauthorization_required,
-endpoint_not_allowed, invalid_request, request_too_large.";
+Verdicts: `runs`; `missing_scopes` (HubSpot will refuse it; `remedy` names what helps); or the code of the refusal: \
+integration_superseded, integration_not_found, not_connected, reauthorization_required, endpoint_not_allowed, \
+invalid_request, request_too_large.";
 
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = ABOUT_LINES)]

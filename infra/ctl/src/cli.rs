@@ -9,8 +9,8 @@ use crate::{
 
 const AFTER_HELP: &str = "\
 Where the stack is:
-  The tool reads the variables that the functions have (INTEGRATIONS_TABLE, SECRET_PREFIX, …) from the environment or
-  from a JSON file. Create the file with:
+  The tool reads the variables that the functions have (INTEGRATIONS_TABLE, SECRET_PREFIX, …) from the environment \
+or from a JSON file. Create the file with:
     aws lambda get-function-configuration --function-name NAME-OF-AUTOMATION-EXECUTE \\
       --query Environment.Variables > stack.json
   AWS credentials, profile, region and endpoints are found as by every AWS tool.
@@ -19,7 +19,8 @@ Exit codes:
   0  success
   1  findings: the output names them
   2  nothing was started: invalid arguments, settings or files, or no confirmation
-  3  stopped: AWS or HubSpot was unreachable or refused; run the same command again";
+  3  stopped: AWS or HubSpot was unreachable or refused; run the same command again
+  141  the reader closed the output";
 
 /// Operate the HubSpot integration backend: cutover, diagnosis and repair.
 ///

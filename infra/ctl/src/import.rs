@@ -35,10 +35,11 @@ Each line is a JSON object:
   refresh_token   its refresh token at HubSpot
   scopes, hub_id, connected_by   optional
 
-Each integration keeps its id and is older than every instance connected here, whenever the import runs. FILE.done
-records the progress: after any interruption, run the same command again. A line whose refresh token HubSpot refused is
-tried again once the token in it is corrected. FILE itself is never changed. Delete FILE and FILE.done after the
-cutover, since FILE holds tokens.";
+Each integration keeps its id and is older than every instance connected here, whenever the import runs.
+
+FILE.done records the progress: after any interruption, run the same command again. A line whose refresh token \
+HubSpot refused is tried again once the token in it is corrected. FILE itself is never changed. Delete FILE and \
+FILE.done after the cutover, since FILE holds tokens.";
 
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = ABOUT_LINES)]

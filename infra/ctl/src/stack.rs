@@ -21,13 +21,13 @@ use crate::exit::Failure;
 #[derive(clap::Args, Debug)]
 pub(crate) struct StackArgs {
     /// The functions' variables as a JSON object; missing ones are read from the environment
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Stack")]
     pub(crate) stack: Option<PathBuf>,
     /// The AWS profile; it takes precedence over credentials in the environment [default: AWS_PROFILE]
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Stack")]
     pub(crate) profile: Option<String>,
     /// The AWS region [default: AWS_REGION, or the profile's]
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Stack")]
     pub(crate) region: Option<String>,
 }
 
