@@ -3,11 +3,13 @@
 mod app_secret;
 mod care;
 mod check;
+mod contract;
 mod decommission;
 mod doctor;
 mod import;
 mod secrecy;
-mod unseen;
+mod sweep;
+mod terminal;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -64,16 +66,22 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
-    /// The results of the lines, by their numbers.
-    pub(crate) fn results(&self) -> Vec<(u64, String)> {
-        let result = |line: &Value| Some((line["line"].as_u64()?, line["result"].as_str()?.to_owned()));
-        let mut results: Vec<_> = self.lines.iter().filter_map(result).collect();
-        results.sort();
-        results
+    /// The outcomes of the lines of an import, in their order.
+    pub(crate) fn outcomes(&self) -> Vec<String> {
+        let outcome = |line: &Value| Some((line["line"].as_u64()?, line["outcome"].as_str()?.to_owned()));
+        let mut outcomes: Vec<_> = self.lines.iter().filter_map(outcome).collect();
+        outcomes.sort();
+        outcomes.into_iter().map(|(_, outcome)| outcome).collect()
     }
 
+    /// The last line.
     pub(crate) fn summary(&self) -> &Value {
-        &self.lines.last().unwrap()["summary"]
+        self.lines.last().unwrap()
+    }
+
+    /// How often each outcome of an import occurred.
+    pub(crate) fn counts(&self) -> &Value {
+        &self.summary()["outcomes"]
     }
 }
 
@@ -93,7 +101,7 @@ pub(crate) async fn run(stack: &Stack, arguments: &[&str]) -> Ended {
 /// Runs a command to its end that reads `stdin`.
 pub(crate) async fn run_with(stack: &Stack, arguments: &[&str], stdin: &str) -> Ended {
     let mut child = command(stack, arguments).stdin(Stdio::piped()).spawn().unwrap();
-    // Who refuses its arguments does not read.
+    // A command that refuses its arguments does not read.
     let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes()).await;
     ended(child).await
 }
@@ -101,9 +109,12 @@ pub(crate) async fn run_with(stack: &Stack, arguments: &[&str], stdin: &str) -> 
 pub(crate) async fn ended(child: Child) -> Ended {
     let output = child.wait_with_output().await.unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    contract::assert_holds(&text);
+    contract::assert_holds(&errors);
     Ended {
         code: output.status.code().unwrap_or(-1),
-        errors: String::from_utf8(output.stderr).unwrap(),
+        errors,
         lines: text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect(),
         text,
     }

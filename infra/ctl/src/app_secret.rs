@@ -1,8 +1,8 @@
-//! `app-secret`: the app's credentials at HubSpot, put and rotated. They come from the terminal, which does not show
-//! them, or from stdin, and go to Secrets Manager and nowhere else.
+//! `app-secret`: sets and rotates the app's credentials at HubSpot. They come from the terminal, which does not show
+//! them, or from stdin, and go to Secrets Manager only.
 //!
-//! A rotation: the new secret and the old one side by side, then HubSpot's change, then the new one alone. The functions
-//! read the secret again when HubSpot refuses what they have, and then try the previous one, so nothing is deployed.
+//! A rotation stores the new secret beside the old one; then HubSpot's side changes; then the old one is dropped. The
+//! functions read the secret again when HubSpot refuses it, and then try the previous one, so nothing is deployed.
 
 mod finish;
 
@@ -13,127 +13,154 @@ use shared::store::WriteResult;
 use shared::token_error::TokenErrorKind;
 use shared::tokens::AppCredentials;
 
-use crate::ask::{self, Yes, confirm};
-use crate::cli::Global;
-use crate::end::{End, Failure};
+use crate::exit::{Exit, Failure};
+use crate::operator::Operator;
 use crate::output::Output;
-use crate::stack::Stack;
+use crate::prompt::{self, Confirm, confirm};
+use crate::stack::{Stack, StackArgs};
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {
-    /// Puts client id and client secret: typed at the terminal, or from stdin as
+pub(crate) enum AppSecretCommand {
+    /// Set client id and client secret: typed at the terminal, or from stdin as
     /// {"client_id": "…", "client_secret": "…"}
-    Set(Yes),
-    /// Puts a new client secret beside the old one: typed at the terminal, or from stdin as it is
-    Rotate(Rotate),
+    Set(Confirm),
+    /// Store a new client secret beside the old one: typed at the terminal, or from stdin as plain text
+    Rotate(RotateArgs),
 }
 
 #[derive(clap::Args, Debug)]
-pub(crate) struct Rotate {
-    /// Drops the old one, when no function has used it for an hour
+pub(crate) struct RotateArgs {
+    /// Drop the old secret once no function has used it for an hour
     #[arg(long)]
     finish: bool,
     #[command(flatten)]
-    yes: Yes,
+    confirm: Confirm,
 }
 
-/// What a command did.
+/// The result of a command.
 #[derive(Serialize)]
-struct Done<'a> {
+struct AppSecretResult<'a> {
     outcome: &'a str,
-    /// Whether HubSpot knows the current client secret; none if HubSpot does not say.
-    hubspot_knows: Option<bool>,
+    /// Whether HubSpot accepts the current client secret; none if HubSpot does not say.
+    hubspot_accepts: Option<bool>,
     next: &'a str,
+    #[serde(flatten)]
+    operator: &'a Operator,
 }
 
-pub(crate) async fn run(command: &Command, global: &Global, output: &mut Output) -> Result<End, Failure> {
-    let stack = Stack::open(global).await?;
+pub(crate) async fn run(
+    command: &AppSecretCommand,
+    stack_args: &StackArgs,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let stack = Stack::open(stack_args).await?;
     match command {
-        Command::Set(yes) => set(&stack, yes, output).await,
-        Command::Rotate(Rotate { finish: true, yes }) => finish::run(&stack, yes, output).await,
-        Command::Rotate(Rotate { finish: false, .. }) => rotate(&stack, output).await,
+        AppSecretCommand::Set(confirm) => set(&stack, confirm, output).await,
+        AppSecretCommand::Rotate(RotateArgs { finish: true, confirm }) => finish::run(&stack, confirm, output).await,
+        AppSecretCommand::Rotate(RotateArgs { finish: false, confirm }) => rotate(&stack, confirm, output).await,
     }
 }
 
-async fn set(stack: &Stack, yes: &Yes, output: &mut Output) -> Result<End, Failure> {
+async fn set(stack: &Stack, yes: &Confirm, output: &mut Output) -> Result<Exit, Failure> {
     let stored = stack.store.app_secret().await?;
-    let new = if ask::is_typed() {
-        let id = ask::line("Client id: ", "it on stdin")?;
-        credentials(id.trim(), ask::typed_secret("Client secret (is not shown): ")?)?
+    let new = if prompt::is_terminal() {
+        let id = prompt::line("Client id: ", "pass JSON on stdin")?;
+        credentials(id.trim(), prompt::typed_secret("Client secret (is not shown): ")?)?
     } else {
-        let text = ask::piped_secret()?;
+        let text = prompt::piped_secret()?;
         AppCredentials::parse(&text).map_err(|wrong| Failure::usage(format!("stdin: {wrong}")))?
     };
+    let operator = Operator::identify(stack, output).await?;
     let old = stored.as_ref().and_then(|text| AppCredentials::parse(text).ok());
-    if old.is_some_and(|old| old.client_id != new.client_id) {
+    if old.as_ref().is_some_and(|old| old.client_id != new.client_id) {
         confirm(
-            "The client id differs from the stored one. Refresh tokens are good for the app only that they were issued \
-             to: all integrations would have to be reconnected. Go on?",
+            "The client id differs from the stored one. Refresh tokens belong to the app that they were issued to: all \
+             integrations would have to be reconnected. Continue?",
             yes,
         )?;
     }
+    let accepts = accepts(stack, &new).await;
+    if accepts == Some(false) && old.is_some() {
+        confirm("HubSpot refuses these credentials; the stored ones are kept unless you confirm. Replace them?", yes)?;
+    }
     put(stack, &new, stored.as_ref()).await?;
-    let knows = knows(stack, &new).await;
-    let next = match knows {
+    let next = match accepts {
         Some(false) => "HubSpot refuses them: check both at HubSpot, then set them again",
-        Some(true) | None => "nothing: the functions find them by themselves",
+        None => "HubSpot did not answer: `hubspotctl doctor` tries them again",
+        Some(true) => "nothing: the functions read them by themselves",
     };
-    output.result(&Done { outcome: "set", hubspot_knows: knows, next }, || {
-        format!("The app's credentials are set. Next: {next}.")
-    })?;
-    Ok(End::of(knows == Some(false)))
+    let result = AppSecretResult { outcome: "set", hubspot_accepts: accepts, next, operator: &operator };
+    output.result("app_secret", &result, || vec![format!("The app's credentials are set. Next: {next}.")])?;
+    Ok(Exit::with_findings(usize::from(accepts == Some(false))))
 }
 
-async fn rotate(stack: &Stack, output: &mut Output) -> Result<End, Failure> {
+async fn rotate(stack: &Stack, yes: &Confirm, output: &mut Output) -> Result<Exit, Failure> {
     let (stored, old) = stored(stack).await?;
-    let new = match ask::is_typed() {
-        true => ask::typed_secret("New client secret (is not shown): ")?,
-        false => ask::piped_secret()?,
+    let new = if prompt::is_terminal() {
+        prompt::typed_secret("New client secret (is not shown): ")?
+    } else {
+        prompt::piped_secret()?
     };
     if new.expose_secret().trim_start().starts_with('{') {
-        return Err(Failure::usage("stdin: the new client secret alone is expected, not JSON"));
+        return Err(Failure::usage("stdin: expected the new client secret alone, not JSON"));
     }
     let mut rotated = credentials(&old.client_id, new)?;
+    let operator = Operator::identify(stack, output).await?;
+    let accepts = accepts(stack, &rotated).await;
     let outcome = if rotated.same_as(&old) {
         "already_rotated"
-    } else if old.previous_client_secret.is_some() {
-        let text = "a rotation is under way: end it with `hubspotctl app-secret rotate --finish`, then start the next";
-        return Err(Failure::usage(text));
     } else {
+        approve_rotation(&old, accepts, yes)?;
         rotated.previous_client_secret = Some(old.client_secret);
         put(stack, &rotated, Some(&stored)).await?;
         "rotated"
     };
-    let knows = knows(stack, &rotated).await;
-    let next = match knows {
-        Some(true) => {
-            "HubSpot knows the new secret: an hour after the last use of the old one, `hubspotctl app-secret rotate --finish`"
-        }
-        Some(false) | None => {
-            "make the new secret the app's at HubSpot, and an hour later `hubspotctl app-secret rotate --finish`"
+    let next = match accepts {
+        Some(true) => "an hour after the last use of the old secret, `hubspotctl app-secret rotate --finish`",
+        _ => {
+            "make the new secret the app's at HubSpot, and an hour later `hubspotctl app-secret rotate --finish`; to go \
+             back, `hubspotctl app-secret set` with the old one"
         }
     };
-    output.result(&Done { outcome, hubspot_knows: knows, next }, || {
+    let result = AppSecretResult { outcome, hubspot_accepts: accepts, next, operator: &operator };
+    output.result("app_secret", &result, || {
         let done = match outcome {
-            "rotated" => "The new client secret is put, the old one beside it: functions use whichever HubSpot takes.",
-            _ => "It is the current client secret already.",
+            "rotated" => "The new client secret is stored beside the old one: functions use whichever HubSpot accepts.",
+            _ => "This is the current client secret already.",
         };
-        format!("{done}\nNext: {next}.")
+        vec![done.to_owned(), format!("Next: {next}.")]
     })?;
-    Ok(End::Fine)
+    Ok(Exit::Success)
 }
 
-/// The stored secret and what it says.
+/// Refuses a second rotation, and asks if HubSpot does not accept the new secret.
+fn approve_rotation(old: &AppCredentials, accepts: Option<bool>, yes: &Confirm) -> Result<(), Failure> {
+    if old.previous_client_secret.is_some() {
+        return Err(Failure::usage(
+            "a rotation is in progress. Finish it with `hubspotctl app-secret rotate --finish`; or, if its new secret \
+             is wrong, store the right one alone with `hubspotctl app-secret set`",
+        ));
+    }
+    let why = match accepts {
+        Some(true) => return Ok(()),
+        Some(false) => "HubSpot does not accept the new secret (yet).",
+        None => "HubSpot does not say whether it accepts the new secret.",
+    };
+    let question = "The functions keep using the old one until it does. Store the new one beside it?";
+    confirm(&format!("{why} {question}"), yes)
+}
+
+/// The stored secret, as text and parsed.
 async fn stored(stack: &Stack) -> Result<(SecretString, AppCredentials), Failure> {
     let text = stack.store.app_secret().await?;
-    let text = text.ok_or_else(|| Failure::usage("there are no credentials yet: `hubspotctl app-secret set`"))?;
+    let text = text.ok_or_else(|| Failure::usage("no credentials are stored yet: run `hubspotctl app-secret set`"))?;
     let parsed = AppCredentials::parse(&text).map_err(|wrong| {
-        Failure::usage(format!("the stored secret does not fit ({wrong}): `hubspotctl app-secret set`"))
+        Failure::usage(format!("the stored secret is not valid ({wrong}): run `hubspotctl app-secret set`"))
     })?;
     Ok((text, parsed))
 }
 
-/// Credentials whose shape is right, or what is wrong with it.
+/// Valid credentials, or what is wrong with them.
 fn credentials(client_id: &str, client_secret: SecretString) -> Result<AppCredentials, Failure> {
     let new = AppCredentials { client_id: client_id.to_owned(), client_secret, previous_client_secret: None };
     AppCredentials::parse(&new.merged_json(None)).map_err(Failure::usage)
@@ -144,13 +171,13 @@ async fn put(stack: &Stack, new: &AppCredentials, stored: Option<&SecretString>)
         WriteResult::Applied => Ok(()),
         WriteResult::ConditionFailed => {
             let name = stack.store.app_secret_id();
-            Err(Failure::usage(format!("the secret {name} does not exist: the template makes it, deploy first")))
+            Err(Failure::usage(format!("the secret {name} does not exist: the template creates it, deploy first")))
         }
     }
 }
 
-/// Whether HubSpot knows the current client secret; none if it does not say.
-async fn knows(stack: &Stack, app: &AppCredentials) -> Option<bool> {
+/// Whether HubSpot accepts the current client secret; none if it does not say.
+async fn accepts(stack: &Stack, app: &AppCredentials) -> Option<bool> {
     match stack.hubspot.verify_credentials(&app.client_id, &app.client_secret).await {
         Ok(()) => Some(true),
         Err(error) => (error.kind == TokenErrorKind::InvalidClient).then_some(false),

@@ -1,76 +1,66 @@
-//! What can be asked of the tool.
+//! The command line.
 
-use std::path::PathBuf;
+use clap::{Parser, Subcommand};
 
-use clap::{Args, Parser, Subcommand};
-
-use crate::{app_secret, check, completions, decommission, disconnect, doctor, import, integrations, status};
+use crate::stack::StackArgs;
+use crate::{
+    app_secret, check, completions, decommission, disconnect, doctor, import, integrations, select, status, sweep,
+};
 
 const AFTER_HELP: &str = "\
 Where the stack is:
-  The tool takes the variables that the functions have (INTEGRATIONS_TABLE, SECRET_PREFIX, …), from the environment
-  or from a file of them in JSON. This makes the file:
+  The tool reads the variables that the functions have (INTEGRATIONS_TABLE, SECRET_PREFIX, …) from the environment \
+or from a JSON file. Create the file with:
     aws lambda get-function-configuration --function-name NAME-OF-AUTOMATION-EXECUTE \\
       --query Environment.Variables > stack.json
   AWS credentials, profile, region and endpoints are found as by every AWS tool.
 
 Exit codes:
-  0  done, and nothing is wrong
-  1  done, and something in the data is wrong: the output says what
-  2  not begun: the arguments, the settings or a file are wrong
-  3  given up: AWS or HubSpot was out of reach or refused; the same command may be started again";
+  0  success
+  1  findings: the output names them
+  2  nothing was started: invalid arguments, settings or files, or no confirmation
+  3  stopped: AWS or HubSpot was unreachable or refused; run the same command again
+  141  the reader closed the output";
 
-/// Operates the HubSpot integration backend: cut-over, care and repair.
+/// Operate the HubSpot integration backend: cutover, diagnosis and repair.
 ///
-/// No token and no secret is ever printed.
+/// Tokens and secrets are never printed.
 #[derive(Debug, Parser)]
 #[command(name = "hubspotctl", version, after_long_help = AFTER_HELP, disable_help_subcommand = true)]
 pub struct Cli {
+    /// Print results as JSON, one object per line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) global: Global,
+    pub(crate) stack: StackArgs,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-/// What goes for every command.
-#[derive(Args, Debug)]
-pub(crate) struct Global {
-    /// Prints results as JSON, one object a line
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-    /// The functions' variables as a JSON object; what it lacks is looked for in the environment
-    #[arg(long, global = true, value_name = "FILE")]
-    pub(crate) stack: Option<PathBuf>,
-    /// The AWS profile [default: that of AWS_PROFILE]
-    #[arg(long, global = true, value_name = "NAME")]
-    pub(crate) profile: Option<String>,
-    /// The AWS region [default: that of AWS_REGION or of the profile]
-    #[arg(long, global = true, value_name = "NAME")]
-    pub(crate) region: Option<String>,
-}
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Says of stored automations which will run, which will not, and why; sends nothing
-    Check(check::Args),
-    /// Takes over integrations that existed before this system, with their refresh tokens
-    Import(import::Args),
-    /// Says in one line what is the matter with an account
-    Status(status::Args),
-    /// Lists integrations, or shows one
+    /// Check which stored automations will run, without sending anything
+    Check(check::CheckArgs),
+    /// Import integrations from a file
+    Import(import::ImportArgs),
+    /// Show the health of accounts, one line each
+    Status(status::StatusArgs),
+    /// List integrations, or show one
     #[command(subcommand)]
-    Integrations(integrations::Command),
-    /// Refreshes the tokens of one integration now
-    Refresh(integrations::Which),
-    /// Disconnects an integration and deletes its tokens
-    Disconnect(disconnect::Args),
-    /// Puts the app's credentials at HubSpot, or rotates its client secret without a pause
+    Integrations(integrations::IntegrationsCommand),
+    /// Refresh the tokens of one integration now
+    Refresh(select::IntegrationSelector),
+    /// Disconnect an integration and delete its tokens
+    Disconnect(disconnect::DisconnectArgs),
+    /// Set the app's credentials at HubSpot, or rotate its client secret without downtime
     #[command(subcommand)]
-    AppSecret(app_secret::Command),
-    /// Looks at everything that the stack needs, and says for each finding what to do
-    Doctor(doctor::Args),
-    /// Deletes the secrets that `sam delete` leaves behind, for good
-    Decommission(decommission::Args),
-    /// Prints what a shell needs to complete commands and options
-    Completions(completions::Args),
+    AppSecret(app_secret::AppSecretCommand),
+    /// Diagnose everything that the stack needs
+    Doctor(doctor::DoctorArgs),
+    /// Delete secrets that no integration names, after a confirmation
+    Sweep(sweep::SweepArgs),
+    /// Delete permanently the secrets that `sam delete` leaves behind
+    Decommission(decommission::DecommissionArgs),
+    /// Print a shell's completion script
+    Completions(completions::CompletionsArgs),
 }

@@ -1,21 +1,19 @@
-//! `completions`: what a shell needs to complete commands and options.
+//! `completions`: a shell's completion script.
 
-use clap::CommandFactory;
 use clap_complete::{Shell, generate};
 
-use crate::cli::Cli;
-use crate::end::{End, Failure};
+use crate::exit::{Exit, Failure};
 use crate::output::Output;
 
 #[derive(clap::Args, Debug)]
-pub(crate) struct Args {
-    /// For which shell
+pub(crate) struct CompletionsArgs {
+    /// The shell
     shell: Shell,
 }
 
-pub(crate) fn run(args: &Args, output: &mut Output) -> Result<End, Failure> {
+pub(crate) fn run(args: &CompletionsArgs, mut tool: clap::Command, output: &mut Output) -> Result<Exit, Failure> {
     let mut script = Vec::new();
-    generate(args.shell, &mut Cli::command(), "hubspotctl", &mut script);
-    output.text(String::from_utf8_lossy(&script).trim_end())?;
-    Ok(End::Fine)
+    generate(args.shell, &mut tool, "hubspotctl", &mut script);
+    output.raw(String::from_utf8_lossy(&script).trim_end())?;
+    Ok(Exit::Success)
 }

@@ -1,64 +1,70 @@
-//! `decommission`: deletes what `sam delete` leaves behind: the secrets that were made at run time, those that were
-//! marked for deletion by the sweep among them.
+//! `decommission`: deletes permanently what `sam delete` leaves behind: the secrets that were created at run time, those
+//! marked for deletion among them.
 
 use serde::Serialize;
-use shared::store::operator::SecretInfo;
+use shared::integration::Integration;
 
 use crate::accounts::progress;
-use crate::ask;
-use crate::cli::Global;
-use crate::end::{End, Failure};
+use crate::exit::{Exit, Failure};
+use crate::format_time::{counted, span};
+use crate::operator::Operator;
 use crate::output::Output;
-use crate::stack::Stack;
+use crate::prompt;
+use crate::secrets;
+use crate::stack::{Stack, StackArgs};
+
+/// A table written within this time may belong to a stack that still works, in seconds.
+const RECENT: i64 = 3_600;
+/// The lifetime of HubSpot's access tokens: an expiry tells when they were written, in seconds.
+const TOKEN_LIFETIME: i64 = 1_800;
 
 #[derive(clap::Args, Debug)]
-pub(crate) struct Args {
-    /// Only counts
+pub(crate) struct DecommissionArgs {
+    /// Count without deleting
     #[arg(long)]
     dry_run: bool,
-    /// The stack's name, where there is no terminal to ask for it
+    /// The stack's name, instead of typing it
     #[arg(long, value_name = "NAME")]
     stack_name: Option<String>,
 }
 
 #[derive(Serialize)]
-struct Counts<'a> {
+struct DecommissionCounts<'a> {
     outcome: &'static str,
     stack: &'a str,
     secrets: usize,
     marked_for_deletion: usize,
     deleted: usize,
     failed: usize,
+    /// None if nothing was to be changed.
+    #[serde(flatten)]
+    operator: Option<Operator>,
 }
 
-pub(crate) async fn run(args: &Args, global: &Global, output: &mut Output) -> Result<End, Failure> {
-    let stack = Stack::open(global).await?;
+pub(crate) async fn run(args: &DecommissionArgs, stack_args: &StackArgs, output: &mut Output) -> Result<Exit, Failure> {
+    let stack = Stack::open(stack_args).await?;
     let name = stack.settings.state.secret_prefix.clone();
-    let secrets = all(&stack).await?;
+    let secrets = secrets::all(&stack).await?;
     let marked_for_deletion = secrets.iter().filter(|secret| secret.deleted).count();
-    let mut counts =
-        Counts { outcome: "counted", stack: &name, secrets: secrets.len(), marked_for_deletion, deleted: 0, failed: 0 };
-    output.result(&counts, || {
-        let total = counts.secrets;
-        format!("{total} secrets of integrations under {name}/integrations/, {marked_for_deletion} of them marked for deletion already.")
-    })?;
-    output.flush()?;
-    if args.dry_run {
-        return Ok(End::Fine);
-    }
-    if stack.store.app_secret_key().await?.is_some() {
-        return Err(Failure::usage(format!("the stack {name} still exists: `sam delete` first. Nothing was deleted")));
-    }
-    let typed = match &args.stack_name {
-        Some(given) => given.clone(),
-        None => ask::line(
-            "They are deleted for good: every customer would have to reconnect. The stack's name: ",
-            "--stack-name",
-        )?,
+    let mut counts = DecommissionCounts {
+        outcome: "counted",
+        stack: &name,
+        secrets: secrets.len(),
+        marked_for_deletion,
+        deleted: 0,
+        failed: 0,
+        operator: None,
     };
-    if typed.trim() != name {
-        return Err(Failure::usage("that is not the name of this stack. Nothing was deleted"));
+    show(&counts, output)?;
+    if args.dry_run {
+        return Ok(Exit::Success);
     }
+    if let Some(sign) = sign_of_life(&stack).await? {
+        let advice = "`sam delete` first. Nothing was deleted";
+        return Err(Failure::usage(format!("the stack {name} still exists ({sign}): {advice}")));
+    }
+    counts.operator = Some(Operator::identify(&stack, output).await?);
+    approve(args, &name)?;
     let bar = progress("secrets deleted");
     for secret in &secrets {
         match stack.store.delete_secret(&secret.secret_id).await {
@@ -69,27 +75,77 @@ pub(crate) async fn run(args: &Args, global: &Global, output: &mut Output) -> Re
     }
     bar.finish_and_clear();
     counts.outcome = "deleted";
-    output.result(&counts, || {
-        let failed = match counts.failed {
-            0 => String::new(),
-            failed => format!(" {failed} could not be deleted: start the command again."),
-        };
-        format!(
-            "{} secrets deleted.{failed} The tables and the key are still there: infra/DEPLOY.md, \"Removing\".",
-            counts.deleted
-        )
-    })?;
-    Ok(End::of(counts.failed > 0))
+    show(&counts, output)?;
+    Ok(Exit::with_findings(counts.failed))
 }
 
-async fn all(stack: &Stack) -> Result<Vec<SecretInfo>, Failure> {
-    let (mut all, mut after) = (Vec::new(), None);
+/// Why the stack seems to exist still, if it does. `sam delete` deletes the app secret and the table of authorizations;
+/// the table of integrations stays, and nothing writes it any more.
+async fn sign_of_life(stack: &Stack) -> Result<Option<String>, Failure> {
+    if stack.store.app_secret_key().await?.is_some() {
+        return Ok(Some(format!("its secret {} is there", stack.store.app_secret_id())));
+    }
+    if let Some(table) = &stack.settings.authorizations_table
+        && stack.store.table_exists(table).await?
+    {
+        return Ok(Some(format!("its table {table} is there")));
+    }
+    if !stack.store.table_exists(&stack.settings.state.integrations_table).await? {
+        return Ok(None);
+    }
+    let now = stack.clock.now();
+    let mut after = None;
     loop {
-        let (page, next) = stack.store.all_secrets(after).await?;
-        all.extend(page);
-        after = next;
+        let page = stack.store.scan(after).await?;
+        let latest = page.records.iter().flatten().map(|record| written_at(record, now)).max().unwrap_or(0);
+        if latest > now - RECENT {
+            let table = &stack.settings.state.integrations_table;
+            return Ok(Some(format!("its table {table} was written {} ago", span(now - latest))));
+        }
+        after = page.next;
         if after.is_none() {
-            return Ok(all);
+            return Ok(None);
         }
     }
+}
+
+/// The latest time at which a record is known to have been written.
+fn written_at(record: &Integration, now: i64) -> i64 {
+    let connected = if record.sequence > 0 { record.created_at } else { 0 };
+    let refreshed = record.token_expires_at - TOKEN_LIFETIME;
+    let times = [record.last_used_at, record.superseded_at, record.lease_until, record.cooldown_until];
+    let noted = times.into_iter().flatten().max().unwrap_or(0).min(now);
+    connected.max(refreshed).max(noted)
+}
+
+fn approve(args: &DecommissionArgs, name: &str) -> Result<(), Failure> {
+    let typed = match &args.stack_name {
+        Some(given) => given.clone(),
+        None => prompt::line(
+            "All secrets are deleted permanently: every customer would have to reconnect. Type the stack's name: ",
+            "pass --stack-name NAME",
+        )?,
+    };
+    if typed.trim() == name { Ok(()) } else { Err(Failure::usage("not the name of this stack. Nothing was deleted")) }
+}
+
+fn show(counts: &DecommissionCounts<'_>, output: &mut Output) -> Result<(), Failure> {
+    output.result("decommission", counts, || {
+        let (secrets, stack) = (counted(counts.secrets, "secret"), counts.stack);
+        if counts.outcome == "counted" {
+            let marked = counts.marked_for_deletion;
+            return vec![format!(
+                "{secrets} under {stack}/integrations/, {marked} of them already marked for deletion."
+            )];
+        }
+        let failed = match counts.failed {
+            0 => String::new(),
+            failed => format!(" {failed} could not be deleted: run the command again."),
+        };
+        vec![format!(
+            "{} deleted.{failed} The tables and the key remain: infra/DEPLOY.md, \"Removing\".",
+            counted(counts.deleted, "secret")
+        )]
+    })?;
+    output.flush()
 }

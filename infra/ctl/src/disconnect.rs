@@ -2,60 +2,66 @@
 
 use serde::Serialize;
 
-use crate::ask::{Yes, confirm};
-use crate::cli::Global;
-use crate::end::{End, Failure};
-use crate::integrations::{Found, find};
+use crate::exit::{Exit, Failure};
+use crate::operator::Operator;
 use crate::output::Output;
-use crate::stack::Stack;
+use crate::prompt::{Confirm, confirm};
+use crate::select::{Position, SelectedIntegration, find};
+use crate::stack::{Stack, StackArgs};
 
 #[derive(clap::Args, Debug)]
-pub(crate) struct Args {
-    /// Whose
+pub(crate) struct DisconnectArgs {
+    /// The account
     account: String,
-    /// Its id
+    /// The integration's id
     integration: String,
     #[command(flatten)]
-    yes: Yes,
+    confirm: Confirm,
 }
 
 #[derive(Serialize)]
-struct Disconnected<'a> {
+struct DisconnectResult<'a> {
     account_id: &'a str,
     integration_id: &'a str,
     outcome: &'static str,
-    /// What is left behind, and by whom it is done.
+    /// Remaining cleanup and who does it.
     notes: Vec<String>,
+    #[serde(flatten)]
+    operator: Operator,
 }
 
-pub(crate) async fn run(args: &Args, global: &Global, output: &mut Output) -> Result<End, Failure> {
-    let stack = Stack::open(global).await?;
-    let Found { record, is_newest } = find(&stack, &args.account, Some(&args.integration)).await?;
-    let effect = match is_newest {
-        true => "It is the newest, which runs the account's automations; the one before it, if any, takes its place.",
-        false => "It is an older instance and runs nothing.",
+pub(crate) async fn run(args: &DisconnectArgs, stack_args: &StackArgs, output: &mut Output) -> Result<Exit, Failure> {
+    let stack = Stack::open(stack_args).await?;
+    let SelectedIntegration { record, position } = find(&stack, &args.account, Some(&args.integration)).await?;
+    let operator = Operator::identify(&stack, output).await?;
+    let effect = match position {
+        Position::Newest => {
+            "It is the newest and runs the account's automations; the previous one, if any, replaces it."
+        }
+        Position::Older => "It is an older instance and runs no automations.",
     };
     confirm(
-        &format!("Disconnect {} of {}? {effect} Its tokens are deleted for good.", args.integration, args.account),
-        &args.yes,
+        &format!("Disconnect {} of {}? {effect} Its tokens are deleted permanently.", args.integration, args.account),
+        &args.confirm,
     )?;
     let left = stack.store.disconnect(&record, "operator", stack.clock.now()).await?;
     let mut notes = Vec::new();
     if let Some((secret_id, _)) = &left.secret {
-        notes.push(format!("the secret {secret_id} could not be deleted: the schedule sweeps it within three days"));
+        notes.push(format!("the secret {secret_id} could not be deleted: `hubspotctl sweep` deletes it after a day"));
     }
     if left.previous.is_some() {
-        notes.push("the previous instance is refreshed on use".to_owned());
+        notes.push("the previous integration will refresh on use".to_owned());
     }
-    let done = Disconnected {
+    let result = DisconnectResult {
         account_id: record.account_id.as_str(),
         integration_id: record.integration_id.as_str(),
         outcome: "disconnected",
         notes,
+        operator,
     };
-    output.result(&done, || {
-        let notes: String = done.notes.iter().map(|note| format!("; {note}")).collect();
-        format!("{} {}: disconnected{notes}", done.account_id, done.integration_id)
+    output.result("disconnect", &result, || {
+        let notes: String = result.notes.iter().map(|note| format!("; {note}")).collect();
+        vec![format!("{} {}: disconnected{notes}", result.account_id, result.integration_id)]
     })?;
-    Ok(End::Fine)
+    Ok(Exit::Success)
 }

@@ -1,24 +1,24 @@
-//! `doctor`: whether everything is there that the stack needs, and for each finding what to do.
+//! `doctor`: checks everything that the stack needs, and says for each finding what to do.
 
 mod checks;
+mod encryption;
+mod records;
 
 use serde::Serialize;
 
-use crate::cli::Global;
-use crate::end::{End, Failure};
+use crate::exit::{Exit, Failure};
 use crate::output::Output;
-use crate::stack::Stack;
+use crate::stack::{Stack, StackArgs};
 
 #[derive(clap::Args, Debug)]
-pub(crate) struct Args {}
+pub(crate) struct DoctorArgs {}
 
-/// How one thing is.
+/// The result of one check.
 #[derive(Serialize)]
 pub(crate) struct Finding {
-    /// What was looked at.
     check: &'static str,
     ok: bool,
-    /// What was seen; for a finding what to do.
+    /// What was found, and what to do about it.
     detail: String,
 }
 
@@ -32,38 +32,42 @@ impl Finding {
     }
 }
 
-pub(crate) async fn run(global: &Global, output: &mut Output) -> Result<End, Failure> {
-    let stack = match Stack::open(global).await {
+pub(crate) async fn run(stack_args: &StackArgs, output: &mut Output) -> Result<Exit, Failure> {
+    let stack = match Stack::open(stack_args).await {
         Ok(stack) => stack,
         Err(Failure::Usage(text)) => {
             show(&Finding::wrong("environment", text), output)?;
-            return Ok(End::Findings);
+            return Ok(Exit::Findings);
         }
         Err(failure) => return Err(failure),
     };
     let place =
         format!("table {}, secrets {}/…", stack.settings.state.integrations_table, stack.settings.state.secret_prefix);
     show(&Finding::fine("environment", place), output)?;
-    let mut findings = false;
+    let mut findings = 0;
     for finding in [
         checks::table(&stack).await,
         checks::reads(&stack).await,
         checks::writes(&stack).await,
         checks::secrets(&stack).await,
-        checks::key(&stack).await,
+        encryption::key(&stack).await,
+        encryption::secrets(&stack).await,
+        records::orphans(&stack).await,
         checks::app_secret(&stack).await,
         checks::hubspot(&stack).await,
+        records::scopes(&stack).await,
+        records::accounts(&stack).await,
         checks::clock(&stack).await,
         checks::schedule(&stack).await,
     ] {
-        findings |= !finding.ok;
+        findings += usize::from(!finding.ok);
         show(&finding, output)?;
     }
-    Ok(End::of(findings))
+    Ok(Exit::with_findings(findings))
 }
 
 fn show(finding: &Finding, output: &mut Output) -> Result<(), Failure> {
-    output.result(finding, || {
-        format!("{} {:<12} {}", if finding.ok { "ok   " } else { "WRONG" }, finding.check, finding.detail)
+    output.result("finding", finding, || {
+        vec![format!("{} {:<12} {}", if finding.ok { "ok   " } else { "WRONG" }, finding.check, finding.detail)]
     })
 }

@@ -1,48 +1,50 @@
-//! What is the matter with an integration, and what its next execution would do: pure judgements of the record.
+//! The health of an integration and what its next execution would do: pure functions of the record.
 
 use serde::Serialize;
+use shared::config::RefreshConfig;
 use shared::integration::{Integration, Status};
 use shared::lease::Lease;
 use shared::refresh_policy::Purpose;
 
-use crate::times::{since, span};
+use crate::format_time::{counted, since, span};
+use crate::select::Position;
 
-/// Due for longer than this, it is no backlog that has its turn any more (`token-refresh/src/pace.rs`): 25 minutes.
+/// An integration due for longer than this is not part of a backlog that the schedule works off (25 minutes).
 pub(crate) const OVERDUE: i64 = 1_500;
 /// The lifetime of HubSpot's access tokens, for the margin where the tokens themselves are not read.
 const LIFETIME: i64 = 1_800;
 
-/// What is the matter, named after who has to act.
+/// The health of an integration, named after who has to act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Matter {
-    /// Nothing.
-    Sound,
+pub(crate) enum HealthStatus {
+    /// No action is needed.
+    Healthy,
     /// The account has no integration: an admin has to connect.
     NotConnected,
     /// HubSpot no longer accepts the authorization: an admin has to reconnect.
     NeedsReauthorization,
-    /// HubSpot's rate limit is used up; it passes.
+    /// HubSpot's rate limit is used up: it recovers by itself.
     RateLimited,
-    /// Refreshes fail and are tried again.
+    /// Refreshes fail and are retried.
     RefreshesFail,
-    /// A process died in a refresh; the next one takes over.
+    /// A process died during a refresh; the next one takes over.
     RefreshInterrupted,
-    /// The schedule does not come round: ops have to look at it.
+    /// The schedule does not reach it: the operator has to act.
     Overdue,
-    /// Record and secret contradict each other: ops have to look at it.
+    /// Record and secret are inconsistent: the operator has to act.
     Corrupt,
 }
 
-/// What an execution of now would do.
+/// What an execution would do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Next {
-    /// It is sent with the tokens as they are.
+pub(crate) enum NextExecution {
+    /// It is sent with the current tokens.
     Sends,
     /// The tokens are refreshed, then it is sent.
     RefreshesAndSends,
-    /// It waits for the refresh that is under way, then it is sent.
+    /// It waits for the refresh in progress, then it is sent.
     WaitsAndSends,
     /// `rate_limited`.
     RateLimited,
@@ -56,11 +58,11 @@ pub(crate) enum Next {
     Internal,
 }
 
-impl Matter {
-    /// The word of the output.
-    pub(crate) fn word(self) -> &'static str {
+impl HealthStatus {
+    /// The name in the output.
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
-            Self::Sound => "sound",
+            Self::Healthy => "healthy",
             Self::NotConnected => "not_connected",
             Self::NeedsReauthorization => "needs_reauthorization",
             Self::RateLimited => "rate_limited",
@@ -72,100 +74,130 @@ impl Matter {
     }
 }
 
-impl Next {
+impl NextExecution {
     pub(crate) fn text(self) -> &'static str {
         match self {
-            Self::Sends => "is sent with the tokens as they are",
-            Self::RefreshesAndSends => "refreshes the tokens first, then it is sent",
-            Self::WaitsAndSends => "waits for the refresh that is under way, then it is sent",
-            Self::RateLimited => "is answered rate_limited",
-            Self::ReauthorizationRequired => "is answered reauthorization_required",
-            Self::TemporarilyUnavailable => "is answered temporarily_unavailable",
-            Self::IntegrationSuperseded => "is answered integration_superseded",
-            Self::Internal => "is answered internal",
+            Self::Sends => "is sent with the current tokens",
+            Self::RefreshesAndSends => "refreshes the tokens, then is sent",
+            Self::WaitsAndSends => "waits for the refresh in progress, then is sent",
+            Self::RateLimited => "fails with rate_limited",
+            Self::ReauthorizationRequired => "fails with reauthorization_required",
+            Self::TemporarilyUnavailable => "fails with temporarily_unavailable",
+            Self::IntegrationSuperseded => "fails with integration_superseded",
+            Self::Internal => "fails with internal",
         }
     }
 }
 
-/// What is the matter with the newest integration of an account, as far as its record tells, and what to do.
-pub(crate) fn of(newest: &Integration, now: i64) -> (Matter, String) {
-    let held = newest.lease_until.filter(|_| newest.lease_owner.is_some());
-    let lives = match newest.token_expires_at {
-        at if at > now => format!("the tokens are good for {}", span(at - now)),
-        0 => "there were no tokens yet".to_owned(),
-        at => format!("the tokens expired {} ago and are refreshed on use", span(now - at)),
-    };
-    if newest.status == Status::NeedsReauthorization {
-        let reason = newest.status_reason.as_deref().unwrap_or("unknown");
-        let again = newest.refresh_at.map_or("not any more".to_owned(), |at| since(at, now));
-        let text = format!(
-            "HubSpot no longer accepts the authorization (reason: {reason}). An admin of the account has to reconnect \
-             it; the schedule tries it again: {again}"
-        );
-        return (Matter::NeedsReauthorization, text);
-    }
-    if newest.pointer.is_none() {
-        return (
-            Matter::Corrupt,
-            "it is active without a secret. An admin of the account has to reconnect it".to_owned(),
-        );
-    }
-    if let Some(until) = newest.cooldown_until.filter(|until| *until > now) {
-        let text = format!("HubSpot's rate limit of the portal is used up for {}. It passes", span(until - now));
-        return (Matter::RateLimited, text);
-    }
-    if let Some(until) = newest.refresh_not_before.filter(|until| *until > now) {
-        let times = newest.failures.unwrap_or(1);
-        let text = format!(
-            "{times} refreshes in a row failed, the next one is tried in {}; {lives}. `hubspotctl doctor` says whether \
-             HubSpot and the app's credentials are the reason",
-            span(until - now)
-        );
-        return (Matter::RefreshesFail, text);
-    }
-    if let Some(until) = held.filter(|until| *until < now - Lease::SKEW) {
-        let text = format!(
-            "a process died in a refresh {} ago; the next run or execution takes over. {lives}",
-            span(now - until)
-        );
-        return (Matter::RefreshInterrupted, text);
-    }
-    if let Some(at) = newest.refresh_at.filter(|at| *at < now - OVERDUE) {
-        let text = format!(
-            "the schedule should have looked at it {} ago; {lives}. `hubspotctl doctor` says whether the schedule is alive",
-            span(now - at)
-        );
-        return (Matter::Overdue, text);
-    }
-    let next = newest.refresh_at.map_or("on use".to_owned(), |at| since(at, now));
-    (Matter::Sound, format!("{lives}, next refresh: {next}"))
+/// The lease of a record, by the rule that the functions take leases by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LeaseState {
+    Free,
+    Held,
+    /// Its holder has not released it.
+    Lapsed,
 }
 
-/// What the next execution would do, if AWS and HubSpot answer.
-pub(crate) fn next(record: &Integration, is_newest: bool, now: i64) -> Next {
+impl LeaseState {
+    fn of(record: &Integration, now: i64, config: &RefreshConfig) -> Self {
+        match (Lease::of(record, now, config), &record.lease_owner) {
+            (None, _) => Self::Held,
+            (Some(_), Some(_)) => Self::Lapsed,
+            (Some(_), None) => Self::Free,
+        }
+    }
+}
+
+/// The health of an account's newest integration by its record, and what to do.
+pub(crate) fn of(newest: &Integration, now: i64, config: &RefreshConfig) -> (HealthStatus, String) {
+    let status = status(newest, now, config);
+    (status, detail(status, newest, now))
+}
+
+/// What the operator has to know first.
+fn status(newest: &Integration, now: i64, config: &RefreshConfig) -> HealthStatus {
+    let is_ahead = |until: Option<i64>| until.is_some_and(|until| until > now);
+    if newest.status == Status::NeedsReauthorization {
+        HealthStatus::NeedsReauthorization
+    } else if newest.pointer.is_none() {
+        HealthStatus::Corrupt
+    } else if is_ahead(newest.cooldown_until) {
+        HealthStatus::RateLimited
+    } else if is_ahead(newest.refresh_not_before) {
+        HealthStatus::RefreshesFail
+    } else if LeaseState::of(newest, now, config) == LeaseState::Lapsed {
+        HealthStatus::RefreshInterrupted
+    } else if newest.refresh_at.is_some_and(|at| at < now - OVERDUE) {
+        HealthStatus::Overdue
+    } else {
+        HealthStatus::Healthy
+    }
+}
+
+fn detail(status: HealthStatus, newest: &Integration, now: i64) -> String {
+    let tokens = match newest.token_expires_at {
+        at if at > now => format!("the tokens are valid for {}", span(at - now)),
+        0 => "it has no tokens yet".to_owned(),
+        at => format!("the tokens expired {} ago and are refreshed on use", span(now - at)),
+    };
+    let time = |at: Option<i64>, never: &str| at.map_or(never.to_owned(), |at| since(at, now));
+    let away = |at: Option<i64>| span(at.unwrap_or(now) - now);
+    match status {
+        HealthStatus::Healthy => format!("{tokens}, next refresh: {}", time(newest.refresh_at, "on use")),
+        HealthStatus::NotConnected => "no integration. An admin of the account has to connect HubSpot".to_owned(),
+        HealthStatus::NeedsReauthorization => format!(
+            "HubSpot no longer accepts the authorization (reason: {}). An admin of the account has to reconnect it; the \
+             schedule's next attempt: {}",
+            newest.status_reason.as_deref().unwrap_or("unknown"),
+            time(newest.refresh_at, "never")
+        ),
+        HealthStatus::Corrupt => "active without a secret. An admin of the account has to reconnect it".to_owned(),
+        HealthStatus::RateLimited => format!(
+            "the portal's HubSpot rate limit is used up for {}; no action is needed",
+            away(newest.cooldown_until)
+        ),
+        HealthStatus::RefreshesFail => format!(
+            "{} in a row failed, the next one is due in {}; {tokens}. `hubspotctl doctor` shows whether HubSpot or the \
+             app's credentials are the cause",
+            counted(usize::try_from(newest.failures.unwrap_or(1)).unwrap_or(usize::MAX), "refresh attempt"),
+            away(newest.refresh_not_before)
+        ),
+        HealthStatus::RefreshInterrupted => format!(
+            "a process died during a refresh {} ago; the next run or execution takes over; {tokens}",
+            away(newest.lease_until)
+        ),
+        HealthStatus::Overdue => format!(
+            "the scheduled refresh is {} late; {tokens}. `hubspotctl doctor` shows whether the schedule runs",
+            away(newest.refresh_at)
+        ),
+    }
+}
+
+/// What the next execution would do, provided that AWS and HubSpot respond.
+pub(crate) fn next(record: &Integration, position: Position, now: i64, config: &RefreshConfig) -> NextExecution {
     let left = record.token_expires_at - now;
-    let leased = record.lease_owner.is_some() && record.lease_until.unwrap_or(0) >= now - Lease::SKEW;
-    if !is_newest {
-        return Next::IntegrationSuperseded;
+    if position == Position::Older {
+        return NextExecution::IntegrationSuperseded;
     }
     if record.cooldown_until.is_some_and(|until| until > now) {
-        return Next::RateLimited;
+        return NextExecution::RateLimited;
     }
     match (record.status, &record.pointer) {
-        (Status::NeedsReauthorization, _) => return Next::ReauthorizationRequired,
-        (Status::Active, None) => return Next::Internal,
+        (Status::NeedsReauthorization, _) => return NextExecution::ReauthorizationRequired,
+        (Status::Active, None) => return NextExecution::Internal,
         (Status::Active, Some(_)) => {}
     }
     if left > Purpose::Execution.margin(LIFETIME) {
-        return Next::Sends;
+        return NextExecution::Sends;
     }
-    let paused = record.refresh_not_before.is_some_and(|until| until > now);
-    match (left > 0, paused || leased) {
-        // The second best is better than nothing.
-        (true, true) => Next::Sends,
-        (_, false) => Next::RefreshesAndSends,
-        (false, true) if paused => Next::TemporarilyUnavailable,
-        (false, true) => Next::WaitsAndSends,
+    let is_paused = record.refresh_not_before.is_some_and(|until| until > now);
+    let is_held = LeaseState::of(record, now, config) == LeaseState::Held;
+    match (left > 0, is_paused || is_held) {
+        // Better the remaining seconds of the current tokens than none.
+        (true, true) => NextExecution::Sends,
+        (_, false) => NextExecution::RefreshesAndSends,
+        (false, true) if is_paused => NextExecution::TemporarilyUnavailable,
+        (false, true) => NextExecution::WaitsAndSends,
     }
 }
 
@@ -176,6 +208,7 @@ mod tests {
     use super::*;
 
     const NOW: i64 = 1_000_000;
+    const CONFIG: RefreshConfig = RefreshConfig { lease: 20, token_timeout: 8, idle_after: 86_400, idle_probe: 7_200 };
 
     fn record(changes: &Value) -> Integration {
         let mut record = json!({
@@ -189,40 +222,43 @@ mod tests {
     }
 
     #[test]
-    fn what_is_the_matter_is_the_first_thing_that_somebody_has_to_know() {
+    fn the_health_is_what_the_operator_has_to_know_first() {
         for (changes, expected) in [
-            (json!({}), Matter::Sound),
-            (json!({"token_expires_at": NOW - 9000}), Matter::Sound),
-            (json!({"cooldown_until": NOW, "refresh_not_before": NOW}), Matter::Sound),
-            (json!({"lease_owner": "o", "lease_until": NOW - 5}), Matter::Sound),
-            (json!({"lease_owner": "o", "lease_until": NOW - 6}), Matter::RefreshInterrupted),
-            (json!({"refresh_at": NOW - 1500}), Matter::Sound),
-            (json!({"refresh_at": NOW - 1501}), Matter::Overdue),
-            (json!({"refresh_not_before": NOW + 1}), Matter::RefreshesFail),
-            (json!({"cooldown_until": NOW + 1, "refresh_not_before": NOW + 1}), Matter::RateLimited),
-            (json!({"status": "needs_reauthorization", "cooldown_until": NOW + 1}), Matter::NeedsReauthorization),
-            (json!({"secret_id": null, "secret_version": null}), Matter::Corrupt),
+            (json!({}), HealthStatus::Healthy),
+            (json!({"token_expires_at": NOW - 9000}), HealthStatus::Healthy),
+            (json!({"cooldown_until": NOW, "refresh_not_before": NOW}), HealthStatus::Healthy),
+            (json!({"lease_owner": "o", "lease_until": NOW - 5}), HealthStatus::Healthy),
+            (json!({"lease_owner": "o", "lease_until": NOW - 6}), HealthStatus::RefreshInterrupted),
+            (json!({"refresh_at": NOW - 1500}), HealthStatus::Healthy),
+            (json!({"refresh_at": NOW - 1501}), HealthStatus::Overdue),
+            (json!({"refresh_not_before": NOW + 1}), HealthStatus::RefreshesFail),
+            (json!({"cooldown_until": NOW + 1, "refresh_not_before": NOW + 1}), HealthStatus::RateLimited),
+            (json!({"status": "needs_reauthorization", "cooldown_until": NOW + 1}), HealthStatus::NeedsReauthorization),
+            (json!({"secret_id": null, "secret_version": null}), HealthStatus::Corrupt),
         ] {
-            assert_eq!(of(&record(&changes), NOW).0, expected, "{changes}");
+            assert_eq!(of(&record(&changes), NOW, &CONFIG).0, expected, "{changes}");
         }
     }
 
     #[test]
-    fn the_next_execution_does_what_the_function_does() {
+    fn the_next_execution_is_predicted_from_the_record() {
         for (changes, expected) in [
-            (json!({}), Next::Sends),
-            (json!({"token_expires_at": NOW + 61}), Next::Sends),
-            (json!({"token_expires_at": NOW + 60}), Next::RefreshesAndSends),
-            (json!({"token_expires_at": NOW + 60, "refresh_not_before": NOW + 1}), Next::Sends),
-            (json!({"token_expires_at": NOW, "refresh_not_before": NOW + 1}), Next::TemporarilyUnavailable),
-            (json!({"token_expires_at": NOW, "lease_owner": "o", "lease_until": NOW}), Next::WaitsAndSends),
-            (json!({"token_expires_at": NOW, "lease_owner": "o", "lease_until": NOW - 6}), Next::RefreshesAndSends),
-            (json!({"cooldown_until": NOW + 1}), Next::RateLimited),
-            (json!({"status": "needs_reauthorization"}), Next::ReauthorizationRequired),
-            (json!({"secret_id": null, "secret_version": null}), Next::Internal),
+            (json!({}), NextExecution::Sends),
+            (json!({"token_expires_at": NOW + 61}), NextExecution::Sends),
+            (json!({"token_expires_at": NOW + 60}), NextExecution::RefreshesAndSends),
+            (json!({"token_expires_at": NOW + 60, "refresh_not_before": NOW + 1}), NextExecution::Sends),
+            (json!({"token_expires_at": NOW, "refresh_not_before": NOW + 1}), NextExecution::TemporarilyUnavailable),
+            (json!({"token_expires_at": NOW, "lease_owner": "o", "lease_until": NOW}), NextExecution::WaitsAndSends),
+            (
+                json!({"token_expires_at": NOW, "lease_owner": "o", "lease_until": NOW - 6}),
+                NextExecution::RefreshesAndSends,
+            ),
+            (json!({"cooldown_until": NOW + 1}), NextExecution::RateLimited),
+            (json!({"status": "needs_reauthorization"}), NextExecution::ReauthorizationRequired),
+            (json!({"secret_id": null, "secret_version": null}), NextExecution::Internal),
         ] {
-            assert_eq!(next(&record(&changes), true, NOW), expected, "{changes}");
+            assert_eq!(next(&record(&changes), Position::Newest, NOW, &CONFIG), expected, "{changes}");
         }
-        assert_eq!(next(&record(&json!({})), false, NOW), Next::IntegrationSuperseded);
+        assert_eq!(next(&record(&json!({})), Position::Older, NOW, &CONFIG), NextExecution::IntegrationSuperseded);
     }
 }

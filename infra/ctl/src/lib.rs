@@ -1,56 +1,65 @@
-//! The operator's tool: everything that people do to the stack from outside, by the code that the functions run.
+//! The operator's tool: what people do to a stack from outside, by the code that the functions run.
 //!
-//! A command is a module with an `Args` and a `run(args, …, output) -> Result<End, Failure>`. It reports its results
-//! by `output::Output` only, as text for people or as JSON lines.
+//! A command is a module with its arguments and a `run(args, stack_args, output) -> Result<Exit, Failure>`. It reports
+//! results through `output::Output` only, as text for people or as JSON lines.
 //!
-//! Invariant: no token and no secret is ever in what the tool prints: results are types without such fields, and
-//! errors quote no value of a file or an answer.
+//! Invariant: no token and no secret is ever printed: results are types without such fields, and errors quote no value
+//! of a file or a response.
 
 mod accounts;
 mod app_secret;
-mod ask;
 mod check;
 mod cli;
 mod completions;
 mod decommission;
 mod disconnect;
 mod doctor;
-mod end;
+mod encryption;
+mod exit;
+mod format_time;
 mod health;
 mod import;
 mod integrations;
-mod lines;
+mod jsonl;
+mod operator;
 mod output;
+mod prompt;
 mod refresh;
+mod secrets;
+mod select;
 mod stack;
 mod status;
-mod times;
+mod sweep;
+mod terminal;
 
 use std::process::ExitCode;
 
+use clap::CommandFactory;
 pub use cli::Cli;
 use cli::Command;
-use end::{End, Failure};
-use output::Output;
+use exit::{Exit, Failure};
+use output::{Format, Output};
 
-/// Runs one command and says how it ended.
+/// Runs one command.
 pub async fn run(cli: Cli) -> ExitCode {
-    let mut output = Output::new(cli.global.json);
-    let ended = command(&cli, &mut output).await;
-    output.close(ended)
+    let format = if cli.json { Format::Json } else { Format::Text };
+    let mut output = Output::new(format);
+    let result = command(&cli, &mut output).await;
+    output.close(result)
 }
 
-async fn command(cli: &Cli, output: &mut Output) -> Result<End, Failure> {
+async fn command(cli: &Cli, output: &mut Output) -> Result<Exit, Failure> {
     match &cli.command {
-        Command::Check(args) => check::run(args, &cli.global, output).await,
-        Command::Status(args) => status::run(args, &cli.global, output).await,
-        Command::Integrations(command) => integrations::run(command, &cli.global, output).await,
-        Command::Refresh(which) => refresh::run(which, &cli.global, output).await,
-        Command::Disconnect(args) => disconnect::run(args, &cli.global, output).await,
-        Command::AppSecret(command) => app_secret::run(command, &cli.global, output).await,
-        Command::Doctor(_) => doctor::run(&cli.global, output).await,
-        Command::Decommission(args) => decommission::run(args, &cli.global, output).await,
-        Command::Import(args) => import::run(args, &cli.global, output).await,
-        Command::Completions(args) => completions::run(args, output),
+        Command::Check(args) => check::run(args, &cli.stack, output).await,
+        Command::Status(args) => status::run(args, &cli.stack, output).await,
+        Command::Integrations(command) => integrations::run(command, &cli.stack, output).await,
+        Command::Refresh(selector) => refresh::run(selector, &cli.stack, output).await,
+        Command::Disconnect(args) => disconnect::run(args, &cli.stack, output).await,
+        Command::AppSecret(command) => app_secret::run(command, &cli.stack, output).await,
+        Command::Sweep(args) => sweep::run(args, &cli.stack, output).await,
+        Command::Doctor(_) => doctor::run(&cli.stack, output).await,
+        Command::Decommission(args) => decommission::run(args, &cli.stack, output).await,
+        Command::Import(args) => import::run(args, &cli.stack, output).await,
+        Command::Completions(args) => completions::run(args, Cli::command(), output),
     }
 }

@@ -1,65 +1,137 @@
 //! What the tool prints: results to stdout, failures to stderr.
 
-use std::io::{self, BufWriter, Stdout, Write};
+use std::io::{self, BufWriter, ErrorKind, Stdout, Write};
 use std::process::ExitCode;
 
 use serde::Serialize;
-use serde_json::json;
 
-use crate::end::{End, Failure};
+use crate::exit::{Exit, Failure};
+use crate::terminal::printable;
 
-/// Results, as text for people or as JSON lines for machines.
+/// For whom results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// Text for people.
+    Text,
+    /// JSON lines for machines (`infra/hubspotctl.schema.json`).
+    Json,
+}
+
+/// Results, in one format.
 pub(crate) struct Output {
     stdout: BufWriter<Stdout>,
-    json: bool,
+    format: Format,
+}
+
+/// A line of JSON.
+#[derive(Serialize)]
+struct TypedLine<'a, T> {
+    r#type: &'a str,
+    #[serde(flatten)]
+    value: &'a T,
+}
+
+/// The line of JSON about a risk.
+#[derive(Serialize)]
+struct WarningLine<'a> {
+    detail: &'a str,
+}
+
+/// The line of JSON about a failure.
+#[derive(Serialize)]
+struct FailureLine {
+    detail: String,
+    exit_code: u8,
 }
 
 impl Output {
-    pub(crate) fn new(json: bool) -> Self {
-        Self { stdout: BufWriter::new(io::stdout()), json }
+    pub(crate) fn new(format: Format) -> Self {
+        Self { stdout: BufWriter::new(io::stdout()), format }
     }
 
-    /// Whether results are for machines.
-    pub(crate) fn is_json(&self) -> bool {
-        self.json
+    pub(crate) fn format(&self) -> Format {
+        self.format
     }
 
-    /// One result: `value` as a line of JSON, or `text`, a paragraph for people.
-    pub(crate) fn result(&mut self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
-        if !self.json {
-            return self.text(&text());
+    /// Prints one result: `value` as a line of JSON of this type, or `text`, lines for people.
+    pub(crate) fn result(
+        &mut self,
+        r#type: &str,
+        value: &impl Serialize,
+        text: impl FnOnce() -> Vec<String>,
+    ) -> Result<(), Failure> {
+        match self.format {
+            Format::Text => self.note(&text()),
+            Format::Json => {
+                let line = TypedLine { r#type, value };
+                serde_json::to_writer(&mut self.stdout, &line).map_err(|error| failed(error.io_error_kind()))?;
+                self.raw("")
+            }
         }
-        serde_json::to_writer(&mut self.stdout, value).map_err(|_| Failure::Output)?;
-        self.text("")
     }
 
-    /// Text whatever the format.
-    pub(crate) fn text(&mut self, text: &str) -> Result<(), Failure> {
-        writeln!(self.stdout, "{text}").map_err(|_| Failure::Output)
+    /// Prints lines for people; machines get none.
+    pub(crate) fn note(&mut self, lines: &[String]) -> Result<(), Failure> {
+        if self.format == Format::Json {
+            return Ok(());
+        }
+        lines.iter().try_for_each(|line| self.raw(&printable(line)))
     }
 
-    /// Lets everything be seen that was printed so far.
+    /// Prints text of our own, whatever the format.
+    pub(crate) fn raw(&mut self, text: &str) -> Result<(), Failure> {
+        writeln!(self.stdout, "{text}").map_err(|error| failed(Some(error.kind())))
+    }
+
+    /// Makes everything printed so far visible.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
-        self.stdout.flush().map_err(|_| Failure::Output)
+        self.stdout.flush().map_err(|error| failed(Some(error.kind())))
     }
 
-    /// Says how the command ended.
-    pub(crate) fn close(mut self, ended: Result<End, Failure>) -> ExitCode {
-        let ended = match (ended, self.flush()) {
-            (Ok(_), Err(failure)) => Err(failure),
-            (ended, _) => ended,
+    /// Warns, on stderr.
+    pub(crate) fn warn(&self, text: &str) {
+        let line = match self.format {
+            Format::Text => format!("warning: {}", printable(text)),
+            Format::Json => {
+                let value = &WarningLine { detail: text };
+                serde_json::to_string(&TypedLine { r#type: "warning", value }).unwrap_or_default()
+            }
         };
-        match ended {
-            Ok(end) => end.code().into(),
+        // A closed stderr must not keep the command from working.
+        let _ = writeln!(io::stderr(), "{line}");
+    }
+
+    /// Reports how the command ended.
+    pub(crate) fn close(mut self, result: Result<Exit, Failure>) -> ExitCode {
+        let flushed = self.flush();
+        match result.and_then(|exit| flushed.map(|()| exit)) {
+            Ok(exit) => exit.code().into(),
             Err(failure) => {
-                let text = match self.json {
-                    true => json!({ "error": failure.to_string(), "exit_code": failure.code() }).to_string(),
-                    false => format!("hubspotctl: {failure}"),
-                };
-                // Where even that cannot be said, the exit code says it.
-                let _ = writeln!(io::stderr(), "{text}");
+                self.print_failure(&failure);
+                // What is still buffered cannot be written: dropping the buffer would try again.
+                let (_, _) = self.stdout.into_parts();
                 failure.code().into()
             }
         }
     }
+
+    fn print_failure(&self, failure: &Failure) {
+        let detail = failure.to_string();
+        if detail.is_empty() {
+            return;
+        }
+        let text = match self.format {
+            Format::Text => format!("hubspotctl: {}", printable(&detail)),
+            Format::Json => {
+                let value = &FailureLine { detail, exit_code: failure.code() };
+                serde_json::to_string(&TypedLine { r#type: "failure", value }).unwrap_or_default()
+            }
+        };
+        // If stderr is closed too, the exit code remains.
+        let _ = writeln!(io::stderr(), "{text}");
+    }
+}
+
+fn failed(kind: Option<ErrorKind>) -> Failure {
+    if kind == Some(ErrorKind::BrokenPipe) { Failure::OutputClosed(String::new()) } else { Failure::Output }
 }

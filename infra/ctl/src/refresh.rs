@@ -1,74 +1,95 @@
-//! `refresh`: new tokens for one integration, now, by the code of the functions.
+//! `refresh`: refreshes the tokens of one integration now, by the code of the functions.
 
 use serde::Serialize;
 use shared::access::TokenRequest;
 use shared::integration::{AccountId, IntegrationId};
 use shared::refresh_policy::Purpose;
-use shared::token_error::TokenErrorKind;
+use shared::token_error::{TokenError, TokenErrorKind};
 
-use crate::cli::Global;
-use crate::end::{End, Failure};
-use crate::integrations::{Found, Which};
+use crate::exit::{Exit, Failure};
+use crate::format_time::span;
+use crate::operator::Operator;
 use crate::output::Output;
-use crate::stack::Stack;
-use crate::times::span;
+use crate::select::{IntegrationSelector, Position, SelectedIntegration};
+use crate::stack::{Stack, StackArgs};
 
-/// How long the command waits and works, in milliseconds: as the schedule.
+/// Time for the command, in milliseconds: that of the schedule.
 const TIME: i64 = 55_000;
 
 #[derive(Serialize)]
-struct Refreshed {
+struct RefreshResult {
     account_id: AccountId,
     integration_id: IntegrationId,
     outcome: &'static str,
     detail: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     token_expires_at: Option<i64>,
+    #[serde(flatten)]
+    operator: Operator,
 }
 
-pub(crate) async fn run(which: &Which, global: &Global, output: &mut Output) -> Result<End, Failure> {
-    let stack = Stack::open(global).await?;
-    let Found { record, is_newest } = which.find(&stack).await?;
-    if !is_newest {
-        return Err(Failure::usage("only the newest integration of an account is refreshed: this one is older"));
+/// How the refresh ended.
+struct RefreshAnswer {
+    outcome: &'static str,
+    detail: String,
+    token_expires_at: Option<i64>,
+    exit: Exit,
+}
+
+pub(crate) async fn run(
+    selector: &IntegrationSelector,
+    stack_args: &StackArgs,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let stack = Stack::open(stack_args).await?;
+    let SelectedIntegration { record, position } = selector.find(&stack).await?;
+    if position == Position::Older {
+        return Err(Failure::usage("only the newest integration of an account is refreshed; this one is older"));
     }
+    let operator = Operator::identify(&stack, output).await?;
     let (account_id, integration_id) = (record.account_id.clone(), record.integration_id.clone());
     let now = stack.clock.now_millis();
     let current = record.pointer.as_ref().map(|pointer| pointer.secret_version.clone());
-    // As if HubSpot had rejected them: they are refreshed however good they are.
+    // Treated as rejected by HubSpot, so that they are refreshed however long they remain valid.
     let need = TokenRequest {
         purpose: Purpose::Schedule,
         deadline: now + TIME,
         function_deadline: now + TIME,
         rejected: current.as_deref(),
     };
-    let (outcome, detail, token_expires_at, end) = match stack.access.usable(record, &need).await {
+    let RefreshAnswer { outcome, detail, token_expires_at, exit } = match stack.access.usable(record, &need).await {
         Ok(granted) => {
             let at = granted.version.tokens.expires_at;
             let outcome = if granted.refreshed { "refreshed" } else { "already_fresh" };
-            (outcome, format!("the tokens are good for {}", span(at - stack.clock.now())), Some(at), End::Fine)
+            let detail = format!("the tokens are valid for {}", span(at - stack.clock.now()));
+            RefreshAnswer { outcome, detail, token_expires_at: Some(at), exit: Exit::Success }
         }
-        Err(error) if error.kind == TokenErrorKind::Revoked => {
-            let text = "HubSpot no longer accepts the authorization. An admin of the account has to reconnect it";
-            ("needs_reauthorization", text.to_owned(), None, End::Findings)
-        }
-        Err(error) if error.kind == TokenErrorKind::Gone => {
-            ("gone", "it was disconnected meanwhile".to_owned(), None, End::Findings)
-        }
-        Err(error) if error.kind == TokenErrorKind::Corrupt => ("corrupt", error.cause, None, End::Findings),
-        Err(error) if matches!(error.kind, TokenErrorKind::InvalidClient | TokenErrorKind::Misconfigured) => {
-            let cause = error.cause;
+        Err(error) => refused(error)?,
+    };
+    let result = RefreshResult { account_id, integration_id, outcome, detail, token_expires_at, operator };
+    output.result("refresh", &result, || {
+        vec![format!("{} {}: {outcome}: {}", result.account_id, result.integration_id, result.detail)]
+    })?;
+    Ok(exit)
+}
+
+fn refused(error: TokenError) -> Result<RefreshAnswer, Failure> {
+    let (outcome, detail) = match error.kind {
+        TokenErrorKind::Revoked => (
+            "needs_reauthorization",
+            "HubSpot no longer accepts the authorization. An admin of the account has to reconnect it".to_owned(),
+        ),
+        TokenErrorKind::Gone => ("gone", "it has just been disconnected".to_owned()),
+        TokenErrorKind::Corrupt => ("corrupt", error.cause),
+        TokenErrorKind::InvalidClient | TokenErrorKind::Misconfigured => {
             return Err(Failure::Unreachable(format!(
-                "{cause}. `hubspotctl doctor` says what to do; nobody is marked for it"
+                "{}. `hubspotctl doctor` says what to do; no integration is marked for it",
+                error.cause
             )));
         }
-        Err(error) => {
-            return Err(Failure::Unreachable(format!("{}. Try again in {}", error.cause, span(error.wait()))));
+        TokenErrorKind::Transient | TokenErrorKind::AnswerLost => {
+            let wait = span(error.wait());
+            return Err(Failure::Unreachable(format!("{}. Try again in {wait}", error.cause)));
         }
     };
-    let refreshed = Refreshed { account_id, integration_id, outcome, detail, token_expires_at };
-    output.result(&refreshed, || {
-        format!("{} {}: {outcome}: {}", refreshed.account_id, refreshed.integration_id, refreshed.detail)
-    })?;
-    Ok(end)
+    Ok(RefreshAnswer { outcome, detail, token_expires_at: None, exit: Exit::Findings })
 }

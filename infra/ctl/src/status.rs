@@ -1,163 +1,189 @@
-//! `status`: what is the matter with an account, in one line.
+//! `status`: the health of accounts, one line each.
 
 use serde::Serialize;
 use shared::error::Error;
 use shared::integration::{AccountId, Integration, IntegrationId, Status};
+use shared::store::operator::PendingAuthorization;
 
-use crate::accounts::{Accounts, Met};
-use crate::cli::Global;
-use crate::end::{End, Failure};
-use crate::health::{self, Matter, Next};
+use crate::accounts::{AccountScan, ScanItem, UnreadableRecord};
+use crate::exit::{Exit, Failure, advice, cause};
+use crate::format_time::{counted, date};
+use crate::health::{self, HealthStatus, NextExecution};
 use crate::output::Output;
-use crate::stack::Stack;
+use crate::select::{Position, account_id};
+use crate::stack::{Stack, StackArgs};
 
 #[derive(clap::Args, Debug)]
-pub(crate) struct Args {
-    /// Which accounts; none: all of the table, of which only those are shown with which something is the matter
+pub(crate) struct StatusArgs {
+    /// The accounts [default: every account that needs attention]
     #[arg(value_name = "ACCOUNT")]
     accounts: Vec<String>,
-    /// Shows the sound ones of the whole table too
+    /// Show healthy accounts too
     #[arg(long, conflicts_with = "accounts")]
     all: bool,
 }
 
-/// One line.
+/// The health of one account.
 #[derive(Serialize)]
-struct Line {
+struct AccountStatus {
     account_id: String,
-    matter: Matter,
+    health: HealthStatus,
     detail: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    newest: Option<Newest>,
+    newest: Option<NewestIntegration>,
+    /// None if they were not looked up.
+    pending_authorizations: Option<Vec<PendingAuthorization>>,
 }
 
 #[derive(Serialize)]
-struct Newest {
+struct NewestIntegration {
     integration_id: IntegrationId,
     hub_id: Option<u64>,
     status: Status,
     older_instances: usize,
-    token_expires_at: i64,
+    token_expires_at: Option<i64>,
     refresh_at: Option<i64>,
-    next_execution: Next,
+    next_execution: NextExecution,
 }
 
-/// The last line of a walk through the table.
+/// The last line of a scan.
 #[derive(Default, Serialize)]
-struct Totals {
+struct StatusTotals {
     accounts: usize,
-    with_a_matter: usize,
+    with_issues: usize,
 }
 
-pub(crate) async fn run(args: &Args, global: &Global, output: &mut Output) -> Result<End, Failure> {
+pub(crate) async fn run(args: &StatusArgs, stack_args: &StackArgs, output: &mut Output) -> Result<Exit, Failure> {
     let accounts: Result<Vec<_>, _> = args.accounts.iter().map(|account| account_id(account)).collect();
-    let (accounts, stack) = (accounts?, Stack::open(global).await?);
+    let accounts = accounts?;
+    let stack = Stack::open(stack_args).await?;
     if accounts.is_empty() {
-        return walk(args.all, &stack, output).await;
+        return scan(args, &stack, output).await;
     }
-    let mut findings = false;
+    let mut findings = 0;
     for account_id in accounts {
-        let line = look(&stack, account_id).await?;
-        findings |= line.matter != Matter::Sound;
-        show(&line, output)?;
+        findings += inspect(&stack, account_id, output).await?;
         output.flush()?;
     }
-    Ok(End::of(findings))
+    Ok(Exit::with_findings(findings))
 }
 
-/// An account's id of the command line.
-pub(crate) fn account_id(text: &str) -> Result<AccountId, Failure> {
-    AccountId::try_from(text.to_owned()).map_err(|error| Failure::usage(error.to_string()))
-}
-
-async fn walk(all: bool, stack: &Stack, output: &mut Output) -> Result<End, Failure> {
-    let (mut accounts, mut totals) = (Accounts::of(&stack.store), Totals::default());
-    while let Some(met) = accounts.next().await? {
-        let line = match met {
-            Met::Account(account_id, records) => {
+async fn scan(args: &StatusArgs, stack: &Stack, output: &mut Output) -> Result<Exit, Failure> {
+    let mut accounts = AccountScan::of(&stack.store);
+    let mut totals = StatusTotals::default();
+    while let Some(item) = accounts.next().await? {
+        match item {
+            ScanItem::Account(account_id, records) => {
                 totals.accounts += 1;
-                judged(account_id, &records, stack.clock.now())
+                let status = AccountStatus::of(account_id, &records, stack);
+                totals.with_issues += status.findings();
+                if args.all || status.findings() > 0 {
+                    status.show(stack.clock.now(), output)?;
+                }
             }
-            Met::Unreadable(detail) => {
-                Line { account_id: String::new(), matter: Matter::Corrupt, detail, newest: None }
+            ScanItem::Unreadable(record) => {
+                totals.with_issues += 1;
+                record.show(output)?;
             }
-        };
-        let sound = line.matter == Matter::Sound;
-        totals.with_a_matter += usize::from(!sound);
-        if all || !sound {
-            show(&line, output)?;
         }
     }
-    output.result(&totals, || {
-        format!("{} accounts, something is the matter with {}", totals.accounts, totals.with_a_matter)
+    output.result("status_summary", &totals, || {
+        vec![format!("{}, {} with issues", counted(totals.accounts, "account"), totals.with_issues)]
     })?;
-    Ok(End::of(totals.with_a_matter > 0))
+    Ok(Exit::with_findings(totals.with_issues))
 }
 
-/// One account, its tokens included.
-async fn look(stack: &Stack, account_id: AccountId) -> Result<Line, Failure> {
-    let corrupt = |account_id: &AccountId, detail: String| Line {
-        account_id: account_id.to_string(),
-        matter: Matter::Corrupt,
-        detail,
-        newest: None,
-    };
+/// Shows one account, its tokens included; returns the number of findings.
+async fn inspect(stack: &Stack, account_id: AccountId, output: &mut Output) -> Result<usize, Failure> {
     let records = match stack.store.all(&account_id).await {
         Ok(records) => records,
-        Err(Error::Internal(cause)) => return Ok(corrupt(&account_id, cause)),
+        Err(Error::Internal(cause)) => {
+            UnreadableRecord::of(cause).show(output)?;
+            return Ok(1);
+        }
         Err(error) => return Err(error.into()),
     };
-    let mut line = judged(account_id, &records, stack.clock.now());
-    if line.matter == Matter::Sound
+    let mut status = AccountStatus::of(account_id, &records, stack);
+    if status.health == HealthStatus::Healthy
         && let Some(newest) = records.first()
-        && let Some(wrong) = wrong_tokens(stack, newest).await?
+        && let Some(inconsistency) = inconsistent_tokens(stack, newest).await?
     {
-        (line.matter, line.detail) = (Matter::Corrupt, wrong);
+        (status.health, status.detail) = (HealthStatus::Corrupt, inconsistency);
     }
-    Ok(line)
+    status.pending_authorizations = pending_authorizations(stack, &status.account_id, output).await?;
+    status.show(stack.clock.now(), output)?;
+    Ok(status.findings())
 }
 
-/// What is wrong with the tokens that a record points at, if anything.
-pub(crate) async fn wrong_tokens(stack: &Stack, record: &Integration) -> Result<Option<String>, Failure> {
+/// The authorizations that were started and never came back. They explain an account that does not get connected, but
+/// its status does not depend on them.
+async fn pending_authorizations(
+    stack: &Stack,
+    account: &str,
+    output: &Output,
+) -> Result<Option<Vec<PendingAuthorization>>, Failure> {
+    let Some(table) = &stack.settings.authorizations_table else { return Ok(None) };
+    match stack.store.pending_authorizations(table, &account_id(account)?).await {
+        Ok(pending) => Ok(Some(pending)),
+        Err(error) => {
+            output.warn(&format!("authorizations are not shown: {}. {}", cause(&error), advice(&error)));
+            Ok(None)
+        }
+    }
+}
+
+/// What is inconsistent about the tokens that a record points at, if anything.
+pub(crate) async fn inconsistent_tokens(stack: &Stack, record: &Integration) -> Result<Option<String>, Failure> {
     let Some(pointer) = &record.pointer else { return Ok(None) };
     let advice = "An admin of the account has to reconnect it";
     Ok(match stack.store.secret_version(pointer).await {
         Ok(Some(tokens)) if tokens.belong_to(record) => None,
         Ok(Some(_)) => Some(format!("its secret belongs to another account or integration. {advice}")),
         Ok(None) => Some(format!(
-            "the version that it points at is not in Secrets Manager. If that is so in a minute too: {advice}"
+            "the secret version that it points at is not in Secrets Manager. If this is still so in a minute: {advice}"
         )),
         Err(Error::Internal(_)) => Some(format!("its secret does not parse. {advice}")),
         Err(error) => return Err(error.into()),
     })
 }
 
-fn judged(account_id: AccountId, records: &[Integration], now: i64) -> Line {
-    let account_id = account_id.to_string();
-    let Some(newest) = records.first() else {
-        let detail = "there is no integration. An admin of the account has to connect HubSpot".to_owned();
-        return Line { account_id, matter: Matter::NotConnected, detail, newest: None };
-    };
-    let (matter, detail) = health::of(newest, now);
-    let newest = Newest {
-        integration_id: newest.integration_id.clone(),
-        hub_id: newest.hub_id,
-        status: newest.status,
-        older_instances: records.len() - 1,
-        token_expires_at: newest.token_expires_at,
-        refresh_at: newest.refresh_at,
-        next_execution: health::next(newest, true, now),
-    };
-    Line { account_id, matter, detail, newest: Some(newest) }
-}
+impl AccountStatus {
+    fn of(account_id: AccountId, records: &[Integration], stack: &Stack) -> Self {
+        let (now, config) = (stack.clock.now(), &stack.settings.refresh);
+        let account_id = account_id.to_string();
+        let Some(newest) = records.first() else {
+            let detail = "no integration. An admin of the account has to connect HubSpot".to_owned();
+            let health = HealthStatus::NotConnected;
+            return Self { account_id, health, detail, newest: None, pending_authorizations: None };
+        };
+        let (health, detail) = health::of(newest, now, config);
+        let newest = NewestIntegration {
+            integration_id: newest.integration_id.clone(),
+            hub_id: newest.hub_id,
+            status: newest.status,
+            older_instances: records.len() - 1,
+            token_expires_at: Some(newest.token_expires_at).filter(|at| *at > 0),
+            refresh_at: newest.refresh_at,
+            next_execution: health::next(newest, Position::Newest, now, config),
+        };
+        Self { account_id, health, detail, newest: Some(newest), pending_authorizations: None }
+    }
 
-fn show(line: &Line, output: &mut Output) -> Result<(), Failure> {
-    output.result(line, || {
-        let which = line.newest.as_ref().map_or(String::new(), |newest| {
-            let portal = newest.hub_id.map_or("-".to_owned(), |portal| portal.to_string());
-            format!(" [{}, portal {portal}, {} older]", newest.integration_id, newest.older_instances)
-        });
-        let account = if line.account_id.is_empty() { "-" } else { &line.account_id };
-        format!("{account}: {}: {}{which}", line.matter.word(), line.detail)
-    })
+    fn findings(&self) -> usize {
+        usize::from(self.health != HealthStatus::Healthy)
+    }
+
+    fn show(&self, now: i64, output: &mut Output) -> Result<(), Failure> {
+        output.result("account", self, || {
+            let newest = self.newest.as_ref().map_or(String::new(), |newest| {
+                let portal = newest.hub_id.map_or("-".to_owned(), |portal| portal.to_string());
+                format!(" [{}, portal {portal}, {} older]", newest.integration_id, newest.older_instances)
+            });
+            let mut lines = vec![format!("{}: {}: {}{newest}", self.account_id, self.health.as_str(), self.detail)];
+            lines.extend(self.pending_authorizations.iter().flatten().map(|pending| {
+                let expiry = date(pending.expires_at, now);
+                format!("  {} started by {} never came back: expires {expiry}", pending.kind, pending.user_id)
+            }));
+            lines
+        })
+    }
 }

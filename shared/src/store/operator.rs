@@ -3,12 +3,13 @@
 use aws_sdk_dynamodb::types::TableStatus;
 use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
 use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::integrations::{Cursor, parse_record};
 use super::secrets::is_gone;
 use super::write::Write;
-use super::{Store, WriteResult, n, unavailable};
+use super::{Store, WriteResult, n, s, unavailable};
 use crate::error::Error;
 use crate::integration::{AccountId, Integration, Key};
 
@@ -38,6 +39,21 @@ pub struct SecretInfo {
     pub secret_id: String,
     /// Whether it is marked for deletion.
     pub deleted: bool,
+    /// When it was created.
+    pub created_at: i64,
+    /// The customer-managed key that encrypts it; none for the AWS account's default key.
+    pub key: Option<String>,
+}
+
+/// An authorization that was started and never came back.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PendingAuthorization {
+    /// What for.
+    pub kind: String,
+    /// Who started it.
+    pub user_id: String,
+    /// When it expires, or expired.
+    pub expires_at: i64,
 }
 
 /// The table of integrations as it was deployed.
@@ -102,7 +118,9 @@ impl Store {
         let seen = page.secret_list.unwrap_or_default().into_iter().filter_map(|entry| {
             let deleted = entry.deleted_date.is_some();
             // The filter is AWS's; what is deleted by it has to begin with exactly that.
-            Some(SecretInfo { secret_id: entry.name.filter(|name| name.starts_with(&begins))?, deleted })
+            let secret_id = entry.name.filter(|name| name.starts_with(&begins))?;
+            let created_at = entry.created_date.map_or(i64::MAX, |date| date.secs());
+            Some(SecretInfo { secret_id, deleted, created_at, key: entry.kms_key_id.filter(|key| !is_default(key)) })
         });
         Ok((seen.collect(), page.next_token.filter(|token| !token.is_empty())))
     }
@@ -118,11 +136,45 @@ impl Store {
         }
     }
 
+    /// Whether a table exists, whatever its state.
+    pub async fn table_exists(&self, name: &str) -> Result<bool, Error> {
+        match self.dynamodb.describe_table().table_name(name).send().await {
+            Ok(_) => Ok(true),
+            Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(false),
+            Err(error) => Err(unavailable("DescribeTable", &error)),
+        }
+    }
+
+    /// The authorizations of an account that were started and never came back, as long as the table's TTL leaves them.
+    /// It scans the table, which holds only what was started lately.
+    pub async fn pending_authorizations(
+        &self,
+        table: &str,
+        account_id: &AccountId,
+    ) -> Result<Vec<PendingAuthorization>, Error> {
+        let pages = self
+            .dynamodb
+            .scan()
+            .table_name(table)
+            .filter_expression("account_id = :account AND attribute_not_exists(outcome)")
+            .expression_attribute_values(":account", s(account_id.as_str()))
+            .into_paginator()
+            .items()
+            .send();
+        let items: Result<Vec<_>, _> = pages.collect().await;
+        let items = items.map_err(|error| unavailable("Scan (authorizations)", &error))?;
+        let parse =
+            |item| serde_dynamo::from_item(item).map_err(|_| Error::internal("an authorization does not parse"));
+        let mut pending: Vec<PendingAuthorization> = items.into_iter().map(parse).collect::<Result<_, _>>()?;
+        pending.sort_by_key(|authorization| std::cmp::Reverse(authorization.expires_at));
+        Ok(pending)
+    }
+
     /// The key of the app's secret, none for the account's default key; none at all if there is no such secret.
     pub async fn app_secret_key(&self) -> Result<Option<Option<String>>, Error> {
         match self.secrets.describe_secret().secret_id(self.app_secret_id()).send().await {
             Ok(secret) if secret.deleted_date.is_some() => Ok(None),
-            Ok(secret) => Ok(Some(secret.kms_key_id)),
+            Ok(secret) => Ok(Some(secret.kms_key_id.filter(|key| !is_default(key)))),
             Err(error) if is_gone(error.code()) => Ok(None),
             Err(error) => Err(unavailable("DescribeSecret (app)", &error)),
         }
@@ -153,4 +205,9 @@ impl Store {
         let write = Write::at(Key { account_id: nobody.clone(), sequence: 0 });
         self.update(write.if_equal("refresh_at", n(-1)).set("refresh_at", n(-1))).await.map(drop)
     }
+}
+
+/// Whether a key is the AWS account's default one for Secrets Manager.
+fn is_default(key: &str) -> bool {
+    key.ends_with("alias/aws/secretsmanager")
 }

@@ -26,5 +26,6 @@ pub mod run;
 pub mod schedule;
 pub mod secrets_manager;
 pub mod stack;
+mod sts;
 pub mod template;
 pub mod wire;

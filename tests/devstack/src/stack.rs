@@ -23,6 +23,7 @@ use crate::lambda::{InvokeError, Lambda, Spec};
 use crate::loopback::{self, Server};
 use crate::schedule::{Firing, Schedules};
 use crate::secrets_manager::SecretsManager;
+use crate::sts;
 use crate::template::{ACCOUNT, Deployment, Template, Values};
 
 pub use calls::{Answer, Exchange, Witness};
@@ -108,6 +109,7 @@ pub struct Stack {
     public_url: String,
     aws: SdkConfig,
     door: Arc<Door>,
+    sts: Server,
     _front_door: Server,
 }
 
@@ -174,6 +176,7 @@ impl Stack {
             client: loopback::client(),
             witness: options.witness,
             last_look: options.last_look,
+            sts: sts::start().await.map_err(|error| format!("no port: {error}"))?,
             _front_door: door.open(listener),
             door,
             hubspot,

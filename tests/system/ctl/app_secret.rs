@@ -29,7 +29,7 @@ fn credentials(world: &World) -> (String, String) {
 }
 
 #[tokio::test]
-async fn credentials_from_stdin_are_put_and_functions_find_them() {
+async fn credentials_from_stdin_are_set_and_functions_read_them() {
     let world = World::start().await;
     plant(&world, ACCOUNT, 1).await;
     let (client_id, client_secret) = credentials(&world);
@@ -41,13 +41,13 @@ async fn credentials_from_stdin_are_put_and_functions_find_them() {
 
     let ended = run_with(&world.stack, &["app-secret", "set", "--json"], &format!("{good}\n")).await;
 
-    assert_eq!((ended.code, &ended.lines[0]["hubspot_knows"]), (0, &json!(true)), "{ended:?}");
+    assert_eq!((ended.code, &ended.lines[0]["hubspot_accepts"]), (0, &json!(true)), "{ended:?}");
     assert_eq!(stored(&world)["client_secret"], client_secret);
     assert_eq!((before.status, world.execute(&request(ACCOUNT, None)).await.status), (503, 200));
 }
 
 #[tokio::test]
-async fn credentials_that_do_not_fit_are_refused_by_the_names_of_their_fields_and_change_nothing() {
+async fn invalid_credentials_are_refused_by_field_and_change_nothing() {
     let world = World::start().await;
     let before = stored(&world);
 
@@ -67,7 +67,7 @@ async fn credentials_that_do_not_fit_are_refused_by_the_names_of_their_fields_an
 }
 
 #[tokio::test]
-async fn another_apps_credentials_need_a_yes() {
+async fn credentials_of_another_app_need_a_confirmation() {
     let world = World::start().await;
     let other = json!({"client_id": "another", "client_secret": "of another app"}).to_string();
 
@@ -81,7 +81,7 @@ async fn another_apps_credentials_need_a_yes() {
 }
 
 #[tokio::test]
-async fn without_a_deployed_secret_there_is_nothing_to_put_credentials_into() {
+async fn credentials_need_a_deployed_secret() {
     let world = World::with(Options { app_secret: false, ..Options::default() }).await;
     let (client_id, client_secret) = credentials(&world);
     let good = json!({"client_id": client_id, "client_secret": client_secret}).to_string();
@@ -94,12 +94,14 @@ async fn without_a_deployed_secret_there_is_nothing_to_put_credentials_into() {
 }
 
 #[tokio::test]
-async fn a_rotation_puts_the_old_secret_beside_the_new_one_and_its_end_drops_it() {
+async fn a_rotation_keeps_the_old_secret_until_it_is_finished() {
     let world = World::start().await;
     let (client_id, old) = credentials(&world);
     world.stack.put_app_secret(&json!({"client_id": client_id, "client_secret": old, "note": [1]})).await.unwrap();
 
-    let rotated = run_with(&world.stack, &["app-secret", "rotate", "--json"], "new-secret\n").await;
+    let asked = run_with(&world.stack, &["app-secret", "rotate"], "new-secret\n").await;
+    let untouched = stored(&world)["client_secret"].clone();
+    let rotated = run_with(&world.stack, &["app-secret", "rotate", "--yes", "--json"], "new-secret\n").await;
     let both = stored(&world);
     let again = run_with(&world.stack, &["app-secret", "rotate", "--json"], "new-secret\n").await;
     let third = run_with(&world.stack, &["app-secret", "rotate"], "a third one").await;
@@ -116,6 +118,8 @@ async fn a_rotation_puts_the_old_secret_beside_the_new_one_and_its_end_drops_it(
         json!(all.into_iter().chain(previous).collect::<BTreeMap<_, _>>())
     };
     assert_eq!((&both, &between, &stored(&world)), (&expected(Some(&old)), &expected(Some(&old)), &expected(None)));
+    assert!(asked.code == 2 && untouched == *old && asked.errors.contains("--yes"), "HubSpot refuses it: {asked:?}");
+    assert!(third.errors.contains("app-secret set"), "the way out: {third:?}");
     assert_eq!([rotated.code, again.code, third.code], [0, 0, 2], "{rotated:?} {again:?} {third:?}");
     assert_eq!(again.lines[0]["outcome"], "already_rotated");
     assert_eq!((early.code, &early.lines[0]["outcome"]), (1, &json!("not_finished")), "{early:?}");
@@ -126,9 +130,9 @@ async fn a_rotation_puts_the_old_secret_beside_the_new_one_and_its_end_drops_it(
 }
 
 #[tokio::test]
-async fn a_rotation_is_not_finished_while_hubspot_says_nothing() {
+async fn a_rotation_is_not_finished_while_hubspot_is_down() {
     let world = World::start().await;
-    run_with(&world.stack, &["app-secret", "rotate"], "new-secret").await;
+    run_with(&world.stack, &["app-secret", "rotate", "--yes"], "new-secret").await;
     world.stack.hubspot.rotate_client_secret("new-secret");
     world.stack.hubspot.script_always(Match::any(), Fault::status(503));
 
@@ -138,7 +142,7 @@ async fn a_rotation_is_not_finished_while_hubspot_says_nothing() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_a_client_secret_is_not_put() {
+async fn an_invalid_client_secret_is_not_stored() {
     let world = World::start().await;
     let before = stored(&world);
 
@@ -147,4 +151,19 @@ async fn what_cannot_be_a_client_secret_is_not_put() {
 
         assert_eq!((ended.code, &stored(&world)), (2, &before), "{stdin:?}: {ended:?}");
     }
+}
+
+#[tokio::test]
+async fn refused_credentials_do_not_replace_working_ones_unasked() {
+    let world = World::start().await;
+    let (client_id, client_secret) = credentials(&world);
+    let wrong = json!({"client_id": client_id, "client_secret": "wrong"}).to_string();
+
+    let asked = run_with(&world.stack, &["app-secret", "set"], &wrong).await;
+    let kept = stored(&world);
+    let confirmed = run_with(&world.stack, &["app-secret", "set", "--yes"], &wrong).await;
+
+    assert!(asked.code == 2 && asked.errors.contains("HubSpot refuses these credentials"), "{asked:?}");
+    assert_eq!(kept["client_secret"], client_secret);
+    assert_eq!((confirmed.code, &stored(&world)["client_secret"]), (1, &json!("wrong")), "{confirmed:?}");
 }

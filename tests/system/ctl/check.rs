@@ -78,7 +78,7 @@ fn verdict(answer: &Answer) -> String {
 }
 
 #[tokio::test]
-async fn the_verdict_on_an_automation_is_what_the_function_then_does() {
+async fn a_verdict_is_what_the_function_then_does() {
     let world = world().await;
     let folder = Folder::new();
     let stored = stored();
@@ -107,7 +107,7 @@ async fn the_verdict_on_an_automation_is_what_the_function_then_does() {
 }
 
 #[tokio::test]
-async fn an_import_file_stands_for_the_table_before_anything_is_imported() {
+async fn an_import_file_replaces_the_table_before_the_import() {
     let world = World::start().await;
     let folder = Folder::new();
     let mut lines = [("acc_fine", "integration-1"), ("acc_two", "integration-2"), ("acc_two", "integration-1")]
@@ -135,7 +135,7 @@ async fn an_import_file_stands_for_the_table_before_anything_is_imported() {
 }
 
 #[tokio::test]
-async fn people_are_told_the_totals_and_the_worst_accounts_first() {
+async fn the_summary_shows_totals_reasons_and_worst_accounts() {
     let world = world().await;
     let folder = Folder::new();
     let mut lines: Vec<String> = stored().iter().map(Value::to_string).collect();
@@ -152,12 +152,14 @@ async fn people_are_told_the_totals_and_the_worst_accounts_first() {
         "{told:?}"
     );
     let worst = told.iter().position(|line| line.starts_with("4 accounts have automations that will not run")).unwrap();
-    assert_eq!(told.len(), worst + 3, "{told:?}");
+    assert_eq!(told.len(), worst + 4, "{told:?}");
+    assert!(told[worst + 3].contains("check --json"), "{told:?}");
+    assert!(told.iter().any(|line| line.ends_with("(line 89)")), "a reason with its example: {told:?}");
     assert!(!format!("{checked:?}").contains("s3cret"), "{checked:?}");
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_there_is_told_before_anything_is_begun() {
+async fn a_missing_file_is_reported_before_anything_starts() {
     let world = World::start().await;
 
     let checked = check(&world, Path::new("/nowhere/stored"), &[]).await;
@@ -167,7 +169,7 @@ async fn a_file_that_is_not_there_is_told_before_anything_is_begun() {
 }
 
 #[tokio::test]
-async fn scopes_that_an_account_has_in_the_table_are_what_counts() {
+async fn the_scopes_in_the_table_decide() {
     let world = World::start().await;
     let folder = Folder::new();
     plant(&world, "acc_fine", 1).await;

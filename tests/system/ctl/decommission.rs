@@ -1,21 +1,30 @@
 //! `decommission`: what `sam delete` leaves behind goes, and nothing else.
 
 use devstack::secrets_manager::FaultKind;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::run;
+use super::sweep::old_world;
 use crate::refresh::planted::{plant, pointer, store};
 use crate::world::World;
 
-/// What `sam delete` does to the secret that the template declares.
+/// What `sam delete` does to the secret and to the table of authorizations that the template declares.
 async fn delete_stack(world: &World) {
+    delete_app_secret(world).await;
+    let (dynamodb, table) = (world.stack.dynamodb(), world.stack.table("AUTHORIZATIONS_TABLE"));
+    dynamodb.update_table().table_name(table).deletion_protection_enabled(false).send().await.unwrap();
+    dynamodb.delete_table().table_name(table).send().await.unwrap();
+}
+
+async fn delete_app_secret(world: &World) {
     let delete = world.stack.secrets().delete_secret().secret_id(store(world).app_secret_id());
     delete.recovery_window_in_days(7).send().await.unwrap();
 }
 
 /// A stack with three integrations, one of whose secrets is swept, beside a secret of another stack.
 async fn world() -> World {
-    let world = World::start().await;
+    // Nothing has written its table for an hour.
+    let world = old_world().await;
     for account in ["acc_1", "acc_2", "acc_3"] {
         plant(&world, account, 1).await;
     }
@@ -32,7 +41,7 @@ fn names(world: &World) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_removed_stacks_secrets_are_counted_and_then_deleted_with_those_that_were_swept() {
+async fn a_removed_stacks_secrets_are_counted_then_deleted() {
     let world = world().await;
     delete_stack(&world).await;
 
@@ -43,16 +52,23 @@ async fn a_removed_stacks_secrets_are_counted_and_then_deleted_with_those_that_w
 
     let counts = |outcome: &str, secrets: u32, marked: u32, deleted: u32| {
         json!({"outcome": outcome, "stack": "local", "secrets": secrets, "marked_for_deletion": marked,
-            "deleted": deleted, "failed": 0})
+            "deleted": deleted, "failed": 0, "type": "decommission"})
+    };
+    let deleted = |mut line: Value| {
+        for name in ["aws_account", "region", "acted_by"] {
+            assert!(line.as_object_mut().unwrap().remove(name).is_some(), "{line}");
+        }
+        line
     };
     assert_eq!((counted.code, &counted.lines[..], before), (0, &[counts("counted", 3, 1, 0)][..], 4), "{counted:?}");
-    assert_eq!(ended.lines, [counts("counted", 3, 1, 0), counts("deleted", 3, 1, 3)], "{ended:?}");
+    assert_eq!(ended.lines[0], counts("counted", 3, 1, 0), "{ended:?}");
+    assert_eq!(deleted(ended.lines[1].clone()), counts("deleted", 3, 1, 3), "{ended:?}");
     assert_eq!(names(&world), ["local-2/integrations/a"]);
     assert_eq!((ended.code, again.code), (0, 0), "{again:?}");
 }
 
 #[tokio::test]
-async fn nothing_is_deleted_of_a_stack_that_lives_or_under_another_name_or_unasked() {
+async fn nothing_is_deleted_of_a_live_stack_by_another_name_or_unasked() {
     let world = world().await;
 
     let alive = run(&world.stack, &["decommission", "--stack-name", "local"]).await;
@@ -66,7 +82,7 @@ async fn nothing_is_deleted_of_a_stack_that_lives_or_under_another_name_or_unask
 }
 
 #[tokio::test]
-async fn what_could_not_be_deleted_is_counted_and_goes_with_the_next_start() {
+async fn failed_deletions_are_counted_and_done_by_the_next_run() {
     let world = world().await;
     delete_stack(&world).await;
     world.stack.secrets_manager.fail_next("DeleteSecret", FaultKind::AccessDenied, 1);
@@ -80,4 +96,19 @@ async fn what_could_not_be_deleted_is_counted_and_goes_with_the_next_start() {
         "{first:?}"
     );
     assert_eq!((second.code, names(&world).len()), (0, 1), "{second:?}");
+}
+
+#[tokio::test]
+async fn each_sign_of_a_live_stack_keeps_its_secrets() {
+    let (tables, recent) = (world().await, World::start().await);
+    delete_app_secret(&tables).await;
+    plant(&recent, "acc_1", 1).await;
+    delete_stack(&recent).await;
+
+    let table_there = run(&tables.stack, &["decommission", "--stack-name", "local"]).await;
+    let just_written = run(&recent.stack, &["decommission", "--stack-name", "local"]).await;
+
+    assert!(table_there.code == 2 && table_there.errors.contains("AuthorizationsTable"), "{table_there:?}");
+    assert!(just_written.code == 2 && just_written.errors.contains("was written"), "{just_written:?}");
+    assert_eq!(names(&recent).len(), 1);
 }

@@ -10,8 +10,9 @@ use devstack::secrets_manager::FaultKind;
 use devstack::stack::Options;
 use serde_json::{Value, json};
 
-use super::{Ended, command, ended, run};
-use crate::refresh::planted::{change, item, plant, store};
+use super::sweep::old_world;
+use super::{Ended, command, ended};
+use crate::refresh::planted::{SCOPES, change, change_text, item, plant, pointer, store};
 use crate::world::{ACCOUNT, World};
 
 /// What is wrong, by name.
@@ -20,9 +21,17 @@ fn wrong(ended: &Ended) -> Vec<String> {
     wrong.map(|line| line["check"].as_str().unwrap().to_owned()).collect()
 }
 
+/// Runs the doctor with the scopes that planted integrations have and without a key, besides these variables.
+async fn diagnose(world: &World, variables: &[(&str, &str)]) -> Ended {
+    let mut command = command(&world.stack, &["doctor", "--json"]);
+    command.env("HUBSPOT_SCOPES", SCOPES.join(" ")).env_remove("SECRETS_KMS_KEY");
+    command.envs(variables.iter().copied());
+    ended(command.spawn().unwrap()).await
+}
+
 async fn doctor(world: &World) -> Ended {
     let before = state(world).await;
-    let ended = run(&world.stack, &["doctor", "--json"]).await;
+    let ended = diagnose(world, &[]).await;
     assert_eq!(state(world).await, before, "it changes nothing");
     ended
 }
@@ -36,17 +45,74 @@ async fn state(world: &World) -> (usize, Vec<String>) {
 }
 
 #[tokio::test]
-async fn a_sound_stack_has_no_finding() {
+async fn a_healthy_stack_has_no_finding() {
     let world = World::start().await;
     plant(&world, ACCOUNT, 1).await;
 
     let ended = doctor(&world).await;
 
-    assert_eq!((ended.code, ended.lines.len(), wrong(&ended)), (0, 10, Vec::new()), "{ended:?}");
+    assert_eq!((ended.code, ended.lines.len(), wrong(&ended)), (0, 14, Vec::new()), "{ended:?}");
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_app_secret_hubspot_and_schedule_is_found_and_says_what_to_do() {
+async fn orphaned_secrets_are_counted() {
+    let world = old_world().await;
+    let (kept, orphaned) = (plant(&world, "acc_1", 1).await, plant(&world, "acc_2", 1).await);
+    store(&world).delete(&orphaned).await.unwrap();
+
+    let ended = doctor(&world).await;
+
+    assert!(ended.code == 1 && wrong(&ended).contains(&"orphans".to_owned()), "{ended:?}");
+    assert!(ended.text.contains("1 of 2 secrets without an integration"), "{ended:?}");
+    assert!(ended.text.contains("hubspotctl sweep") && !ended.text.contains(&pointer(&kept).secret_id), "{ended:?}");
+}
+
+#[tokio::test]
+async fn secrets_with_another_key_than_the_stacks_are_found() {
+    let world = World::start().await;
+    plant(&world, ACCOUNT, 1).await;
+    let key = "arn:aws:kms:us-east-1:123456789012:key/of-the-stack";
+    let named = world.stack.secrets().create_secret().name("local/integrations/right").kms_key_id(key);
+    named.secret_string("{}").send().await.unwrap();
+
+    let ended = diagnose(&world, &[("SECRETS_KMS_KEY", key)]).await;
+
+    assert!(wrong(&ended).contains(&"secret keys".to_owned()), "{ended:?}");
+    assert!(
+        ended.text.contains("1 of 2 secrets with another key") && ended.text.contains("update-secret"),
+        "{ended:?}"
+    );
+}
+
+#[tokio::test]
+async fn configured_scopes_that_nobody_was_granted_are_found() {
+    let world = World::start().await;
+    plant(&world, "acc_1", 1).await;
+    plant(&world, "acc_2", 1).await;
+
+    let renamed = diagnose(&world, &[("HUBSPOT_SCOPES", "oauth.renamed")]).await;
+    let right = diagnose(&world, &[]).await;
+
+    assert_eq!((wrong(&renamed), wrong(&right)), (vec!["scopes".to_owned()], Vec::new()), "{renamed:?} {right:?}");
+    assert!(renamed.text.contains("granted to none: oauth.renamed"), "{renamed:?}");
+    assert!(renamed.text.contains("granted but not configured: crm.objects.contacts.read"), "{renamed:?}");
+}
+
+#[tokio::test]
+async fn the_doctor_points_at_status_if_accounts_need_attention() {
+    let world = World::start().await;
+    let record = plant(&world, ACCOUNT, 1).await;
+    let marked = AttributeValue::S("needs_reauthorization".to_owned());
+    change_text(&world, &record, "status", marked).await;
+
+    let ended = doctor(&world).await;
+
+    assert_eq!(ended.code, 0, "an admin has to act, not the operator: {ended:?}");
+    assert!(ended.text.contains("1 of 1 account with issues: `hubspotctl status`"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn faults_of_app_secret_hubspot_and_schedule_are_found() {
     let world = World::with(Options { app_secret: false, ..Options::default() }).await;
     let without = doctor(&world).await;
     let (client_id, client_secret) = (world.stack.hubspot.client_id(), world.stack.hubspot.client_secret());
@@ -72,7 +138,7 @@ async fn what_is_wrong_with_app_secret_hubspot_and_schedule_is_found_and_says_wh
 }
 
 #[tokio::test]
-async fn a_clock_that_is_wrong_by_more_than_leases_allow_is_found() {
+async fn a_clock_skew_beyond_the_leases_tolerance_is_found() {
     let world = World::start().await;
     let right = wrong(&doctor(&world).await);
 
@@ -82,7 +148,7 @@ async fn a_clock_that_is_wrong_by_more_than_leases_allow_is_found() {
 }
 
 #[tokio::test]
-async fn a_rotation_under_way_is_told_and_is_no_finding() {
+async fn a_rotation_in_progress_is_shown_and_is_no_finding() {
     let world = World::start().await;
     let (client_id, old) = (world.stack.hubspot.client_id(), world.stack.hubspot.client_secret());
     let both = json!({"client_id": client_id, "client_secret": "new-secret", "previous_client_secret": old});
@@ -95,11 +161,11 @@ async fn a_rotation_under_way_is_told_and_is_no_finding() {
 }
 
 #[tokio::test]
-async fn what_aws_refuses_is_found() {
+async fn refusals_of_aws_are_found() {
     let world = World::start().await;
     let with = async |change: &dyn Fn()| {
         change();
-        let ended = run(&world.stack, &["doctor", "--json"]).await;
+        let ended = diagnose(&world, &[]).await;
         world.stack.dynamo.heal();
         world.stack.secrets_manager.heal();
         wrong(&ended)
@@ -116,7 +182,7 @@ async fn what_aws_refuses_is_found() {
 }
 
 #[tokio::test]
-async fn an_environment_that_is_not_complete_is_a_finding_that_names_all_of_it() {
+async fn an_incomplete_environment_is_one_finding_that_names_all_of_it() {
     let world = World::start().await;
     let doctor = async |changes: &[(&str, Option<&str>)]| {
         let mut command = command(&world.stack, &["doctor", "--json"]);
@@ -138,7 +204,7 @@ async fn an_environment_that_is_not_complete_is_a_finding_that_names_all_of_it()
 }
 
 #[tokio::test]
-async fn a_record_that_does_not_parse_does_not_stop_it() {
+async fn an_unreadable_record_does_not_stop_the_doctor() {
     let world = World::start().await;
     let record = plant(&world, ACCOUNT, 1).await;
     let mut odd = item(&record);
@@ -146,7 +212,8 @@ async fn a_record_that_does_not_parse_does_not_stop_it() {
     let put = world.stack.dynamodb().put_item().table_name(world.stack.table("INTEGRATIONS_TABLE"));
     put.set_item(Some(odd)).send().await.unwrap();
 
-    let ended = run(&world.stack, &["doctor", "--json"]).await;
+    let ended = diagnose(&world, &[]).await;
 
-    assert_eq!((ended.code, ended.lines.last().map(|line| &line["check"])), (0, Some(&Value::from("schedule"))));
+    assert_eq!((ended.code, ended.lines.last().map(|line| &line["check"])), (1, Some(&Value::from("schedule"))));
+    assert_eq!(wrong(&ended), ["orphans"], "which secret it names is unknown: {ended:?}");
 }

@@ -2,13 +2,14 @@
 
 mod killed;
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use devstack::hubspot::{Fault, Match, PORTAL};
 use serde_json::{Value, json};
 use shared::integration::{Integration, Status};
 
-use super::{Ended, Folder, legacy, path, run};
+use super::{Ended, Folder, command, ended, legacy, path, run};
 use crate::refresh::planted::{refused, store};
 use crate::world::{ACCOUNT, ADMIN, World, request};
 
@@ -24,10 +25,6 @@ pub(super) async fn records(world: &World, account: &str) -> Vec<Integration> {
     store(world).all(&account.to_owned().try_into().unwrap()).await.unwrap()
 }
 
-fn results(ended: &Ended) -> Vec<String> {
-    ended.results().into_iter().map(|(_, result)| result).collect()
-}
-
 #[tokio::test]
 async fn an_imported_integration_keeps_its_id_and_runs_its_automations() {
     let world = World::start().await;
@@ -36,7 +33,7 @@ async fn an_imported_integration_keeps_its_id_and_runs_its_automations() {
 
     let ended = import(&world, &file, &[]).await;
 
-    assert_eq!((ended.code, results(&ended)), (0, vec!["imported".to_owned()]), "{ended:?}");
+    assert_eq!((ended.code, ended.outcomes()), (0, vec!["imported".to_owned()]), "{ended:?}");
     let records = records(&world, ACCOUNT).await;
     assert_eq!((records[0].sequence, records[0].status), (THEN - 10_000_000_000, Status::Active));
     assert!(records[0].token_expires_at > world.clock.now() && records[0].hub_id == Some(PORTAL), "{records:?}");
@@ -45,7 +42,7 @@ async fn an_imported_integration_keeps_its_id_and_runs_its_automations() {
 }
 
 #[tokio::test]
-async fn an_import_after_customers_have_connected_supersedes_no_connect() {
+async fn an_import_never_supersedes_a_connect() {
     let world = World::start().await;
     let folder = Folder::new();
     let accounts: Vec<String> = (0..10).map(|number| format!("acc_{number}")).collect();
@@ -59,7 +56,7 @@ async fn an_import_after_customers_have_connected_supersedes_no_connect() {
 
     let ended = import(&world, &file, &[]).await;
 
-    assert_eq!(ended.summary(), &json!({"imported": 5, "imported_as_older": 5}), "{ended:?}");
+    assert_eq!(ended.counts(), &json!({"imported": 5, "imported_as_older": 5}), "{ended:?}");
     for (account, id) in accounts.iter().zip(&connected) {
         let records = records(&world, account).await;
         assert_eq!((records.len(), records[0].integration_id.as_str()), (2, id.as_str()));
@@ -70,7 +67,7 @@ async fn an_import_after_customers_have_connected_supersedes_no_connect() {
 }
 
 #[tokio::test]
-async fn instances_of_one_account_keep_their_order_whatever_that_of_the_file() {
+async fn instances_of_one_account_keep_their_original_order() {
     let world = World::start().await;
     let folder = Folder::new();
     let lines =
@@ -79,13 +76,13 @@ async fn instances_of_one_account_keep_their_order_whatever_that_of_the_file() {
 
     let ended = import(&world, &file, &[]).await;
 
-    assert_eq!(ended.summary(), &json!({"imported": 1, "imported_as_older": 2}), "{ended:?}");
+    assert_eq!(ended.counts(), &json!({"imported": 1, "imported_as_older": 2}), "{ended:?}");
     let ids: Vec<String> = records(&world, ACCOUNT).await.iter().map(|one| one.integration_id.to_string()).collect();
     assert_eq!(ids, ["third", "second", "first"]);
 }
 
 #[tokio::test]
-async fn a_rerun_does_not_bring_back_what_a_customer_has_disconnected() {
+async fn a_rerun_does_not_restore_what_a_customer_disconnected() {
     let world = World::start().await;
     let folder = Folder::new();
     let lines = ["acc_1", "acc_2"].map(|account| legacy(&world, account, &format!("old-{account}"), THEN));
@@ -95,29 +92,28 @@ async fn a_rerun_does_not_bring_back_what_a_customer_has_disconnected() {
 
     let ended = import(&world, &file, &[]).await;
 
-    assert_eq!((gone.status, ended.code, ended.summary()), (204, 0, &json!({"finished_before": 2})), "{ended:?}");
+    assert_eq!((gone.status, ended.code, ended.counts()), (204, 0, &json!({"finished_before": 2})), "{ended:?}");
     assert_eq!((records(&world, "acc_1").await.len(), records(&world, "acc_2").await.len()), (0, 1));
 }
 
 #[tokio::test]
-async fn a_rerun_after_a_crash_does_not_bring_back_what_was_disconnected_before_it_was_noted_as_finished() {
+async fn a_rerun_after_a_crash_does_not_restore_a_disconnected_one() {
     let world = World::start().await;
     let folder = Folder::new();
     let file = folder.file("old", &[legacy(&world, ACCOUNT, "legacy-1", THEN)]);
     import(&world, &file, &[]).await;
     world.dashboard(ACCOUNT, "admin", "DELETE", "/v1/integrations/legacy-1", &json!({})).await;
-    let note =
-        json!({"account_id": ACCOUNT, "integration_id": "legacy-1", "stage": "begun", "at": world.clock.now() - 60});
+    let note = json!({"account_id": ACCOUNT, "integration_id": "legacy-1", "stage": "started", "digest": "", "at": world.clock.now() - 60});
     folder.text("old.done", &note.to_string());
 
     let ended = import(&world, &file, &[]).await;
 
-    assert_eq!((ended.code, results(&ended)), (0, vec!["disconnected".to_owned()]), "{ended:?}");
+    assert_eq!((ended.code, ended.outcomes()), (0, vec!["disconnected".to_owned()]), "{ended:?}");
     assert!(records(&world, ACCOUNT).await.is_empty());
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_line_is_told_by_its_number_and_the_rest_goes_on() {
+async fn invalid_lines_are_reported_by_number_and_the_rest_continues() {
     let world = World::start().await;
     let folder = Folder::new();
     let connected = world.stack.connect("acc_2", ADMIN).await;
@@ -144,20 +140,11 @@ async fn what_is_wrong_with_a_line_is_told_by_its_number_and_the_rest_goes_on() 
 
     let ended = import(&world, &file, &[]).await;
 
-    let expected = [
-        "imported",
-        "malformed",
-        "malformed",
-        "malformed",
-        "malformed",
-        "malformed",
-        "conflict",
-        "refused",
-        "imported",
-    ];
-    assert_eq!((ended.code, results(&ended)), (1, expected.map(str::to_owned).to_vec()), "{ended:?}");
-    let reasoned = |line: &&Value| line["line"].is_u64() && line["result"] != "imported";
-    assert!(ended.lines.iter().filter(reasoned).all(|line| line["reason"].as_str().is_some_and(|why| why.len() > 20)));
+    let expected =
+        ["imported", "malformed", "malformed", "malformed", "malformed", "imported", "conflict", "refused", "imported"];
+    assert_eq!((ended.code, ended.outcomes()), (1, expected.map(str::to_owned).to_vec()), "{ended:?}");
+    let reasoned = |line: &&Value| line["line"].is_u64() && line["outcome"] != "imported";
+    assert!(ended.lines.iter().filter(reasoned).all(|line| line["detail"].as_str().is_some_and(|why| why.len() > 20)));
     assert!(!format!("{ended:?}").contains("s3cret"), "{ended:?}");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
 }
@@ -172,13 +159,13 @@ async fn a_dead_token_leaves_an_integration_that_an_admin_can_reconnect() {
     let ended = import(&world, &file, &[]).await;
     let reconnected = world.stack.connect_with(ACCOUNT, ADMIN, &json!({"integration_id": "legacy-1"})).await.unwrap();
 
-    assert_eq!((ended.code, results(&ended)), (1, vec!["refused".to_owned()]), "{ended:?}");
+    assert_eq!((ended.code, ended.outcomes()), (1, vec!["refused".to_owned()]), "{ended:?}");
     assert_eq!(reconnected.outcome, "reconnected");
     assert_eq!(world.execute(&request(ACCOUNT, Some("legacy-1"))).await.status, 200);
 }
 
 #[tokio::test]
-async fn a_dry_run_says_what_would_happen_and_writes_nothing() {
+async fn a_dry_run_uses_the_words_of_the_run_and_writes_nothing() {
     let world = World::start().await;
     let folder = Folder::new();
     let there = legacy(&world, "acc_1", "legacy-1", THEN);
@@ -191,14 +178,14 @@ async fn a_dry_run_says_what_would_happen_and_writes_nothing() {
 
     let (ended, conflict) = (import(&world, &file, &["--dry-run"]).await, import(&world, &odd, &["--dry-run"]).await);
 
-    assert_eq!((ended.code, results(&ended)), (0, vec!["already_there".to_owned(), "would_be_imported".to_owned()]));
-    assert_eq!((conflict.code, results(&conflict)), (1, vec!["conflict".to_owned()]));
+    assert_eq!((ended.code, ended.outcomes()), (0, vec!["already_there".to_owned(), "imported".to_owned()]));
+    assert_eq!((conflict.code, conflict.outcomes()), (1, vec!["conflict".to_owned()]));
     assert!(records(&world, "acc_2").await.is_empty() && !file.with_extension("done").exists());
     assert_eq!(world.stack.hubspot.count(&Match::token()), asked);
 }
 
 #[tokio::test]
-async fn hubspots_limit_is_waited_for_by_all_lines_and_costs_nobody_anything() {
+async fn a_rate_limit_pauses_all_lines_and_says_for_how_long() {
     let world = World::start().await;
     let folder = Folder::new();
     let lines: Vec<Value> = (0..6).map(|n| legacy(&world, &format!("acc_{n}"), &format!("legacy-{n}"), THEN)).collect();
@@ -208,14 +195,14 @@ async fn hubspots_limit_is_waited_for_by_all_lines_and_costs_nobody_anything() {
 
     let ended = import(&world, &file, &["--concurrency", "1"]).await;
 
-    assert_eq!((ended.code, ended.summary()), (0, &json!({"imported": 6})), "{ended:?}");
+    assert_eq!((ended.code, ended.counts()), (0, &json!({"imported": 6})), "{ended:?}");
     let asked = world.stack.hubspot.token_requests();
     // Times are kept in whole seconds here and in milliseconds there.
     assert!(asked[1].at - asked[0].at > 1_000, "{} ms", asked[1].at - asked[0].at);
 }
 
 #[tokio::test]
-async fn an_app_whose_credentials_are_refused_ends_the_import_and_a_rerun_goes_on() {
+async fn refused_app_credentials_stop_the_import_and_a_rerun_continues() {
     let world = World::start().await;
     let folder = Folder::new();
     let lines: Vec<Value> = (0..9).map(|n| legacy(&world, &format!("acc_{n}"), &format!("legacy-{n}"), THEN)).collect();
@@ -226,7 +213,130 @@ async fn an_app_whose_credentials_are_refused_ends_the_import_and_a_rerun_goes_o
     world.stack.hubspot.clear_scripts();
     let ended = import(&world, &file, &[]).await;
 
-    assert_eq!((stopped.code, stopped.summary()), (3, &json!({"left": 9})), "{stopped:?}");
-    assert!(stopped.errors.contains("put them right"), "{}", stopped.errors);
-    assert_eq!((ended.code, ended.summary()), (0, &json!({"imported": 9})), "{ended:?}");
+    assert_eq!((stopped.code, stopped.counts()), (3, &json!({"left": 9})), "{stopped:?}");
+    assert!(stopped.errors.contains("correct them"), "{}", stopped.errors);
+    assert_eq!((ended.code, ended.counts()), (0, &json!({"imported": 9})), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_corrected_line_of_a_refused_integration_is_tried_again() {
+    let world = World::start().await;
+    let folder = Folder::new();
+    let good = legacy(&world, ACCOUNT, "legacy-1", THEN);
+    let mut wrong = good.clone();
+    wrong["refresh_token"] = json!("eu1-mistyped");
+    let file = folder.file("old", &[wrong]);
+
+    let refused = import(&world, &file, &[]).await;
+    let same = import(&world, &file, &[]).await;
+    folder.file("old", &[good]);
+    let corrected = import(&world, &file, &[]).await;
+    let finished = import(&world, &file, &[]).await;
+
+    assert_eq!((refused.code, refused.counts()), (1, &json!({"refused": 1})), "{refused:?}");
+    assert_eq!((same.code, same.counts()), (1, &json!({"refused_before": 1})), "{same:?}");
+    assert_eq!((corrected.code, corrected.counts()), (0, &json!({"imported": 1})), "{corrected:?}");
+    assert_eq!((finished.code, finished.counts()), (0, &json!({"finished_before": 1})), "{finished:?}");
+    assert_eq!(records(&world, ACCOUNT).await[0].status, Status::Active);
+    assert_eq!(world.execute(&request(ACCOUNT, Some("legacy-1"))).await.status, 200);
+    let ledger = std::fs::read_to_string(folder.path().join("old.done")).unwrap();
+    assert!(!ledger.contains("eu1-mistyped"), "{ledger}");
+}
+
+#[tokio::test]
+async fn the_credentials_of_another_app_stop_the_import_without_a_trace() {
+    let world = World::start().await;
+    let folder = Folder::new();
+    let lines: Vec<Value> = (0..30)
+        .map(|n| {
+            json!({"account_id": format!("acc_{n}"), "integration_id": "legacy", "created_at": THEN,
+                "refresh_token": format!("eu1-of-another-app-{n}")})
+        })
+        .collect();
+    let file = folder.file("old", &lines);
+
+    let ended = import(&world, &file, &[]).await;
+
+    assert!(ended.code == 3 && ended.errors.contains("another app"), "{ended:?}");
+    assert_eq!(store(&world).scan(None).await.unwrap().records.len(), 0, "nobody is marked, no event is sent");
+    assert!(world.stack.secrets_manager.secrets().iter().all(|secret| !secret.name.contains("/integrations/")));
+    let ledger = std::fs::read_to_string(folder.path().join("old.done")).unwrap();
+    assert_eq!(ledger, "", "nothing is recorded");
+    let asked = world.stack.hubspot.count(&Match::refresh());
+    assert!((20..28).contains(&asked), "{asked}");
+}
+
+#[tokio::test]
+async fn the_counts_of_an_import_add_up() {
+    let world = World::start().await;
+    let folder = Folder::new();
+    let mut lines: Vec<Value> =
+        (0..5).map(|n| legacy(&world, &format!("acc_{n}"), "legacy", THEN + i64::from(n))).collect();
+    lines.push(json!({"account_id": "acc_9", "integration_id": "legacy", "created_at": THEN, "refresh_token": "dead"}));
+    lines.push(json!({"account_id": "acc_9"}));
+    let file = folder.file("old", &lines);
+
+    let dry = import(&world, &file, &["--dry-run"]).await;
+    let ended = import(&world, &file, &[]).await;
+    let again = import(&world, &file, &[]).await;
+
+    for ended in [&dry, &ended, &again] {
+        let counts = ended.counts().as_object().unwrap();
+        assert_eq!(counts.values().filter_map(Value::as_u64).sum::<u64>(), 7, "{ended:?}");
+    }
+    assert_eq!((ended.code, again.code), (1, 1), "a rerun with refusals left is not a success: {again:?}");
+}
+
+#[tokio::test]
+async fn the_ledger_is_private_and_follows_no_symbolic_link() {
+    let world = World::start().await;
+    let folder = Folder::new();
+    let file = folder.file("old", &[legacy(&world, ACCOUNT, "legacy-1", THEN)]);
+    let victim = folder.text("victim", "untouched");
+    std::os::unix::fs::symlink(&victim, folder.path().join("old.done")).unwrap();
+
+    let linked = import(&world, &file, &[]).await;
+    std::fs::remove_file(folder.path().join("old.done")).unwrap();
+    let private = import(&world, &file, &[]).await;
+
+    let mode = std::fs::metadata(folder.path().join("old.done")).unwrap().permissions().mode() & 0o777;
+    assert!(linked.code == 2 && linked.errors.contains("symbolic links"), "{linked:?}");
+    assert_eq!(std::fs::read_to_string(&victim).unwrap(), "untouched");
+    assert_eq!((private.code, mode), (0, 0o600), "{private:?}");
+}
+
+#[tokio::test]
+async fn a_token_file_that_others_can_read_gets_a_warning() {
+    let world = World::start().await;
+    let folder = Folder::new();
+    let file = folder.file("old", &[legacy(&world, ACCOUNT, "legacy-1", THEN)]);
+    let set = |mode: u32| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+
+    set(0o644);
+    let open = import(&world, &file, &["--dry-run"]).await;
+    set(0o600);
+    let private = import(&world, &file, &["--dry-run"]).await;
+
+    assert!(open.code == 0 && open.errors.contains("chmod 600"), "{open:?}");
+    assert_eq!(private.errors, "");
+}
+
+#[tokio::test]
+async fn an_import_needs_the_key_of_the_stack() {
+    let world = World::start().await;
+    let folder = Folder::new();
+    let file = folder.file("old", &[legacy(&world, ACCOUNT, "legacy-1", THEN)]);
+    let name = store(&world).app_secret_id();
+    let secrets = world.stack.secrets();
+    let delete = secrets.delete_secret().secret_id(&name).force_delete_without_recovery(true);
+    delete.send().await.unwrap();
+    let create = secrets.create_secret().name(&name).kms_key_id("arn:aws:kms:us-east-1:123456789012:key/k");
+    create.secret_string("{}").send().await.unwrap();
+    let mut keyless = command(&world.stack, &["import", path(&file)]);
+    keyless.env_remove("SECRETS_KMS_KEY");
+
+    let ended = ended(keyless.spawn().unwrap()).await;
+
+    assert!(ended.code == 2 && ended.errors.contains("SECRETS_KMS_KEY"), "{ended:?}");
+    assert!(records(&world, ACCOUNT).await.is_empty());
 }

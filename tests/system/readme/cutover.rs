@@ -1,5 +1,7 @@
 //! The cutover that its page walks through, command by command.
 
+use std::os::unix::fs::PermissionsExt;
+
 use serde_json::{Value, json};
 
 use super::steady;
@@ -49,7 +51,8 @@ fn files(world: &World, folder: &Folder) {
         automation("coil", Some("coil-2"), 6, "POST", "/crm/v3/objects/deals/search"),
         automation("coil", Some("coil-2"), 7, "GET", "https://example.com/hook"),
     ];
-    folder.file("integrations.jsonl", &integrations);
+    let file = folder.file("integrations.jsonl", &integrations);
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).unwrap();
     folder.file("automations.jsonl", &automations);
 }
 

@@ -1,54 +1,66 @@
 //! `app-secret rotate --finish`.
 
 use jiff::{Timestamp, Unit};
-use serde_json::json;
+use serde::Serialize;
 
-use super::{Done, knows, put, stored};
-use crate::ask::{Yes, confirm};
-use crate::end::{End, Failure};
+use super::{AppSecretResult, accepts, put, stored};
+use crate::exit::{Exit, Failure};
+use crate::operator::Operator;
 use crate::output::Output;
+use crate::prompt::{Confirm, confirm};
 use crate::stack::Stack;
 
-/// A secret that no function has used for so many seconds is used no more.
+/// A secret that no function has used for this long is no longer used, in seconds.
 const QUIET: i64 = 3_600;
 
-pub(super) async fn run(stack: &Stack, yes: &Yes, output: &mut Output) -> Result<End, Failure> {
+/// The command that reads the metric of the old secret's use, which the tool has no client for.
+#[derive(Serialize)]
+struct MetricQuery {
+    command: String,
+}
+
+pub(super) async fn run(stack: &Stack, yes: &Confirm, output: &mut Output) -> Result<Exit, Failure> {
     let (text, mut app) = stored(stack).await?;
+    let operator = Operator::identify(stack, output).await?;
+    let result =
+        |outcome, hubspot_accepts, next| AppSecretResult { outcome, hubspot_accepts, next, operator: &operator };
     if app.previous_client_secret.is_none() {
-        let done = Done { outcome: "already_finished", hubspot_knows: None, next: "nothing" };
-        output.result(&done, || "No rotation is under way: there is no previous secret.".to_owned())?;
-        return Ok(End::Fine);
+        let line = "No rotation is in progress: there is no previous secret.".to_owned();
+        output.result("app_secret", &result("already_finished", None, "nothing"), || vec![line])?;
+        return Ok(Exit::Success);
     }
-    match knows(stack, &app).await {
+    match accepts(stack, &app).await {
         Some(true) => {}
         Some(false) => {
-            let next = "make the new secret the app's at HubSpot; until then the functions need the old one";
-            let done = Done { outcome: "not_finished", hubspot_knows: Some(false), next };
-            output.result(&done, || format!("HubSpot refuses the new secret. Nothing was changed. Next: {next}."))?;
-            return Ok(End::Findings);
+            let next = "make the new secret the app's at HubSpot (until then the functions use the old one), or go back \
+                        with `hubspotctl app-secret set` and the old one";
+            output.result("app_secret", &result("not_finished", Some(false), next), || {
+                vec![format!("HubSpot refuses the new secret. Nothing was changed. Next: {next}.")]
+            })?;
+            return Ok(Exit::Findings);
         }
         None => {
             return Err(Failure::Unreachable(
-                "HubSpot does not say whether it knows the new secret. Try again".to_owned(),
+                "HubSpot does not say whether it accepts the new secret. Nothing was changed, and the functions use \
+                 whichever it accepts: try again later"
+                    .to_owned(),
             ));
         }
     }
-    let line = metric(stack)?;
-    output.result(&json!({ "check": line }), || {
-        format!(
-            "This says how often functions used the old secret in the last hour; nothing, or 0, is expected:\n{line}"
-        )
+    let query = MetricQuery { command: metric(stack)? };
+    output.result("metric_query", &query, || {
+        let explanation = "This counts the uses of the old secret in the last hour; expect no data, or 0:";
+        [explanation].into_iter().chain(query.command.lines()).map(str::to_owned).collect()
     })?;
     output.flush()?;
     confirm("Has no function used the old secret for an hour?", yes)?;
     app.previous_client_secret = None;
     put(stack, &app, Some(&text)).await?;
-    let done = Done { outcome: "finished", hubspot_knows: Some(true), next: "nothing" };
-    output.result(&done, || "The old secret is dropped: the rotation is finished.".to_owned())?;
-    Ok(End::Fine)
+    let line = "The old secret is dropped: the rotation is finished.".to_owned();
+    output.result("app_secret", &result("finished", Some(true), "nothing"), || vec![line])?;
+    Ok(Exit::Success)
 }
 
-/// The question to CloudWatch, which the tool has no client for.
 fn metric(stack: &Stack) -> Result<String, Failure> {
     let now = stack.clock.now();
     let minute = |at: i64| {

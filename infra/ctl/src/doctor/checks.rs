@@ -1,4 +1,4 @@
-//! What is looked at, one thing after another. None of it changes anything.
+//! The checks of AWS and HubSpot. None of them changes anything.
 
 use jiff::fmt::rfc2822::DateTimeParser;
 use shared::clients::Http;
@@ -9,18 +9,19 @@ use shared::token_error::TokenErrorKind;
 use shared::tokens::AppCredentials;
 
 use super::Finding;
+use crate::exit::{advice, cause};
+use crate::format_time::span;
 use crate::health::OVERDUE;
 use crate::stack::Stack;
-use crate::times::span;
 
 /// The index of due integrations.
 const INDEX: &str = "refresh-due";
-/// An account that nobody has.
+/// An account id that no customer has.
 const NOBODY: &str = "hubspotctl:doctor";
 
-/// What AWS did not do, and what may help.
-fn refused(check: &'static str, needs: &str, error: &Error) -> Finding {
-    Finding::wrong(check, format!("{error}. Check credentials, region and network; the tool needs {needs}"))
+/// An AWS failure with a remedy.
+pub(super) fn refused(check: &'static str, needs: &str, error: &Error) -> Finding {
+    Finding::wrong(check, format!("{}. {}; the tool needs {needs}", cause(error), advice(error)))
 }
 
 pub(super) async fn table(stack: &Stack) -> Finding {
@@ -34,13 +35,15 @@ pub(super) async fn table(stack: &Stack) -> Finding {
         ),
         Ok(Some(table)) if !table.active => Finding::wrong(
             check,
-            format!("the table {name} cannot be used now: it is being made, restored or deleted, or has lost its key"),
+            format!("the table {name} is not active: it is being created, restored or deleted, or has lost its key"),
         ),
         Ok(Some(table)) if !table.indexes.iter().any(|index| index == INDEX) => Finding::wrong(
             check,
-            format!("the table {name} has no index {INDEX}, so nothing is refreshed: deploy the template again"),
+            format!(
+                "the table {name} has no index {INDEX}, so nothing is refreshed on schedule: deploy the template again"
+            ),
         ),
-        Ok(Some(_)) => Finding::fine(check, format!("{name} can be used and has its index {INDEX}")),
+        Ok(Some(_)) => Finding::fine(check, format!("{name} is active and has its index {INDEX}")),
     }
 }
 
@@ -79,35 +82,6 @@ pub(super) async fn secrets(stack: &Stack) -> Finding {
     }
 }
 
-/// The key that encrypts all of it. A key that cannot be used shows in `reads` and `app secret` too.
-pub(super) async fn key(stack: &Stack) -> Finding {
-    let check = "key";
-    let of_table = match stack.store.table().await {
-        Ok(table) => table.and_then(|table| table.key),
-        Err(error) => return refused(check, "dynamodb:DescribeTable", &error),
-    };
-    let of_app = match stack.store.app_secret_key().await {
-        Ok(key) => key.flatten(),
-        Err(error) => return refused(check, "secretsmanager:DescribeSecret of the app secret", &error),
-    };
-    let expected = stack.settings.state.secrets_kms_key.as_deref();
-    // A key is named by its ARN or by its id.
-    let same = |one: &str, other: &str| one.rsplit('/').next() == other.rsplit('/').next();
-    match (expected, of_table.as_deref().or(of_app.as_deref())) {
-        (None, None) => Finding::fine(check, "AWS's own keys"),
-        (None, Some(_)) => Finding::fine(
-            check,
-            "a key of ours. SECRETS_KMS_KEY is not set here: `import` needs it (the variables of oauth-callback have it)",
-        ),
-        (Some(_), None) => Finding::fine(check, "the one of SECRETS_KMS_KEY; table and app secret do not name theirs"),
-        (Some(expected), Some(used)) if same(expected, used) => Finding::fine(check, "one key for table and secrets"),
-        (Some(_), Some(_)) => Finding::wrong(
-            check,
-            "SECRETS_KMS_KEY is not the key of the table or the app secret: take the variables of one stack",
-        ),
-    }
-}
-
 pub(super) async fn app_secret(stack: &Stack) -> Finding {
     let (check, name) = ("app secret", stack.store.app_secret_id());
     let text = match stack.store.app_secret().await {
@@ -116,63 +90,58 @@ pub(super) async fn app_secret(stack: &Stack) -> Finding {
         Err(error) => return refused(check, "secretsmanager:GetSecretValue of it, and the use of its key", &error),
     };
     match AppCredentials::parse(&text) {
-        Err(wrong) => Finding::wrong(check, format!("{name}: {wrong}. `hubspotctl app-secret set` puts it right")),
+        Err(wrong) => Finding::wrong(check, format!("{name}: {wrong}. Correct it with `hubspotctl app-secret set`")),
         Ok(app) if app.previous_client_secret.is_some() => Finding::fine(
             check,
-            "its shape is right. A rotation is under way: `hubspotctl app-secret rotate --finish` ends it",
+            "valid. A rotation is in progress: finish it with `hubspotctl app-secret rotate --finish`",
         ),
-        Ok(_) => Finding::fine(check, "its shape is right"),
+        Ok(_) => Finding::fine(check, "valid"),
     }
 }
 
 pub(super) async fn hubspot(stack: &Stack) -> Finding {
     let check = "HubSpot";
     let Ok(Some(app)) = stack.store.app_credentials().await else {
-        return Finding::wrong(check, "cannot be asked without the app secret");
+        return Finding::wrong(check, "cannot be checked without the app secret");
     };
     match stack.hubspot.verify_credentials(&app.client_id, &app.client_secret).await {
-        Ok(()) => Finding::fine(check, "is reachable and knows the app's credentials"),
+        Ok(()) => Finding::fine(check, "reachable, and accepts the app's credentials"),
         Err(error) if error.kind == TokenErrorKind::InvalidClient => match &app.previous_client_secret {
             Some(previous) if stack.hubspot.verify_credentials(&app.client_id, previous).await.is_ok() => {
                 Finding::fine(
                     check,
-                    "is reachable and still takes the previous client secret: make the new one the app's there",
+                    "reachable, and still accepts the previous client secret: make the new one the app's at HubSpot",
                 )
             }
             Some(_) | None => Finding::wrong(
                 check,
-                "refuses the app's credentials: compare client id and secret with those of the app at HubSpot, then \
+                "rejects the app's credentials: compare client id and secret with those of the app at HubSpot, then run \
                  `hubspotctl app-secret set`. No integration is marked for it",
             ),
         },
         Err(error) => Finding::wrong(
             check,
             format!(
-                "does not answer: {}. Look at status.hubspot.com; nothing has to be done, executions refresh on use",
+                "unavailable: {}. See status.hubspot.com; no action is needed, executions refresh on use",
                 error.cause
             ),
         ),
     }
 }
 
-/// Whether this machine's clock agrees with HubSpot's: the tool takes leases as the functions do.
+/// Compares this machine's clock with HubSpot's: the tool takes leases by it, as the functions do.
 pub(super) async fn clock(stack: &Stack) -> Finding {
     let check = "clock";
     let Some(theirs) = their_time(stack).await else {
-        return Finding::fine(check, "could not be compared: HubSpot does not tell the time");
+        return Finding::fine(check, "cannot be compared: HubSpot sends no date");
     };
-    // Their clock has whole seconds.
+    // HubSpot's date has whole seconds.
     let apart = (stack.clock.now() - theirs).abs();
-    match apart > Lease::SKEW {
-        false => Finding::fine(check, "agrees with HubSpot's"),
-        true => Finding::wrong(
-            check,
-            format!(
-                "is {} away from HubSpot's: set it (NTP) before `refresh` or `import`, which take leases by it",
-                span(apart)
-            ),
-        ),
+    if apart <= Lease::SKEW {
+        return Finding::fine(check, "agrees with HubSpot's");
     }
+    let advice = "set it (NTP) before `refresh` or `import`, which take leases by it";
+    Finding::wrong(check, format!("{} away from HubSpot's: {advice}", span(apart)))
 }
 
 async fn their_time(stack: &Stack) -> Option<i64> {
@@ -183,7 +152,7 @@ async fn their_time(stack: &Stack) -> Option<i64> {
     Some(DateTimeParser::new().parse_timestamp(date).ok()?.as_second())
 }
 
-/// Whether the schedule comes round: how long the longest due integration has waited.
+/// Checks that the schedule keeps up: how long the longest due integration has waited.
 pub(super) async fn schedule(stack: &Stack) -> Finding {
     let (check, now) = ("schedule", stack.clock.now());
     let mut longest = None;
@@ -196,13 +165,13 @@ pub(super) async fn schedule(stack: &Stack) -> Finding {
     match longest {
         None => Finding::fine(check, "nothing is due"),
         Some(waited) if waited <= OVERDUE => {
-            Finding::fine(check, format!("what is due waits for {} at most", span(waited)))
+            Finding::fine(check, format!("due integrations wait for {} at most", span(waited)))
         }
         Some(waited) => Finding::wrong(
             check,
             format!(
-                "what is due waits for {}: token-refresh does not run or does not end its work. Look at its log and at the \
-                 runbooks schedule-did-not-run and refresh-lags",
+                "due integrations wait for {}: token-refresh does not run or does not keep up. See its log and the runbooks \
+                 schedule-did-not-run and refresh-lagging",
                 span(waited)
             ),
         ),

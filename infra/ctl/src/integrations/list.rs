@@ -4,26 +4,26 @@ use serde::Serialize;
 use shared::error::Error;
 use shared::integration::{Integration, Status};
 
-use crate::accounts::{Accounts, Met};
-use crate::cli::Global;
-use crate::end::{End, Failure};
+use crate::accounts::{AccountScan, ScanItem, UnreadableRecord};
+use crate::exit::{Exit, Failure};
+use crate::format_time::since;
 use crate::output::Output;
-use crate::stack::Stack;
-use crate::status::account_id;
-use crate::times::since;
+use crate::select::{Position, account_id};
+use crate::stack::{Stack, StackArgs};
 
 #[derive(clap::Args, Debug)]
-pub(crate) struct Args {
-    /// Only the newest of their accounts that an admin has to reconnect
+pub(crate) struct ListArgs {
+    /// Only newest integrations that an admin has to reconnect
     #[arg(long)]
     needs_reauthorization: bool,
-    /// Only those of this account
+    /// Only the integrations of this account
     #[arg(long)]
     account: Option<String>,
 }
 
+/// One integration, without its tokens.
 #[derive(Serialize)]
-struct Row<'a> {
+pub(super) struct IntegrationRow<'a> {
     account_id: &'a str,
     integration_id: &'a str,
     sequence: i64,
@@ -33,73 +33,85 @@ struct Row<'a> {
     hub_id: Option<u64>,
     created_at: i64,
     last_used_at: Option<i64>,
-    token_expires_at: i64,
+    token_expires_at: Option<i64>,
     refresh_at: Option<i64>,
 }
 
-pub(super) async fn run(args: &Args, global: &Global, output: &mut Output) -> Result<End, Failure> {
-    let account = args.account.as_deref().map(account_id).transpose()?;
-    let stack = Stack::open(global).await?;
-    let mut findings = false;
-    match account {
-        Some(account) => match stack.store.all(&account).await {
-            Ok(records) => show(args, &records, stack.clock.now(), output)?,
-            Err(Error::Internal(cause)) => findings = unreadable(&cause, output)?,
-            Err(error) => return Err(error.into()),
-        },
-        None => {
-            let mut accounts = Accounts::of(&stack.store);
-            while let Some(met) = accounts.next().await? {
-                match met {
-                    Met::Account(_, records) => show(args, &records, stack.clock.now(), output)?,
-                    Met::Unreadable(cause) => findings = unreadable(&cause, output)?,
-                }
-            }
-        }
-    }
-    Ok(End::of(findings))
-}
-
-fn unreadable(cause: &str, output: &mut Output) -> Result<bool, Failure> {
-    output.result(&serde_json::json!({ "error": cause }), || cause.to_owned())?;
-    Ok(true)
-}
-
-fn show(args: &Args, records: &[Integration], now: i64, output: &mut Output) -> Result<(), Failure> {
-    for (at, record) in records.iter().enumerate() {
-        // An older one that has given up its tokens is marked too, and nobody has to act on it.
-        if args.needs_reauthorization && (at > 0 || record.status != Status::NeedsReauthorization) {
-            continue;
-        }
-        let row = Row {
+impl<'a> IntegrationRow<'a> {
+    pub(super) fn of(record: &'a Integration, position: Position) -> Self {
+        Self {
             account_id: record.account_id.as_str(),
             integration_id: record.integration_id.as_str(),
             sequence: record.sequence,
-            runs_automations: at == 0,
+            runs_automations: position == Position::Newest,
             status: record.status,
             status_reason: record.status_reason.as_deref(),
             hub_id: record.hub_id,
             created_at: record.created_at,
             last_used_at: record.last_used_at,
-            token_expires_at: record.token_expires_at,
+            token_expires_at: Some(record.token_expires_at).filter(|at| *at > 0),
             refresh_at: record.refresh_at,
-        };
-        output.result(&row, || text(&row, now))?;
+        }
     }
-    Ok(())
+
+    fn text(&self, now: i64) -> String {
+        let place = if self.runs_automations { "newest" } else { "older " };
+        let status = match (self.status, self.status_reason) {
+            (Status::Active, _) => "active".to_owned(),
+            (Status::NeedsReauthorization, reason) => {
+                format!("needs_reauthorization ({})", reason.unwrap_or("unknown"))
+            }
+        };
+        let portal = self.hub_id.map_or("-".to_owned(), |portal| portal.to_string());
+        let used = self.last_used_at.map_or("never".to_owned(), |at| since(at, now));
+        let created = since(self.created_at, now);
+        format!(
+            "{} {} {place} {status} portal {portal}, connected {created}, last used {used}",
+            self.account_id, self.integration_id
+        )
+    }
 }
 
-fn text(row: &Row<'_>, now: i64) -> String {
-    let place = if row.runs_automations { "newest" } else { "older " };
-    let status = match (row.status, row.status_reason) {
-        (Status::Active, _) => "active".to_owned(),
-        (Status::NeedsReauthorization, reason) => format!("needs_reauthorization ({})", reason.unwrap_or("unknown")),
-    };
-    let portal = row.hub_id.map_or("-".to_owned(), |portal| portal.to_string());
-    let used = row.last_used_at.map_or("never".to_owned(), |at| since(at, now));
-    let created = since(row.created_at, now);
-    format!(
-        "{} {} {place} {status} portal {portal}, connected {created}, last used {used}",
-        row.account_id, row.integration_id
-    )
+pub(super) async fn run(args: &ListArgs, stack_args: &StackArgs, output: &mut Output) -> Result<Exit, Failure> {
+    let account = args.account.as_deref().map(account_id).transpose()?;
+    let stack = Stack::open(stack_args).await?;
+    let mut unreadable_records = 0;
+    match account {
+        Some(account) => match stack.store.all(&account).await {
+            Ok(records) if records.is_empty() => {
+                return Err(Failure::usage(format!("account {account} has no integration")));
+            }
+            Ok(records) => show(args, &records, stack.clock.now(), output)?,
+            Err(Error::Internal(cause)) => {
+                unreadable_records += 1;
+                UnreadableRecord::of(cause).show(output)?;
+            }
+            Err(error) => return Err(error.into()),
+        },
+        None => {
+            let mut accounts = AccountScan::of(&stack.store);
+            while let Some(item) = accounts.next().await? {
+                match item {
+                    ScanItem::Account(_, records) => show(args, &records, stack.clock.now(), output)?,
+                    ScanItem::Unreadable(record) => {
+                        unreadable_records += 1;
+                        record.show(output)?;
+                    }
+                }
+            }
+        }
+    }
+    Ok(Exit::with_findings(unreadable_records))
+}
+
+fn show(args: &ListArgs, records: &[Integration], now: i64, output: &mut Output) -> Result<(), Failure> {
+    for (index, record) in records.iter().enumerate() {
+        // An older one that has given up its tokens is marked too, and needs no action.
+        if args.needs_reauthorization && (index > 0 || record.status != Status::NeedsReauthorization) {
+            continue;
+        }
+        let row = IntegrationRow::of(record, Position::at(index));
+        output.result("integration", &row, || vec![row.text(now)])?;
+    }
+    Ok(())
 }

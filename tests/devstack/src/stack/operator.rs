@@ -18,6 +18,7 @@ impl Stack {
         variables.insert("AWS_REGION".to_owned(), REGION.to_owned());
         variables.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), self.dynamo.url());
         variables.insert("AWS_ENDPOINT_URL_SECRETS_MANAGER".to_owned(), self.secrets_manager.url());
+        variables.insert("AWS_ENDPOINT_URL_STS".to_owned(), self.sts.url());
         variables
     }
 

@@ -18,9 +18,9 @@ const ACCOUNTS: usize = 4;
 /// Rounds of load in each phase.
 const ROUNDS: usize = 6;
 
-/// What the load has met.
+/// What the load has observed.
 #[derive(Default)]
-struct Met {
+struct LoadReport {
     executions: usize,
     failed: Vec<String>,
     reports: Vec<String>,
@@ -35,8 +35,8 @@ struct Wishes {
 }
 
 /// Executions and scheduled runs that all have to refresh, round after round.
-async fn load(world: &World, records: &[Integration], wishes: &Wishes, rounds: &watch::Sender<usize>) -> Met {
-    let mut met = Met::default();
+async fn load(world: &World, records: &[Integration], wishes: &Wishes, rounds: &watch::Sender<usize>) -> LoadReport {
+    let mut met = LoadReport::default();
     while !wishes.stop.get() {
         if wishes.recycle.take() {
             let processes = world.stack.lambda.processes("automation-execute");
@@ -85,7 +85,7 @@ fn used_previous(world: &World) -> usize {
 }
 
 #[tokio::test]
-async fn a_client_secret_is_rotated_under_load_without_a_failed_execution_or_a_marked_integration() {
+async fn a_rotation_under_load_fails_no_execution_and_marks_nobody() {
     let world = World::start().await;
     let (_, old) = credentials(&world);
     let mut records = Vec::new();
@@ -95,7 +95,7 @@ async fn a_client_secret_is_rotated_under_load_without_a_failed_execution_or_a_m
     let (wishes, (rounds, mut passed)) = (Wishes::default(), watch::channel(0));
     let operator = async {
         a_phase(&mut passed).await;
-        let rotated = run_with(&world.stack, &["app-secret", "rotate"], "the-new-secret").await;
+        let rotated = run_with(&world.stack, &["app-secret", "rotate", "--yes"], "the-new-secret").await;
         // HubSpot knows the old one alone, and functions that begin now have the new one first.
         wishes.recycle.set(true);
         a_phase(&mut passed).await;
@@ -132,7 +132,7 @@ async fn a_client_secret_is_rotated_under_load_without_a_failed_execution_or_a_m
 async fn the_use_of_the_previous_secret_is_a_metric() {
     let world = World::start().await;
     let record = plant(&world, "acc_1", 1).await;
-    run_with(&world.stack, &["app-secret", "rotate"], "the-new-secret").await;
+    run_with(&world.stack, &["app-secret", "rotate", "--yes"], "the-new-secret").await;
     let execute = async || {
         change(&world, &record, &[("token_expires_at", Some(world.clock.now() - 1))]).await;
         world.stack.post_automation(request("acc_1", None).to_string()).await.status

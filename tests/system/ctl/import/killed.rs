@@ -70,11 +70,11 @@ async fn killed_again_and_again(rotation: Rotation) {
 }
 
 #[tokio::test]
-async fn an_import_killed_20_times_imports_each_exactly_once_where_hubspot_keeps_the_refresh_token() {
+async fn an_import_killed_20_times_imports_each_exactly_once() {
     killed_again_and_again(Rotation::Keep).await;
 }
 
 #[tokio::test]
-async fn an_import_killed_20_times_loses_no_token_where_hubspot_rotates_with_grace() {
+async fn an_import_killed_20_times_loses_no_token_under_rotation() {
     killed_again_and_again(Rotation::Grace(60_000)).await;
 }
