@@ -55,8 +55,9 @@ class Notifications(unittest.TestCase):
         allowed = {action: s["Resource"] for s in statements(RESOURCES["NotificationsRole"]) for action in listed(s["Action"])}
         for name, pipe in self.pipes.items():
             self.assertEqual(allowed["events:PutEvents"], pipe["Target"], name)
-            for action in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"):
+            for action in ("DescribeStream", "GetRecords", "GetShardIterator"):
                 self.assertEqual(allowed[f"dynamodb:{action}"], pipe["Source"], name)
+            self.assertEqual(allowed["dynamodb:ListStreams"], "*", name)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,14 @@ TEMPLATE = read()
 RESOURCES = TEMPLATE["Resources"]
 PARAMETERS = TEMPLATE["Parameters"]
 
+# Values of the parameters that have no default.
+EXAMPLE = {
+    "JwtIssuer": "https://id.example.com",
+    "JwtAudience": "dashboard",
+    "DashboardOrigin": "https://app.example.com",
+    "EnginePrincipalArns": "arn:aws:iam::123456789012:role/engine",
+}
+
 # Route: who may call it, and the binary that answers.
 ROUTES = {
     "POST /v1/authorizations": ("JWT", "oauth-callback"),
@@ -264,6 +272,9 @@ class Roles(unittest.TestCase):
                     if listed(statement["Action"]) == ["secretsmanager:ListSecrets"]:
                         # It takes no resource, and shows names only. It finds secrets that a crash has left behind.
                         self.assertEqual(name, "TokenRefreshRole")
+                    elif listed(statement["Action"]) == ["dynamodb:ListStreams"]:
+                        # It takes no resource either.
+                        self.assertEqual(name, "NotificationsRole")
                     elif "*" in text:
                         # The secrets of integrations are made at run time: only the pattern of their names is known.
                         self.assertTrue(text.endswith(":secret:${AWS::StackName}/integrations/*"), f"{name}: {text}")
