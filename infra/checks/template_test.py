@@ -332,18 +332,27 @@ class Roles(unittest.TestCase):
 
 class State(unittest.TestCase):
     def test_what_cannot_be_made_again_outlives_the_stack(self):
-        kept = {**of_type("AWS::DynamoDB::Table"), **of_type("AWS::KMS::Key")}
-        self.assertEqual(len(kept), 4)
-        for name, resource in kept.items():
+        for name in ("IntegrationsTable", "Key"):
+            resource = RESOURCES[name]
             self.assertEqual((resource["DeletionPolicy"], resource["UpdateReplacePolicy"]), ("Retain", "Retain"), name)
+        properties = RESOURCES["IntegrationsTable"]["Properties"]
+        self.assertIs(properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], True)
+        self.assertIs(properties["DeletionProtectionEnabled"], True)
 
-    def test_tables_are_encrypted_recoverable_protected_and_unnamed(self):
-        for name, table in of_type("AWS::DynamoDB::Table").items():
-            properties = table["Properties"]
-            self.assertNotIn("TableName", properties, name)
-            self.assertEqual(properties["SSESpecification"]["KMSMasterKeyId"], KEY_ARN, name)
-            self.assertIs(properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], True, name)
-            self.assertIs(properties["DeletionProtectionEnabled"], True, name)
+    def test_short_lived_data_is_in_no_backup_and_goes_with_the_stack(self):
+        for name in ("AuthorizationsTable", "ExecutionsTable"):
+            table = RESOURCES[name]
+            self.assertEqual((table["DeletionPolicy"], table["UpdateReplacePolicy"]), ("Delete", "Delete"), name)
+            self.assertNotIn("PointInTimeRecoverySpecification", table["Properties"], name)
+            self.assertNotIn("DeletionProtectionEnabled", table["Properties"], name)
+            self.assertEqual(table["Properties"]["TimeToLiveSpecification"]["Enabled"], True, name)
+
+    def test_tables_are_encrypted_and_unnamed(self):
+        tables = of_type("AWS::DynamoDB::Table")
+        self.assertEqual(len(tables), 3)
+        for name, table in tables.items():
+            self.assertNotIn("TableName", table["Properties"], name)
+            self.assertEqual(table["Properties"]["SSESpecification"]["KMSMasterKeyId"], KEY_ARN, name)
 
     def test_tables_have_the_keys_that_the_code_uses(self):
         def keys(schema):
