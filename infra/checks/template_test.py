@@ -214,6 +214,15 @@ class Functions(unittest.TestCase):
         (invoked,) = [s for s in statements(RESOURCES["ScheduleRole"]) if s["Action"] == "lambda:InvokeFunction"]
         self.assertEqual(invoked["Resource"], {"Ref": "TokenRefreshFunction.Alias"})
 
+    def test_only_executions_are_limited_and_only_on_request(self):
+        limits = {binary: f["Properties"].get("ReservedConcurrentExecutions") for binary, f in functions().items()}
+        reserved = {"Fn::If": ["ReservesConcurrency", {"Ref": "ExecuteReservedConcurrency"}, {"Ref": "AWS::NoValue"}]}
+
+        self.assertEqual(limits, {"automation-execute": reserved, "oauth-callback": None, "token-refresh": None})
+        self.assertEqual(PARAMETERS["ExecuteReservedConcurrency"]["Default"], 0)
+        deploy = (ROOT / "infra" / "DEPLOY.md").read_text(encoding="utf-8")
+        self.assertIn("ExecuteReservedConcurrency", deploy)
+
     def test_a_panic_is_reported_and_not_an_abort(self):
         manifest = tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))
 
@@ -269,11 +278,8 @@ class Roles(unittest.TestCase):
                     self.assertNotIn("*", action, name)
                 for resource in listed(statement["Resource"]):
                     text = resource.get("Fn::Sub", "") if isinstance(resource, dict) else resource
-                    if listed(statement["Action"]) == ["secretsmanager:ListSecrets"]:
-                        # It takes no resource, and shows names only. It finds secrets that a crash has left behind.
-                        self.assertEqual(name, "TokenRefreshRole")
-                    elif listed(statement["Action"]) == ["dynamodb:ListStreams"]:
-                        # It takes no resource either.
+                    if listed(statement["Action"]) == ["dynamodb:ListStreams"]:
+                        # It takes no resource.
                         self.assertEqual(name, "NotificationsRole")
                     elif "*" in text:
                         # The secrets of integrations are made at run time: only the pattern of their names is known.
@@ -312,6 +318,10 @@ class Roles(unittest.TestCase):
             if "secretsmanager:GetSecretValue" in listed(statement["Action"])
         ]
         self.assertEqual(readable, [{"Ref": "AppSecret"}])
+
+    def test_no_function_lists_secrets(self):
+        for binary in functions():
+            self.assertNotIn("secretsmanager:ListSecrets", actions_of(binary), binary)
 
     def test_executing_deletes_idempotency_keys_and_nothing_else(self):
         executions = {"Fn::GetAtt": ["ExecutionsTable", "Arn"]}
