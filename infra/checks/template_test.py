@@ -8,6 +8,7 @@ from pathlib import Path
 
 from samcli.yamlhelper import yaml_parse
 
+from resolve import Resolver
 from translate import translate
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,18 +43,18 @@ ROUTES = {
 
 ENVIRONMENTS = {
     "automation-execute": {
-        "INTEGRATIONS_TABLE", "EXECUTIONS_TABLE", "SECRET_PREFIX", "HUBSPOT_API_URL", "HUBSPOT_OAUTH_VERSION",
-        "HUBSPOT_SCOPES", "HUBSPOT_OPTIONAL_SCOPES", "ACCOUNT_CLAIM", "ROLE_CLAIM", "ADMIN_ROLE", "ENGINE_ROLE_ARN",
+        "INTEGRATIONS_TABLE", "EXECUTIONS_TABLE", "SECRET_PREFIX", "SECRETS_KMS_KEY", "HUBSPOT_API_URL",
+        "HUBSPOT_HUB_API_URL", "HUBSPOT_OAUTH_VERSION", "HUBSPOT_SCOPES", "HUBSPOT_OPTIONAL_SCOPES", "ACCOUNT_CLAIM", "ROLE_CLAIM", "ADMIN_ROLE", "ENGINE_ROLE_ARN",
         "IDLE_AFTER_HOURS", "IDLE_PROBE_HOURS", "TOKEN_TIMEOUT_SECONDS", "REFRESH_LEASE_SECONDS",
     },
     "oauth-callback": {
-        "INTEGRATIONS_TABLE", "AUTHORIZATIONS_TABLE", "SECRET_PREFIX", "SECRETS_KMS_KEY", "PUBLIC_URL", "RETURN_URL",
+        "INTEGRATIONS_TABLE", "AUTHORIZATIONS_TABLE", "SECRET_PREFIX", "SECRETS_KMS_KEY", "PUBLIC_URL", "RETURN_URL", "INSTALL_URL",
         "HUBSPOT_SCOPES", "HUBSPOT_OPTIONAL_SCOPES", "HUBSPOT_API_URL", "HUBSPOT_AUTHORIZE_URL",
         "HUBSPOT_OAUTH_VERSION", "ACCOUNT_CLAIM", "ROLE_CLAIM", "ADMIN_ROLE", "IDLE_AFTER_HOURS", "IDLE_PROBE_HOURS",
         "TOKEN_TIMEOUT_SECONDS",
     },
     "token-refresh": {
-        "INTEGRATIONS_TABLE", "SECRET_PREFIX", "HUBSPOT_API_URL", "HUBSPOT_OAUTH_VERSION", "REFRESH_CONCURRENCY",
+        "INTEGRATIONS_TABLE", "SECRET_PREFIX", "SECRETS_KMS_KEY", "HUBSPOT_API_URL", "HUBSPOT_OAUTH_VERSION", "REFRESH_CONCURRENCY",
         "IDLE_AFTER_HOURS", "IDLE_PROBE_HOURS", "SUPERSEDED_KEEP_DAYS", "TOKEN_TIMEOUT_SECONDS",
         "REFRESH_LEASE_SECONDS",
     },
@@ -158,13 +159,18 @@ class Routes(unittest.TestCase):
         self.assertEqual(set(stage["Properties"]["RouteSettings"]), awaited)
         self.assertEqual(awaited, {key for key, (authorization, _) in ROUTES.items() if authorization == "NONE"})
 
-    def test_cors_is_for_one_origin_and_the_methods_of_the_dashboard(self):
-        cors = RESOURCES["Api"]["Properties"]["CorsConfiguration"]
-
-        self.assertEqual(cors["AllowOrigins"], [{"Ref": "DashboardOrigin"}])
-        self.assertTrue(cors["AllowCredentials"])
-        self.assertEqual(set(cors["AllowMethods"]), {key.split()[0] for key, (auth, _) in ROUTES.items() if auth == "JWT"})
-        self.assertNotIn("*", cors["AllowHeaders"] + cors["ExposeHeaders"])
+    def test_cors_allows_the_named_origins_and_headers_and_the_dashboard_s_methods(self):
+        further = {"FurtherDashboardOrigins": "https://b.example.com,https://c.example.com", "FurtherCorsHeaders": "traceparent"}
+        for given, origins, headers in (
+            ({}, [], []),
+            (further, ["https://b.example.com", "https://c.example.com"], ["traceparent"]),
+        ):
+            cors = Resolver(translate(read()), EXAMPLE | given).created()["Api"]["Properties"]["CorsConfiguration"]
+            self.assertEqual(cors["AllowOrigins"], ["https://app.example.com", *origins])
+            self.assertEqual(cors["AllowHeaders"], ["authorization", "content-type", *headers])
+            self.assertTrue(cors["AllowCredentials"])
+            self.assertEqual(set(cors["AllowMethods"]), {key.split()[0] for key, (auth, _) in ROUTES.items() if auth == "JWT"})
+            self.assertEqual(cors["ExposeHeaders"], ["retry-after"])
 
     def test_the_access_log_is_json_and_names_no_path_and_no_query(self):
         text = RESOURCES["ApiStage"]["Properties"]["AccessLogSettings"]["Format"]
@@ -441,6 +447,14 @@ class Parameters(unittest.TestCase):
                 ["arn:aws:iam::123456789012:role/path/engine", "arn:aws:iam::123456789012:root"],
                 ["*", "arn:aws:iam::*:root", "arn:aws:iam::123456789012:role/*", "123456789012"],
             ),
+            (
+                "FurtherDashboardOrigins",
+                ["", "https://app.example.com"],
+                ["https://*.example.com", "*", "http://app.example.com", "https://app.example.com/"],
+            ),
+            ("FurtherCorsHeaders", ["", "traceparent", "X-Request-Id"], ["*", "x_y", "a b"]),
+            ("HubSpotHubApiUrl", ["https://api-{hub}.hubapi.com", "http://127.0.0.1:80"], ["http://api-{hub}.hubapi.com"]),
+            ("InstallUrl", ["", "https://app.example.com/hubspot"], ["http://app.example.com", "https://a.example.com?b=c"]),
             ("HubSpotApiUrl", ["https://api.hubapi.com"], ["https://api.hubapi.com/", "http://api.hubapi.com", ""]),
             ("ReturnUrl", ["", "https://app.example.com/settings"], ["https://app.example.com/?a=b", "javascript:alert(1)"]),
             ("DomainName", ["", "api.example.com"], ["https://api.example.com", "API.example.com", "localhost"]),

@@ -65,6 +65,7 @@ def parameters(issuer: Issuer, hubspot: HubSpot, architecture: str) -> dict:
         "DashboardOrigin": "https://app.example.com",
         "EnginePrincipalArns": ENGINE_ACCOUNT,
         "HubSpotApiUrl": hubspot.app["url"],
+        "HubSpotHubApiUrl": hubspot.app["url"],
         "HubSpotAuthorizeUrl": hubspot.app["authorize_url"],
     }
 
