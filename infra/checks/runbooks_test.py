@@ -94,7 +94,7 @@ class Alarms(unittest.TestCase):
         self.assertEqual((set(shown), len(shown)), (told, len(told)))
 
     def test_every_queue_is_watched(self):
-        watched = references(RESOURCES["DeadLettersExistMeasured"]["Properties"]["Metrics"])
+        watched = references(RESOURCES["DeadLettersMeasured"]["Properties"]["Metrics"])
 
         self.assertEqual(watched, set(of_type("AWS::SQS::Queue")))
 

@@ -20,7 +20,7 @@ use url::Url;
 pub use callback::Outcome;
 
 /// The log's word for an authorization that begins.
-const BEGUN: &str = "authorization_started";
+const STARTED: &str = "authorization_started";
 
 /// What the function is told by its environment.
 pub struct Config {
@@ -96,11 +96,11 @@ pub async fn handle(app: &App, event: &str) -> Response {
     };
     let (status, duration_ms) = (response.status_code, app.clock.now_millis() - began);
     let cause = cause.filter(|_| status >= 500);
-    let authorizations_begun = (outcome == BEGUN).then_some(1);
+    let authorizations_started = (outcome == STARTED).then_some(1);
     if status >= 500 {
         tracing::error!(execution_id = id, outcome, status, duration_ms, cause, "request failed");
     } else {
-        tracing::info!(execution_id = id, outcome, status, duration_ms, authorizations_begun, "request answered");
+        tracing::info!(execution_id = id, outcome, status, duration_ms, authorizations_started, "request answered");
     }
     response
 }
@@ -108,7 +108,7 @@ pub async fn handle(app: &App, event: &str) -> Response {
 /// The routes. Each answers with a word for the log.
 async fn route(app: &App, event: &Event) -> Result<(Response, &'static str), Error> {
     match (event.method(), event.path()) {
-        ("POST", "/v1/authorizations") => Ok((authorization::start(app, event).await?, BEGUN)),
+        ("POST", "/v1/authorizations") => Ok((authorization::start(app, event).await?, STARTED)),
         ("GET", "/oauth/hubspot/callback") => {
             let (response, outcome) = callback::finish(app, event).await;
             Ok((response, outcome.as_str()))

@@ -32,7 +32,7 @@ const GROUPS: [Group; 3] = [
             ("left", "Count"),
             ("refresh_lag_s", "Seconds"),
             ("reauthorizations_needed", "Count"),
-            ("authorizations_begun", "Count"),
+            ("authorizations_started", "Count"),
             ("app_credentials_refused", "Count"),
             ("previous_app_secret_used", "Count"),
             ("aws_throttled", "Count"),

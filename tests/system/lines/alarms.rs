@@ -126,7 +126,7 @@ async fn hubspot_that_answers_with_errors_or_not_at_all_is_one_alarm() {
         run(&world, &mut night).await;
         execute(&world, &mut night, ACCOUNT, 6).await;
 
-        assert_eq!(morning(world, night).await, ["executions-fail"]);
+        assert_eq!(morning(world, night).await, ["executions-failing"]);
     }
 }
 
@@ -183,12 +183,12 @@ async fn a_single_run_that_fails_is_one_alarm() {
     run(&world, &mut night).await;
 
     assert_eq!(night.dead_letters, 1);
-    assert_eq!(morning(world, night).await, ["dead-letters-exist"]);
+    assert_eq!(morning(world, night).await, ["dead-letters"]);
 }
 
 #[tokio::test]
 async fn many_authorizations_that_hubspot_refuses_are_one_alarm_and_a_few_are_none() {
-    for (accounts, expected) in [(10, vec!["reauthorizations-jump"]), (9, vec![])] {
+    for (accounts, expected) in [(10, vec!["reauthorization-spike"]), (9, vec![])] {
         let (world, mut night) = quiet().await;
         world.stack.hubspot.script_always(Match::token(), refused("invalid_grant", "BAD_REFRESH_TOKEN"));
         for number in 0..accounts {
@@ -206,7 +206,7 @@ async fn many_authorizations_that_hubspot_refuses_are_one_alarm_and_a_few_are_no
 
 #[tokio::test]
 async fn a_refresh_that_waits_too_long_is_one_alarm() {
-    for (waited, expected) in [(-302, vec!["refresh-lags"]), (-280, vec![])] {
+    for (waited, expected) in [(-302, vec!["refresh-lagging"]), (-280, vec![])] {
         let (world, mut night) = quiet().await;
         plant_due(&world, "acc_late", 1, 1, waited).await;
         plant_due(&world, "acc_punctual", 1, 200, -5).await;
@@ -218,7 +218,7 @@ async fn a_refresh_that_waits_too_long_is_one_alarm() {
 
 #[tokio::test]
 async fn admins_who_never_come_back_are_one_alarm_unless_one_of_them_does() {
-    for (who_returns, expected) in [(0, vec!["authorizations-do-not-come-back"]), (1, vec![])] {
+    for (who_returns, expected) in [(0, vec!["connects-never-complete"]), (1, vec![])] {
         let (world, night) = quiet().await;
         for number in 0..5 {
             let begun = world.stack.authorize(&format!("acc_begun_{number}"), ADMIN, &json!({})).await.unwrap();

@@ -200,7 +200,7 @@ pub(super) async fn schedule(stack: &Stack) -> Finding {
             check,
             format!(
                 "what is due waits for {}: token-refresh does not run or does not end its work. Look at its log and at the \
-                 runbooks schedule-did-not-run and refresh-lags",
+                 runbooks schedule-did-not-run and refresh-lagging",
                 span(waited)
             ),
         ),
