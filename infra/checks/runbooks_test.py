@@ -1,5 +1,6 @@
 """Alarms and runbooks: what the template must say about the first, and that the commands of the second exist."""
 
+import json
 import re
 import shlex
 import unittest
@@ -33,9 +34,14 @@ def commands() -> list:
                 if words and words[0] == "aws":
                     options = {word.removeprefix("--") for word in words[3:] if word.startswith("--")}
                     found.append((name, words[1], words[2], options))
-                elif words and words[0] != "date":
+                elif words and words[0] not in ("date", "hubspotctl"):
                     found.append((name, words[0], "", set()))
     return found
+
+
+def tool_commands(text: str) -> list:
+    """The commands of the operator's tool that a text names."""
+    return re.findall(r"hubspotctl (?:--stack stack\.json )?([a-z][a-z-]*)", text)
 
 
 class Commands(unittest.TestCase):
@@ -69,7 +75,7 @@ class Commands(unittest.TestCase):
 class Alarms(unittest.TestCase):
     def test_each_one_says_what_no_data_means_and_has_a_threshold_with_its_reason(self):
         for name, alarm in METRIC_ALARMS.items():
-            self.assertIn(alarm["Properties"]["TreatMissingData"], ("breaching", "notBreaching"), name)
+            self.assertIn(alarm["Properties"]["TreatMissingData"], ("breaching", "notBreaching", "ignore"), name)
             block = re.search(rf"(?m)^  {name}:\n(?:    .*\n|\n)+", TEXT)[0]
             self.assertRegex(block, r"(?m)^      # \S", name)
 
@@ -94,12 +100,44 @@ class Alarms(unittest.TestCase):
         self.assertEqual((set(shown), len(shown)), (told, len(told)))
 
     def test_every_queue_is_watched(self):
-        watched = references(RESOURCES["DeadLettersMeasured"]["Properties"]["Metrics"])
+        parts = references(RESOURCES["DeadLetters"]["Properties"]["AlarmRule"])
+        watched = references([RESOURCES[part]["Properties"]["Dimensions"] for part in parts])
 
         self.assertEqual(watched, set(of_type("AWS::SQS::Queue")))
 
+    def test_every_pipe_is_watched(self):
+        parts = references(RESOURCES["NotificationsFailing"]["Properties"]["AlarmRule"])
+        watched = references([RESOURCES[part]["Properties"]["Dimensions"] for part in parts])
+
+        self.assertEqual(watched, set(of_type("AWS::Pipes::Pipe")))
+
+    def test_no_alarm_fills_gaps_or_decides_by_one_period_of_an_expression(self):
+        # FILL makes a zero of data that are late, and nothing of a series that does not exist.
+        for name, alarm in METRIC_ALARMS.items():
+            properties = alarm["Properties"]
+            self.assertNotIn("FILL", str(properties.get("Metrics", "")), name)
+            self.assertLessEqual(len(properties.get("Metrics", [])), 10, name)
+            if "Metrics" in properties:
+                self.assertGreater(properties["EvaluationPeriods"], 1, name)
+
+    def test_the_public_routes_alarm_counts_what_the_access_log_says(self):
+        transformation = RESOURCES["PublicRoutesThrottledCount"]["Properties"]["MetricTransformations"][0]
+        alarm = RESOURCES["PublicRoutesThrottled"]["Properties"]
+        log = json.loads(RESOURCES["ApiStage"]["Properties"]["AccessLogSettings"]["Format"]["Fn::Sub"])
+        pattern = RESOURCES["PublicRoutesThrottledCount"]["Properties"]["FilterPattern"]
+        public = [r["Properties"]["RouteKey"] for r in of_type("AWS::ApiGatewayV2::Route").values()
+                  if r["Properties"]["AuthorizationType"] == "NONE"]  # fmt: skip
+
+        self.assertEqual((transformation["MetricNamespace"], transformation["MetricName"]), (alarm["Namespace"], alarm["MetricName"]))
+        self.assertEqual(transformation["Dimensions"], [{"Key": "stack", "Value": "$.stack"}])
+        self.assertEqual(log["stack"], "${AWS::StackName}")
+        self.assertLessEqual(set(re.findall(r"\$\.(\w+)", pattern)), set(log))
+        (prefix,) = re.findall(r'\$\.route = "(.*)\*"', pattern)
+        self.assertTrue(public and all(route.startswith(prefix) for route in public), public)
+
     def test_every_function_is_watched_for_throttling(self):
-        watched = references(RESOURCES["ThrottledByAws"]["Properties"]["Metrics"])
+        parts = references(RESOURCES["ThrottledByAws"]["Properties"]["AlarmRule"])
+        watched = references([RESOURCES[part]["Properties"]["Dimensions"] for part in parts])
 
         self.assertLessEqual(set(of_type("AWS::Serverless::Function")), watched)
 

@@ -173,7 +173,7 @@ class Routes(unittest.TestCase):
             self.assertEqual(cors["ExposeHeaders"], ["retry-after"])
 
     def test_the_access_log_is_json_and_names_no_path_and_no_query(self):
-        text = RESOURCES["ApiStage"]["Properties"]["AccessLogSettings"]["Format"]
+        text = RESOURCES["ApiStage"]["Properties"]["AccessLogSettings"]["Format"]["Fn::Sub"]
 
         values = json.loads(text).values()
 
