@@ -68,6 +68,28 @@ class Commands(unittest.TestCase):
             for parameter in re.findall(r"parameters? `(\w+)`", text):
                 self.assertIn(parameter, TEMPLATE["Parameters"], name)
 
+    def test_every_command_of_the_operator_s_tool_exists(self):
+        source = (ROOT / "infra" / "ctl" / "src" / "cli.rs").read_text(encoding="utf-8")
+        variants = re.search(r"enum Command \{(.*?)\n\}", source, re.DOTALL)[1]
+        known = {re.sub(r"(?<!^)([A-Z])", r"-\1", name).lower() for name in re.findall(r"(?m)^    ([A-Z]\w+)\(", variants)}
+        for name, text in RUNBOOKS.items():
+            self.assertTrue(tool_commands(text), name)
+            self.assertLessEqual(set(tool_commands(text)), known, name)
+
+    def test_every_runbook_begins_with_the_tool_and_ends_with_the_end(self):
+        for name, text in RUNBOOKS.items():
+            first_command = text.split("```sh\n")[1]
+            self.assertTrue(first_command.startswith("hubspotctl --stack stack.json "), name)
+            self.assertLess(text.index("**Urgency:** "), text.index("```sh"), name)
+            self.assertIn("**Who acts:** ", text, name)
+            self.assertTrue(text.strip().split("\n\n")[-1].startswith("**It is over when** "), name)
+
+    def test_commands_about_a_function_name_its_alias(self):
+        for name, text in RUNBOOKS.items():
+            for line in text.splitlines():
+                if re.match(r"aws lambda (invoke|get-function-configuration) ", line):
+                    self.assertIn(" --qualifier live", line, name)
+
     def test_every_runbook_has_a_command(self):
         self.assertEqual({name for name, *_ in commands()}, set(RUNBOOKS))
 
