@@ -214,6 +214,7 @@ class Functions(unittest.TestCase):
             self.assertEqual(properties["AutoPublishAlias"], "live", binary)
             # Else a change of the environment alone would not reach the alias.
             self.assertIs(properties["AutoPublishAliasAllProperties"], True, binary)
+            self.assertEqual(properties["AutoPublishCodeSha256"], {"Ref": "Release"}, binary)
             self.assertEqual(properties["DeploymentPreference"]["Enabled"], {"Ref": "Canary"}, binary)
         for name, permission in of_type("AWS::Lambda::Permission").items():
             self.assertRegex(permission["Properties"]["FunctionName"]["Ref"], r"\.Alias$", name)

@@ -60,6 +60,7 @@ def parameters(issuer: Issuer, hubspot: HubSpot, architecture: str) -> dict:
     return {
         "Architecture": architecture,
         "Environment": "test",
+        "Release": "rehearsal1",
         "JwtIssuer": issuer.url,
         "JwtAudience": issuer.AUDIENCE,
         "DashboardOrigin": "https://app.example.com",
@@ -165,12 +166,17 @@ def refresh(stack: Deployment, hubspot: HubSpot) -> None:
 
 def update(stack: Deployment, given: dict) -> None:
     before = stack.integrations()
-    stack.deploy(BUILD, given | {"LogRetentionDays": "30", "RequestsPerSecond": "400"})
+    # AdminRole is a variable of the functions, so it arrives only with a new version behind the alias.
+    changed = {"LogRetentionDays": "30", "RequestsPerSecond": "400", "AdminRole": "owner", "Release": "rehearsal2"}
+    stack.deploy(BUILD, given | changed)
+    refused = stack.as_member("POST", "/v1/authorizations", {}, role="admin")
+    check(refused.status == 403, f"the changed role reached the function ({refused})")
+    stack.deploy(BUILD, given | changed | {"AdminRole": given.get("AdminRole", "admin"), "Release": "rehearsal3"})
     groups = stack.client("logs").describe_log_groups(logGroupNamePrefix=f"/aws/lambda/{stack.name}/")["logGroups"]
     kept = {group.get("retentionInDays") for group in groups}
     check(kept == {30}, f"the update changed the retention of the logs ({kept})")
     check(stack.integrations() == before, "an update loses no integration")
-    say("   updated: other parameters, same integrations")
+    say("   updated: other parameters, which the running functions know at once; same integrations")
 
 
 # Parameters that do not fit together or in themselves, and what ops are told about them.
@@ -178,6 +184,7 @@ WRONG = [
     ({"DashboardOrigin": "https://app.example.com/"}, "must be one https origin"),
     ({"DomainName": "api.example.com"}, "DomainName and CertificateArn go together"),
     ({"Environment": "production"}, "Production needs a DomainName"),
+    ({"Environment": "staging", "Release": "unreleased"}, "Deploy with infra/deploy"),
 ]
 
 
