@@ -35,6 +35,8 @@ ARNS = {
 # Types whose `Ref` is the ARN.
 REF_IS_ARN = {"AWS::SecretsManager::Secret", "AWS::SNS::Topic"}
 NO_VALUE = object()
+# The id of every key.
+KEY_ID = "01234567-89ab-cdef-0123-456789abcdef"
 
 
 class Unresolved(Exception):
@@ -67,6 +69,14 @@ class Resolver:
         return {name: {**resource, "Properties": self.resolve(resource.get("Properties", {}), name)}
                 for name, resource in self.resources.items()}  # fmt: skip
 
+    def violations(self) -> list:
+        """What the template's rules say against these parameters."""
+        found = []
+        for rule in self.template.get("Rules", {}).values():
+            if "RuleCondition" not in rule or self.holds(rule["RuleCondition"]):
+                found += [it["AssertDescription"] for it in rule["Assertions"] if not self.holds(it["Assert"])]
+        return found
+
     def outputs(self) -> dict:
         created = {
             name: output
@@ -94,6 +104,9 @@ class Resolver:
                 return all(self.holds(part) for part in argument)
             case "Fn::Or":
                 return any(self.holds(part) for part in argument)
+            case "Fn::Contains":
+                texts, text = (self.resolve(part, "a rule") for part in argument)
+                return text in texts
         raise Unresolved(f"{function} is not a condition")
 
     def resolve(self, value, where: str):
@@ -172,6 +185,8 @@ class Resolver:
             return self.arn(name)
         if attribute == "StreamArn":
             return f"{self.arn(name)}/stream/label"
+        if kind == "AWS::Lambda::Version" and attribute == "Version":
+            return "1"
         if attribute == "ApiEndpoint":
             return f"https://{name.lower()}.execute-api.{REGION}.amazonaws.com"
         return f"{self.physical_name(name)}.{attribute}"
@@ -183,6 +198,8 @@ class Resolver:
         return self.resources[name]
 
     def physical_name(self, name: str) -> str:
+        if self.resources[name]["Type"] == "AWS::KMS::Key":
+            return KEY_ID
         properties = self.resources[name].get("Properties", {})
         for given in ("Name", "LogGroupName", "AlarmName", "RoleName", "QueueName", "TopicName", "FunctionName"):
             if given in properties and self.resources[name]["Type"] in ARNS:
