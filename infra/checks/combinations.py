@@ -23,6 +23,7 @@ SWITCHES = [
     [{}, {"ExecuteReservedConcurrency": "100"}],
     [{}, {"FurtherDashboardOrigins": "https://b.example.com"}],
     [{}, {"FurtherCorsHeaders": "traceparent"}],
+    [{}, {"EngineCallerArns": "arn:aws:iam::123456789012:role/engine-*"}],
 ]
 
 

@@ -156,8 +156,18 @@ class Routes(unittest.TestCase):
         awaited = {RESOURCES[name]["Properties"]["RouteKey"] for name in listed(stage["DependsOn"])}
 
         self.assertEqual(stage["Properties"]["StageName"], "$default")
-        self.assertEqual(set(stage["Properties"]["RouteSettings"]), awaited)
-        self.assertEqual(awaited, {key for key, (authorization, _) in ROUTES.items() if authorization == "NONE"})
+        self.assertLessEqual(set(stage["Properties"]["RouteSettings"]), awaited)
+        public = {key for key, (authorization, _) in ROUTES.items() if authorization == "NONE"}
+        self.assertEqual(set(stage["Properties"]["RouteSettings"]), public)
+
+    def test_routes_are_created_one_after_the_other_and_the_stage_after_all(self):
+        routes = of_type("AWS::ApiGatewayV2::Route")
+        chain = ["CheckRoute"]
+        while (before := routes[chain[-1]].get("DependsOn")) is not None:
+            chain.append(before)
+
+        self.assertEqual(set(chain), set(routes))
+        self.assertIn(chain[0], RESOURCES["ApiStage"]["DependsOn"])
 
     def test_cors_allows_the_named_origins_and_headers_and_the_dashboard_s_methods(self):
         further = {"FurtherDashboardOrigins": "https://b.example.com,https://c.example.com", "FurtherCorsHeaders": "traceparent"}
@@ -180,6 +190,17 @@ class Routes(unittest.TestCase):
         self.assertIn("$context.requestId", values)
         for value in values:
             self.assertNotRegex(value, r"(?i)path|query|header|claim|body|^\$context\.authorizer\.(?!error$)")
+
+    def test_the_engine_s_callers_can_be_named_within_an_account(self):
+        account = {"EnginePrincipalArns": "arn:aws:iam::210987654321:root"}
+        callers = {"EngineCallerArns": "arn:aws:iam::210987654321:role/engine-*"}
+        for given, condition in (
+            (account, None),
+            (account | callers, {"ArnLike": {"aws:PrincipalArn": ["arn:aws:iam::210987654321:role/engine-*"]}}),
+        ):
+            role = Resolver(translate(read()), EXAMPLE | given).created()["EngineRole"]["Properties"]
+            (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+            self.assertEqual(trust.get("Condition"), condition)
 
     def test_the_engine_may_call_its_own_route_only(self):
         (statement,) = statements(RESOURCES["EngineRole"])
@@ -310,7 +331,7 @@ class Roles(unittest.TestCase):
                     continue
                 via = statement["Condition"]["StringEquals"]["kms:ViaService"]["Fn::Sub"]
                 service, rest = via.split(".", 1)
-                self.assertEqual(rest, "${AWS::Region}.amazonaws.com", name)
+                self.assertEqual(rest, "${AWS::Region}.${AWS::URLSuffix}", name)
                 self.assertEqual(statement["Resource"], KEY_ARN, name)
                 granted[service] = set(statement["Action"])
             self.assertEqual(granted, expected, name)
@@ -349,9 +370,10 @@ class Roles(unittest.TestCase):
 
 class State(unittest.TestCase):
     def test_what_cannot_be_made_again_outlives_the_stack(self):
-        for name in ("IntegrationsTable", "Key"):
+        # A first deployment that fails leaves no key behind; the table is protected all the same.
+        for name, policy in (("IntegrationsTable", "Retain"), ("Key", "RetainExceptOnCreate")):
             resource = RESOURCES[name]
-            self.assertEqual((resource["DeletionPolicy"], resource["UpdateReplacePolicy"]), ("Retain", "Retain"), name)
+            self.assertEqual((resource["DeletionPolicy"], resource["UpdateReplacePolicy"]), (policy, "Retain"), name)
         properties = RESOURCES["IntegrationsTable"]["Properties"]
         self.assertIs(properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], True)
         self.assertIs(properties["DeletionProtectionEnabled"], True)
@@ -405,6 +427,14 @@ class State(unittest.TestCase):
 
     def test_the_app_secret_has_no_value_in_the_template(self):
         self.assertFalse({"SecretString", "GenerateSecretString"} & set(RESOURCES["AppSecret"]["Properties"]))
+
+
+class Partitions(unittest.TestCase):
+    def test_regional_names_end_as_those_of_the_partition(self):
+        text = (ROOT / "infra" / "template.yaml").read_text(encoding="utf-8")
+
+        self.assertNotIn("${AWS::Region}.amazonaws.com", text)
+        self.assertNotRegex(re.sub(r"arn:aws\[a-z-\]\*:|arn:aws:iam::ID|execute-api", "", text), r"(?m)^(?!.*(Pattern|Description|may|must)).*arn:aws:")
 
 
 class Parameters(unittest.TestCase):
