@@ -39,6 +39,29 @@ def commands() -> list:
     return found
 
 
+def documented() -> list:
+    """The calls of the AWS CLI in README.md and infra/DEPLOY.md, like those of the runbooks."""
+    found = []
+    for name in ("README.md", "infra/DEPLOY.md"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        for block in re.findall(r"```\w*\n(.*?)```", text, re.DOTALL):
+            pending = ""
+            for line in block.splitlines():
+                pending += re.sub(r"<output \w+>|<[\w-]+>", "VALUE", line) + "\n"
+                try:
+                    words = shlex.split(pending, comments=True)
+                except ValueError:
+                    continue
+                pending = ""
+                while "aws" in words:
+                    words = words[words.index("aws") :]
+                    end = next((at for at, word in enumerate(words) if word in ("&&", "|", ">")), len(words))
+                    options = {word.removeprefix("--") for word in words[3:end] if word.startswith("--")}
+                    found.append((name, words[1], words[2], options))
+                    words = words[end:]
+    return found
+
+
 def tool_commands(text: str) -> list:
     """The commands of the operator's tool that a text names."""
     return re.findall(r"hubspotctl (?:--stack stack\.json )?([a-z][a-z-]*)", text)
@@ -48,7 +71,8 @@ class Commands(unittest.TestCase):
     def test_every_command_and_option_of_a_runbook_exists(self):
         session = botocore.session.get_session()
         self.assertGreater(len(commands()), 20)
-        for name, service, operation, options in commands():
+        self.assertGreater(len(documented()), 8)
+        for name, service, operation, options in commands() + documented():
             where = f"{name}: aws {service} {operation}"
             if (service, operation) in ADDED:
                 self.assertLessEqual(options, ADDED[service, operation] | GLOBAL, where)
@@ -59,6 +83,8 @@ class Commands(unittest.TestCase):
             self.assertIn(operation, operations, where)
             shape = model.operation_model(operations[operation]).input_shape
             known = {xform_name(member, "-") for member in shape.members} if shape else set()
+            # Switches come as --name and --no-name.
+            known |= {f"no-{option}" for option in known}
             self.assertLessEqual(options, known | GLOBAL, where)
 
     def test_every_output_and_parameter_that_a_runbook_names_is_there(self):
@@ -85,7 +111,8 @@ class Commands(unittest.TestCase):
             self.assertTrue(text.strip().split("\n\n")[-1].startswith("**It is over when** "), name)
 
     def test_commands_about_a_function_name_its_alias(self):
-        for name, text in RUNBOOKS.items():
+        texts = RUNBOOKS | {name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "infra/DEPLOY.md")}
+        for name, text in texts.items():
             for line in text.splitlines():
                 if re.match(r"aws lambda (invoke|get-function-configuration) ", line):
                     self.assertIn(" --qualifier live", line, name)
