@@ -2,6 +2,9 @@
 
 import importlib.machinery
 import importlib.util
+import os
+import subprocess
+import sys
 import tempfile
 import tomllib
 import unittest
@@ -30,6 +33,34 @@ def versions(parameters: list) -> set:
         given = dict(one.split("=", 1) for one in [*parameters, f"Release={DEPLOY.release(Path(folder), parameters)}"])
     translated = translate(read(), given)
     return {name for name, resource in translated["Resources"].items() if resource["Type"] == "AWS::Lambda::Version"}
+
+
+class Script(unittest.TestCase):
+    def run_with_fake_sam(self, *arguments: str) -> subprocess.CompletedProcess:
+        with tempfile.TemporaryDirectory() as folder:
+            fake = Path(folder, "sam")
+            fake.write_text('#!/bin/sh\necho sam "$@"\n', encoding="utf-8")
+            fake.chmod(0o755)
+            environment = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}
+            command = [sys.executable, str(ROOT / "infra" / "deploy"), *arguments]
+            return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+    def test_it_builds_and_deploys_with_the_release(self):
+        done = self.run_with_fake_sam("staging", "--no-confirm-changeset")
+
+        build, deploy = done.stdout.splitlines()
+        self.assertEqual(build, "sam build --config-env staging")
+        self.assertRegex(
+            deploy,
+            r"^sam deploy --config-env staging --no-confirm-changeset "
+            r"--parameter-overrides Architecture=arm64 Environment=staging Release=[0-9a-f]{10}$",
+        )
+
+    def test_an_unknown_environment_is_refused(self):
+        done = self.run_with_fake_sam("nope")
+
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn("only default, prod, staging", done.stderr)
 
 
 class Versions(unittest.TestCase):
