@@ -169,7 +169,7 @@ class Routes(unittest.TestCase):
         self.assertEqual(set(chain), set(routes))
         self.assertIn(chain[0], RESOURCES["ApiStage"]["DependsOn"])
 
-    def test_cors_allows_the_named_origins_and_headers_and_the_dashboard_s_methods(self):
+    def test_cors_allows_named_origins_and_headers_and_the_dashboard_s_methods(self):
         further = {"FurtherDashboardOrigins": "https://b.example.com,https://c.example.com", "FurtherCorsHeaders": "traceparent"}
         for given, origins, headers in (
             ({}, [], []),

@@ -191,7 +191,7 @@ async fn a_quota_of_aws_is_one_alarm() {
 }
 
 #[tokio::test]
-async fn what_aws_counts_by_itself_raises_its_alarm_although_other_series_do_not_exist() {
+async fn aws_metrics_raise_alarms_although_other_series_do_not_exist() {
     for (metric, resource, expected) in [
         ("Throttles", "AutomationExecuteFunction", "throttled-by-aws"),
         ("Throttles", "OAuthCallbackFunction", "throttled-by-aws"),

@@ -120,7 +120,7 @@ async fn what_alarms_and_dashboard_ask_for_is_what_lines_of_real_runs_emit() {
 }
 
 #[tokio::test]
-async fn a_scheduled_run_of_an_empty_stack_publishes_every_series_that_an_alarm_reads() {
+async fn a_scheduled_run_publishes_every_series_that_an_alarm_reads() {
     let stack = crate::world::stack(Options::default()).await;
     stack.run_schedule_once(None).await.unwrap();
 
