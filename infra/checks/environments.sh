@@ -31,12 +31,12 @@ make_environment() {
   fail "cannot make a virtual environment with $python: install the package python3-venv"
 }
 
-# install_tools DIR REQUIREMENTS: once per version of the requirements.
+# install_tools DIR NAME: what NAME.in asks for, in exactly the versions and files that NAME.txt locks; once per lock.
 install_tools() {
-  local directory=$1 requirements=$2
-  cmp -s "$requirements" "$directory/installed.txt" && return
-  headline "install $(grep -v '^#' "$requirements" | tr '\n' ' ')"
+  local directory=$1 name=$2
+  cmp -s "$name.txt" "$directory/installed.txt" && return
+  headline "install $(grep -v '^#' "$name.in" | tr '\n' ' ')"
   make_environment "$directory"
-  "$directory/bin/python" -m pip install --quiet --requirement "$requirements"
-  cp "$requirements" "$directory/installed.txt"
+  "$directory/bin/python" -m pip install --quiet --no-deps --require-hashes --requirement "$name.txt"
+  cp "$name.txt" "$directory/installed.txt"
 }

@@ -20,6 +20,10 @@ class Notifications(unittest.TestCase):
             self.assertEqual(pipe["Source"], {"Fn::GetAtt": ["IntegrationsTable", "StreamArn"]}, name)
             self.assertLessEqual(len(self.patterns(pipe)), 5, name)
 
+    def test_the_pipes_are_created_late_and_one_after_the_other(self):
+        self.assertEqual(RESOURCES["ChangesPipe"]["DependsOn"], "ApiStage")
+        self.assertEqual(RESOURCES["DisconnectedPipe"]["DependsOn"], "ChangesPipe")
+
     def test_the_stream_shows_records_before_and_after(self):
         stream = RESOURCES["IntegrationsTable"]["Properties"]["StreamSpecification"]
 
@@ -55,8 +59,9 @@ class Notifications(unittest.TestCase):
         allowed = {action: s["Resource"] for s in statements(RESOURCES["NotificationsRole"]) for action in listed(s["Action"])}
         for name, pipe in self.pipes.items():
             self.assertEqual(allowed["events:PutEvents"], pipe["Target"], name)
-            for action in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"):
+            for action in ("DescribeStream", "GetRecords", "GetShardIterator"):
                 self.assertEqual(allowed[f"dynamodb:{action}"], pipe["Source"], name)
+            self.assertEqual(allowed["dynamodb:ListStreams"], "*", name)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Alarms and runbooks: what the template must say about the first, and that the commands of the second exist."""
 
+import json
 import re
 import shlex
 import unittest
@@ -33,16 +34,45 @@ def commands() -> list:
                 if words and words[0] == "aws":
                     options = {word.removeprefix("--") for word in words[3:] if word.startswith("--")}
                     found.append((name, words[1], words[2], options))
-                elif words and words[0] != "date":
+                elif words and words[0] not in ("date", "hubspotctl"):
                     found.append((name, words[0], "", set()))
     return found
+
+
+def documented() -> list:
+    """The calls of the AWS CLI in README.md and infra/DEPLOY.md, like those of the runbooks."""
+    found = []
+    for name in ("README.md", "infra/DEPLOY.md"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        for block in re.findall(r"```\w*\n(.*?)```", text, re.DOTALL):
+            pending = ""
+            for line in block.splitlines():
+                pending += re.sub(r"<output \w+>|<[\w-]+>", "VALUE", line) + "\n"
+                try:
+                    words = shlex.split(pending, comments=True)
+                except ValueError:
+                    continue
+                pending = ""
+                while "aws" in words:
+                    words = words[words.index("aws") :]
+                    end = next((at for at, word in enumerate(words) if word in ("&&", "|", ">")), len(words))
+                    options = {word.removeprefix("--") for word in words[3:end] if word.startswith("--")}
+                    found.append((name, words[1], words[2], options))
+                    words = words[end:]
+    return found
+
+
+def tool_commands(text: str) -> list:
+    """The commands of the operator's tool that a text names."""
+    return re.findall(r"hubspotctl (?:--stack stack\.json )?([a-z][a-z-]*)", text)
 
 
 class Commands(unittest.TestCase):
     def test_every_command_and_option_of_a_runbook_exists(self):
         session = botocore.session.get_session()
         self.assertGreater(len(commands()), 20)
-        for name, service, operation, options in commands():
+        self.assertGreater(len(documented()), 8)
+        for name, service, operation, options in commands() + documented():
             where = f"{name}: aws {service} {operation}"
             if (service, operation) in ADDED:
                 self.assertLessEqual(options, ADDED[service, operation] | GLOBAL, where)
@@ -53,6 +83,8 @@ class Commands(unittest.TestCase):
             self.assertIn(operation, operations, where)
             shape = model.operation_model(operations[operation]).input_shape
             known = {xform_name(member, "-") for member in shape.members} if shape else set()
+            # Switches come as --name and --no-name.
+            known |= {f"no-{option}" for option in known}
             self.assertLessEqual(options, known | GLOBAL, where)
 
     def test_every_output_and_parameter_that_a_runbook_names_is_there(self):
@@ -62,6 +94,29 @@ class Commands(unittest.TestCase):
             for parameter in re.findall(r"parameters? `(\w+)`", text):
                 self.assertIn(parameter, TEMPLATE["Parameters"], name)
 
+    def test_every_command_of_the_operator_s_tool_exists(self):
+        source = (ROOT / "infra" / "ctl" / "src" / "cli.rs").read_text(encoding="utf-8")
+        variants = re.search(r"enum Command \{(.*?)\n\}", source, re.DOTALL)[1]
+        known = {re.sub(r"(?<!^)([A-Z])", r"-\1", name).lower() for name in re.findall(r"(?m)^    ([A-Z]\w+)\(", variants)}
+        for name, text in RUNBOOKS.items():
+            self.assertTrue(tool_commands(text), name)
+            self.assertLessEqual(set(tool_commands(text)), known, name)
+
+    def test_every_runbook_begins_with_the_tool_and_ends_with_the_end(self):
+        for name, text in RUNBOOKS.items():
+            first_command = text.split("```sh\n")[1]
+            self.assertTrue(first_command.startswith("hubspotctl --stack stack.json "), name)
+            self.assertLess(text.index("**Urgency:** "), text.index("```sh"), name)
+            self.assertIn("**Who acts:** ", text, name)
+            self.assertTrue(text.strip().split("\n\n")[-1].startswith("**It is over when** "), name)
+
+    def test_commands_about_a_function_name_its_alias(self):
+        texts = RUNBOOKS | {name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "infra/DEPLOY.md")}
+        for name, text in texts.items():
+            for line in text.splitlines():
+                if re.match(r"aws lambda (invoke|get-function-configuration) ", line):
+                    self.assertIn(" --qualifier live", line, name)
+
     def test_every_runbook_has_a_command(self):
         self.assertEqual({name for name, *_ in commands()}, set(RUNBOOKS))
 
@@ -69,7 +124,7 @@ class Commands(unittest.TestCase):
 class Alarms(unittest.TestCase):
     def test_each_one_says_what_no_data_means_and_has_a_threshold_with_its_reason(self):
         for name, alarm in METRIC_ALARMS.items():
-            self.assertIn(alarm["Properties"]["TreatMissingData"], ("breaching", "notBreaching"), name)
+            self.assertIn(alarm["Properties"]["TreatMissingData"], ("breaching", "notBreaching", "ignore"), name)
             block = re.search(rf"(?m)^  {name}:\n(?:    .*\n|\n)+", TEXT)[0]
             self.assertRegex(block, r"(?m)^      # \S", name)
 
@@ -94,12 +149,44 @@ class Alarms(unittest.TestCase):
         self.assertEqual((set(shown), len(shown)), (told, len(told)))
 
     def test_every_queue_is_watched(self):
-        watched = references(RESOURCES["DeadLettersExistMeasured"]["Properties"]["Metrics"])
+        parts = references(RESOURCES["DeadLetters"]["Properties"]["AlarmRule"])
+        watched = references([RESOURCES[part]["Properties"]["Dimensions"] for part in parts])
 
         self.assertEqual(watched, set(of_type("AWS::SQS::Queue")))
 
+    def test_every_pipe_is_watched(self):
+        parts = references(RESOURCES["NotificationsFailing"]["Properties"]["AlarmRule"])
+        watched = references([RESOURCES[part]["Properties"]["Dimensions"] for part in parts])
+
+        self.assertEqual(watched, set(of_type("AWS::Pipes::Pipe")))
+
+    def test_no_alarm_fills_gaps_or_decides_by_one_period_of_an_expression(self):
+        # FILL makes a zero of data that are late, and nothing of a series that does not exist.
+        for name, alarm in METRIC_ALARMS.items():
+            properties = alarm["Properties"]
+            self.assertNotIn("FILL", str(properties.get("Metrics", "")), name)
+            self.assertLessEqual(len(properties.get("Metrics", [])), 10, name)
+            if "Metrics" in properties:
+                self.assertGreater(properties["EvaluationPeriods"], 1, name)
+
+    def test_the_public_routes_alarm_counts_what_the_access_log_says(self):
+        transformation = RESOURCES["PublicRoutesThrottledCount"]["Properties"]["MetricTransformations"][0]
+        alarm = RESOURCES["PublicRoutesThrottled"]["Properties"]
+        log = json.loads(RESOURCES["ApiStage"]["Properties"]["AccessLogSettings"]["Format"]["Fn::Sub"])
+        pattern = RESOURCES["PublicRoutesThrottledCount"]["Properties"]["FilterPattern"]
+        public = [r["Properties"]["RouteKey"] for r in of_type("AWS::ApiGatewayV2::Route").values()
+                  if r["Properties"]["AuthorizationType"] == "NONE"]  # fmt: skip
+
+        self.assertEqual((transformation["MetricNamespace"], transformation["MetricName"]), (alarm["Namespace"], alarm["MetricName"]))
+        self.assertEqual(transformation["Dimensions"], [{"Key": "stack", "Value": "$.stack"}])
+        self.assertEqual(log["stack"], "${AWS::StackName}")
+        self.assertLessEqual(set(re.findall(r"\$\.(\w+)", pattern)), set(log))
+        (prefix,) = re.findall(r'\$\.route = "(.*)\*"', pattern)
+        self.assertTrue(public and all(route.startswith(prefix) for route in public), public)
+
     def test_every_function_is_watched_for_throttling(self):
-        watched = references(RESOURCES["ThrottledByAws"]["Properties"]["Metrics"])
+        parts = references(RESOURCES["ThrottledByAws"]["Properties"]["AlarmRule"])
+        watched = references([RESOURCES[part]["Properties"]["Dimensions"] for part in parts])
 
         self.assertLessEqual(set(of_type("AWS::Serverless::Function")), watched)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from samcli.yamlhelper import yaml_parse
 
+from resolve import Resolver
 from translate import translate
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,6 +21,14 @@ def read() -> dict:
 TEMPLATE = read()
 RESOURCES = TEMPLATE["Resources"]
 PARAMETERS = TEMPLATE["Parameters"]
+
+# Values of the parameters that have no default.
+EXAMPLE = {
+    "JwtIssuer": "https://id.example.com",
+    "JwtAudience": "dashboard",
+    "DashboardOrigin": "https://app.example.com",
+    "EnginePrincipalArns": "arn:aws:iam::123456789012:role/engine",
+}
 
 # Route: who may call it, and the binary that answers.
 ROUTES = {
@@ -34,18 +43,18 @@ ROUTES = {
 
 ENVIRONMENTS = {
     "automation-execute": {
-        "INTEGRATIONS_TABLE", "EXECUTIONS_TABLE", "SECRET_PREFIX", "HUBSPOT_API_URL", "HUBSPOT_OAUTH_VERSION",
-        "HUBSPOT_SCOPES", "HUBSPOT_OPTIONAL_SCOPES", "ACCOUNT_CLAIM", "ROLE_CLAIM", "ADMIN_ROLE", "ENGINE_ROLE_ARN",
+        "INTEGRATIONS_TABLE", "EXECUTIONS_TABLE", "SECRET_PREFIX", "SECRETS_KMS_KEY", "HUBSPOT_API_URL",
+        "HUBSPOT_HUB_API_URL", "HUBSPOT_OAUTH_VERSION", "HUBSPOT_SCOPES", "HUBSPOT_OPTIONAL_SCOPES", "ACCOUNT_CLAIM", "ROLE_CLAIM", "ADMIN_ROLE", "ENGINE_ROLE_ARN",
         "IDLE_AFTER_HOURS", "IDLE_PROBE_HOURS", "TOKEN_TIMEOUT_SECONDS", "REFRESH_LEASE_SECONDS",
     },
     "oauth-callback": {
-        "INTEGRATIONS_TABLE", "AUTHORIZATIONS_TABLE", "SECRET_PREFIX", "SECRETS_KMS_KEY", "PUBLIC_URL", "RETURN_URL",
+        "INTEGRATIONS_TABLE", "AUTHORIZATIONS_TABLE", "SECRET_PREFIX", "SECRETS_KMS_KEY", "PUBLIC_URL", "RETURN_URL", "INSTALL_URL",
         "HUBSPOT_SCOPES", "HUBSPOT_OPTIONAL_SCOPES", "HUBSPOT_API_URL", "HUBSPOT_AUTHORIZE_URL",
         "HUBSPOT_OAUTH_VERSION", "ACCOUNT_CLAIM", "ROLE_CLAIM", "ADMIN_ROLE", "IDLE_AFTER_HOURS", "IDLE_PROBE_HOURS",
-        "TOKEN_TIMEOUT_SECONDS",
+        "TOKEN_TIMEOUT_SECONDS", "REFRESH_LEASE_SECONDS",
     },
     "token-refresh": {
-        "INTEGRATIONS_TABLE", "SECRET_PREFIX", "HUBSPOT_API_URL", "HUBSPOT_OAUTH_VERSION", "REFRESH_CONCURRENCY",
+        "INTEGRATIONS_TABLE", "SECRET_PREFIX", "SECRETS_KMS_KEY", "HUBSPOT_API_URL", "HUBSPOT_OAUTH_VERSION", "REFRESH_CONCURRENCY",
         "IDLE_AFTER_HOURS", "IDLE_PROBE_HOURS", "SUPERSEDED_KEEP_DAYS", "TOKEN_TIMEOUT_SECONDS",
         "REFRESH_LEASE_SECONDS",
     },
@@ -147,25 +156,51 @@ class Routes(unittest.TestCase):
         awaited = {RESOURCES[name]["Properties"]["RouteKey"] for name in listed(stage["DependsOn"])}
 
         self.assertEqual(stage["Properties"]["StageName"], "$default")
-        self.assertEqual(set(stage["Properties"]["RouteSettings"]), awaited)
-        self.assertEqual(awaited, {key for key, (authorization, _) in ROUTES.items() if authorization == "NONE"})
+        self.assertLessEqual(set(stage["Properties"]["RouteSettings"]), awaited)
+        public = {key for key, (authorization, _) in ROUTES.items() if authorization == "NONE"}
+        self.assertEqual(set(stage["Properties"]["RouteSettings"]), public)
 
-    def test_cors_is_for_one_origin_and_the_methods_of_the_dashboard(self):
-        cors = RESOURCES["Api"]["Properties"]["CorsConfiguration"]
+    def test_routes_are_created_one_after_the_other_and_the_stage_after_all(self):
+        routes = of_type("AWS::ApiGatewayV2::Route")
+        chain = ["CheckRoute"]
+        while (before := routes[chain[-1]].get("DependsOn")) is not None:
+            chain.append(before)
 
-        self.assertEqual(cors["AllowOrigins"], [{"Ref": "DashboardOrigin"}])
-        self.assertTrue(cors["AllowCredentials"])
-        self.assertEqual(set(cors["AllowMethods"]), {key.split()[0] for key, (auth, _) in ROUTES.items() if auth == "JWT"})
-        self.assertNotIn("*", cors["AllowHeaders"] + cors["ExposeHeaders"])
+        self.assertEqual(set(chain), set(routes))
+        self.assertIn(chain[0], RESOURCES["ApiStage"]["DependsOn"])
+
+    def test_cors_allows_named_origins_and_headers_and_the_dashboard_s_methods(self):
+        further = {"FurtherDashboardOrigins": "https://b.example.com,https://c.example.com", "FurtherCorsHeaders": "traceparent"}
+        for given, origins, headers in (
+            ({}, [], []),
+            (further, ["https://b.example.com", "https://c.example.com"], ["traceparent"]),
+        ):
+            cors = Resolver(translate(read()), EXAMPLE | given).created()["Api"]["Properties"]["CorsConfiguration"]
+            self.assertEqual(cors["AllowOrigins"], ["https://app.example.com", *origins])
+            self.assertEqual(cors["AllowHeaders"], ["authorization", "content-type", *headers])
+            self.assertTrue(cors["AllowCredentials"])
+            self.assertEqual(set(cors["AllowMethods"]), {key.split()[0] for key, (auth, _) in ROUTES.items() if auth == "JWT"})
+            self.assertEqual(cors["ExposeHeaders"], ["retry-after"])
 
     def test_the_access_log_is_json_and_names_no_path_and_no_query(self):
-        text = RESOURCES["ApiStage"]["Properties"]["AccessLogSettings"]["Format"]
+        text = RESOURCES["ApiStage"]["Properties"]["AccessLogSettings"]["Format"]["Fn::Sub"]
 
         values = json.loads(text).values()
 
         self.assertIn("$context.requestId", values)
         for value in values:
             self.assertNotRegex(value, r"(?i)path|query|header|claim|body|^\$context\.authorizer\.(?!error$)")
+
+    def test_the_engine_s_callers_can_be_named_within_an_account(self):
+        account = {"EnginePrincipalArns": "arn:aws:iam::210987654321:root"}
+        callers = {"EngineCallerArns": "arn:aws:iam::210987654321:role/engine-*"}
+        for given, condition in (
+            (account, None),
+            (account | callers, {"ArnLike": {"aws:PrincipalArn": ["arn:aws:iam::210987654321:role/engine-*"]}}),
+        ):
+            role = Resolver(translate(read()), EXAMPLE | given).created()["EngineRole"]["Properties"]
+            (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+            self.assertEqual(trust.get("Condition"), condition)
 
     def test_the_engine_may_call_its_own_route_only(self):
         (statement,) = statements(RESOURCES["EngineRole"])
@@ -200,11 +235,21 @@ class Functions(unittest.TestCase):
             self.assertEqual(properties["AutoPublishAlias"], "live", binary)
             # Else a change of the environment alone would not reach the alias.
             self.assertIs(properties["AutoPublishAliasAllProperties"], True, binary)
+            self.assertEqual(properties["AutoPublishCodeSha256"], {"Ref": "Release"}, binary)
             self.assertEqual(properties["DeploymentPreference"]["Enabled"], {"Ref": "Canary"}, binary)
         for name, permission in of_type("AWS::Lambda::Permission").items():
             self.assertRegex(permission["Properties"]["FunctionName"]["Ref"], r"\.Alias$", name)
         (invoked,) = [s for s in statements(RESOURCES["ScheduleRole"]) if s["Action"] == "lambda:InvokeFunction"]
         self.assertEqual(invoked["Resource"], {"Ref": "TokenRefreshFunction.Alias"})
+
+    def test_only_executions_are_limited_and_only_on_request(self):
+        limits = {binary: f["Properties"].get("ReservedConcurrentExecutions") for binary, f in functions().items()}
+        reserved = {"Fn::If": ["ReservesConcurrency", {"Ref": "ExecuteReservedConcurrency"}, {"Ref": "AWS::NoValue"}]}
+
+        self.assertEqual(limits, {"automation-execute": reserved, "oauth-callback": None, "token-refresh": None})
+        self.assertEqual(PARAMETERS["ExecuteReservedConcurrency"]["Default"], 0)
+        deploy = (ROOT / "infra" / "DEPLOY.md").read_text(encoding="utf-8")
+        self.assertIn("ExecuteReservedConcurrency", deploy)
 
     def test_a_panic_is_reported_and_not_an_abort(self):
         manifest = tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))
@@ -261,9 +306,9 @@ class Roles(unittest.TestCase):
                     self.assertNotIn("*", action, name)
                 for resource in listed(statement["Resource"]):
                     text = resource.get("Fn::Sub", "") if isinstance(resource, dict) else resource
-                    if listed(statement["Action"]) == ["secretsmanager:ListSecrets"]:
-                        # It takes no resource, and shows names only. It finds secrets that a crash has left behind.
-                        self.assertEqual(name, "TokenRefreshRole")
+                    if listed(statement["Action"]) == ["dynamodb:ListStreams"]:
+                        # It takes no resource.
+                        self.assertEqual(name, "NotificationsRole")
                     elif "*" in text:
                         # The secrets of integrations are made at run time: only the pattern of their names is known.
                         self.assertTrue(text.endswith(":secret:${AWS::StackName}/integrations/*"), f"{name}: {text}")
@@ -286,7 +331,7 @@ class Roles(unittest.TestCase):
                     continue
                 via = statement["Condition"]["StringEquals"]["kms:ViaService"]["Fn::Sub"]
                 service, rest = via.split(".", 1)
-                self.assertEqual(rest, "${AWS::Region}.amazonaws.com", name)
+                self.assertEqual(rest, "${AWS::Region}.${AWS::URLSuffix}", name)
                 self.assertEqual(statement["Resource"], KEY_ARN, name)
                 granted[service] = set(statement["Action"])
             self.assertEqual(granted, expected, name)
@@ -301,6 +346,10 @@ class Roles(unittest.TestCase):
             if "secretsmanager:GetSecretValue" in listed(statement["Action"])
         ]
         self.assertEqual(readable, [{"Ref": "AppSecret"}])
+
+    def test_no_function_lists_secrets(self):
+        for binary in functions():
+            self.assertNotIn("secretsmanager:ListSecrets", actions_of(binary), binary)
 
     def test_executing_deletes_idempotency_keys_and_nothing_else(self):
         executions = {"Fn::GetAtt": ["ExecutionsTable", "Arn"]}
@@ -321,18 +370,28 @@ class Roles(unittest.TestCase):
 
 class State(unittest.TestCase):
     def test_what_cannot_be_made_again_outlives_the_stack(self):
-        kept = {**of_type("AWS::DynamoDB::Table"), **of_type("AWS::KMS::Key")}
-        self.assertEqual(len(kept), 4)
-        for name, resource in kept.items():
-            self.assertEqual((resource["DeletionPolicy"], resource["UpdateReplacePolicy"]), ("Retain", "Retain"), name)
+        # A first deployment that fails leaves no key behind; the table is protected all the same.
+        for name, policy in (("IntegrationsTable", "Retain"), ("Key", "RetainExceptOnCreate")):
+            resource = RESOURCES[name]
+            self.assertEqual((resource["DeletionPolicy"], resource["UpdateReplacePolicy"]), (policy, "Retain"), name)
+        properties = RESOURCES["IntegrationsTable"]["Properties"]
+        self.assertIs(properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], True)
+        self.assertIs(properties["DeletionProtectionEnabled"], True)
 
-    def test_tables_are_encrypted_recoverable_protected_and_unnamed(self):
-        for name, table in of_type("AWS::DynamoDB::Table").items():
-            properties = table["Properties"]
-            self.assertNotIn("TableName", properties, name)
-            self.assertEqual(properties["SSESpecification"]["KMSMasterKeyId"], KEY_ARN, name)
-            self.assertIs(properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], True, name)
-            self.assertIs(properties["DeletionProtectionEnabled"], True, name)
+    def test_short_lived_data_is_in_no_backup_and_goes_with_the_stack(self):
+        for name in ("AuthorizationsTable", "ExecutionsTable"):
+            table = RESOURCES[name]
+            self.assertEqual((table["DeletionPolicy"], table["UpdateReplacePolicy"]), ("Delete", "Delete"), name)
+            self.assertNotIn("PointInTimeRecoverySpecification", table["Properties"], name)
+            self.assertNotIn("DeletionProtectionEnabled", table["Properties"], name)
+            self.assertEqual(table["Properties"]["TimeToLiveSpecification"]["Enabled"], True, name)
+
+    def test_tables_are_encrypted_and_unnamed(self):
+        tables = of_type("AWS::DynamoDB::Table")
+        self.assertEqual(len(tables), 3)
+        for name, table in tables.items():
+            self.assertNotIn("TableName", table["Properties"], name)
+            self.assertEqual(table["Properties"]["SSESpecification"]["KMSMasterKeyId"], KEY_ARN, name)
 
     def test_tables_have_the_keys_that_the_code_uses(self):
         def keys(schema):
@@ -368,6 +427,14 @@ class State(unittest.TestCase):
 
     def test_the_app_secret_has_no_value_in_the_template(self):
         self.assertFalse({"SecretString", "GenerateSecretString"} & set(RESOURCES["AppSecret"]["Properties"]))
+
+
+class Partitions(unittest.TestCase):
+    def test_regional_names_end_as_those_of_the_partition(self):
+        text = (ROOT / "infra" / "template.yaml").read_text(encoding="utf-8")
+
+        self.assertNotIn("${AWS::Region}.amazonaws.com", text)
+        self.assertNotRegex(re.sub(r"arn:aws\[a-z-\]\*:|arn:aws:iam::ID|execute-api", "", text), r"(?m)^(?!.*(Pattern|Description|may|must)).*arn:aws:")
 
 
 class Parameters(unittest.TestCase):
@@ -411,6 +478,14 @@ class Parameters(unittest.TestCase):
                 ["arn:aws:iam::123456789012:role/path/engine", "arn:aws:iam::123456789012:root"],
                 ["*", "arn:aws:iam::*:root", "arn:aws:iam::123456789012:role/*", "123456789012"],
             ),
+            (
+                "FurtherDashboardOrigins",
+                ["", "https://app.example.com"],
+                ["https://*.example.com", "*", "http://app.example.com", "https://app.example.com/"],
+            ),
+            ("FurtherCorsHeaders", ["", "traceparent", "X-Request-Id"], ["*", "x_y", "a b"]),
+            ("HubSpotHubApiUrl", ["https://api-{hub}.hubapi.com", "http://127.0.0.1:80"], ["http://api-{hub}.hubapi.com"]),
+            ("InstallUrl", ["", "https://app.example.com/hubspot"], ["http://app.example.com", "https://a.example.com?b=c"]),
             ("HubSpotApiUrl", ["https://api.hubapi.com"], ["https://api.hubapi.com/", "http://api.hubapi.com", ""]),
             ("ReturnUrl", ["", "https://app.example.com/settings"], ["https://app.example.com/?a=b", "javascript:alert(1)"]),
             ("DomainName", ["", "api.example.com"], ["https://api.example.com", "API.example.com", "localhost"]),

@@ -56,15 +56,27 @@ def leave_out_what_the_emulator_lacks() -> None:
         say(f"   left out, since the emulator does not know {', '.join(sorted(LACKING))}: {', '.join(left_out)}")
 
 
+def set_release(release: str) -> dict:
+    """The parameter of a release. AWS translates the template with the parameters' values, the emulator with their defaults
+    only, so the built template gets the value as its default too."""
+    path = ROOT / BUILD / "template.yaml"
+    template = yaml.safe_load(path.read_text())
+    template["Parameters"]["Release"]["Default"] = release
+    path.write_text(yaml.safe_dump(template, sort_keys=False))
+    return {"Release": release}
+
+
 def parameters(issuer: Issuer, hubspot: HubSpot, architecture: str) -> dict:
     return {
         "Architecture": architecture,
         "Environment": "test",
+        "Release": "rehearsal1",
         "JwtIssuer": issuer.url,
         "JwtAudience": issuer.AUDIENCE,
         "DashboardOrigin": "https://app.example.com",
         "EnginePrincipalArns": ENGINE_ACCOUNT,
         "HubSpotApiUrl": hubspot.app["url"],
+        "HubSpotHubApiUrl": hubspot.app["url"],
         "HubSpotAuthorizeUrl": hubspot.app["authorize_url"],
     }
 
@@ -164,12 +176,17 @@ def refresh(stack: Deployment, hubspot: HubSpot) -> None:
 
 def update(stack: Deployment, given: dict) -> None:
     before = stack.integrations()
-    stack.deploy(BUILD, given | {"LogRetentionDays": "30", "RequestsPerSecond": "400"})
+    # AdminRole is a variable of the functions, so it arrives only with a new version behind the alias.
+    changed = {"LogRetentionDays": "30", "RequestsPerSecond": "400", "AdminRole": "owner"}
+    stack.deploy(BUILD, given | changed | set_release("rehearsal2"))
+    refused = stack.as_member("POST", "/v1/authorizations", {}, role="admin")
+    check(refused.status == 403, f"the changed role reached the function ({refused})")
+    stack.deploy(BUILD, given | changed | {"AdminRole": "admin"} | set_release("rehearsal3"))
     groups = stack.client("logs").describe_log_groups(logGroupNamePrefix=f"/aws/lambda/{stack.name}/")["logGroups"]
     kept = {group.get("retentionInDays") for group in groups}
     check(kept == {30}, f"the update changed the retention of the logs ({kept})")
     check(stack.integrations() == before, "an update loses no integration")
-    say("   updated: other parameters, same integrations")
+    say("   updated: other parameters, which the running functions know at once; same integrations")
 
 
 # Parameters that do not fit together or in themselves, and what ops are told about them.
@@ -177,6 +194,7 @@ WRONG = [
     ({"DashboardOrigin": "https://app.example.com/"}, "must be one https origin"),
     ({"DomainName": "api.example.com"}, "DomainName and CertificateArn go together"),
     ({"Environment": "production"}, "Production needs a DomainName"),
+    ({"Environment": "staging", "Release": "unreleased"}, "Deploy with infra/deploy"),
 ]
 
 
@@ -202,7 +220,8 @@ def check_pipes(stack: Deployment) -> None:
 
 
 def remove(stack: Deployment) -> None:
-    tables = [stack.outputs[f"{name}TableName"] for name in ("Integrations", "Authorizations", "Executions")]
+    kept = stack.outputs["IntegrationsTableName"]
+    gone = {stack.outputs[f"{name}TableName"] for name in ("Authorizations", "Executions")}
     stack.remove()
     check(not stack.runtime_secrets(), "no secret is left")
     client = stack.client("cloudformation")
@@ -212,8 +231,9 @@ def remove(stack: Deployment) -> None:
         left = {"StackStatus": "DELETE_COMPLETE"}
     check(left["StackStatus"] == "DELETE_COMPLETE", f"the stack is gone ({left['StackStatus']})")
     listed = stack.client("dynamodb").list_tables()["TableNames"]
-    check(set(tables) <= set(listed), "the tables outlive the stack")
-    say(f"   removed {stack.name}: secrets emptied, tables kept")
+    check(kept in listed, "the integrations outlive the stack")
+    check(not gone & set(listed), "authorizations and executions go with the stack")
+    say(f"   removed {stack.name}: secrets emptied, integrations kept")
 
 
 def rehearse(emulator: Emulator, hubspot: HubSpot, issuer: Issuer, folder: Path) -> None:

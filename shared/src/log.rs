@@ -8,6 +8,7 @@ mod metrics;
 
 use std::fmt;
 use std::io::Write;
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use serde::Serializer;
@@ -17,6 +18,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use self::metrics::MetricSet;
+pub use self::metrics::publish_zeros;
 use crate::clock::Clock;
 use crate::config::Reader;
 
@@ -43,7 +45,7 @@ pub fn init(service: &'static str, clock: Clock) {
 pub fn invocation(request_id: &str, xray_trace_id: Option<&str>) {
     let mut current = INVOCATION.lock().unwrap_or_else(PoisonError::into_inner);
     let cold_start = current.is_none();
-    let mut line = Line { text: Vec::with_capacity(160), metrics: MetricSet::default() };
+    let mut line = Line { text: Vec::with_capacity(160), ..Line::default() };
     line.text("function_request_id", request_id);
     // `Root=1-…;Parent=…;Sampled=0`: X-Ray knows a trace by its root.
     if let Some(root) = xray_trace_id.and_then(|id| id.split(';').find_map(|part| part.strip_prefix("Root="))) {
@@ -78,7 +80,7 @@ impl<S: Subscriber> Layer<S> for Lines {
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let now = self.clock.now_millis();
-        let mut line = Line { text: Vec::with_capacity(ORDINARY), metrics: MetricSet::default() };
+        let mut line = Line { text: Vec::with_capacity(ORDINARY), ..Line::default() };
         let _ = write!(line.text, "{{\"timestamp\":\"{}\"", timestamp(now));
         line.text("level", event.metadata().level().as_str());
         line.text("service", self.service);
@@ -86,6 +88,7 @@ impl<S: Subscriber> Layer<S> for Lines {
             line.text.extend_from_slice(invocation);
         }
         event.record(&mut line);
+        line.count_in_group();
         if !line.metrics.is_empty() {
             line.text("stack", &self.stack);
             line.metrics.write(&mut line.text, now);
@@ -97,9 +100,13 @@ impl<S: Subscriber> Layer<S> for Lines {
 }
 
 /// A line under way: everything but its closing brace.
+#[derive(Default)]
 struct Line {
     text: Vec<u8>,
     metrics: MetricSet,
+    /// Where the account's id and the result of an execution are in the text, in quotes.
+    account: Option<Range<usize>>,
+    result: Option<Range<usize>>,
 }
 
 impl Line {
@@ -110,19 +117,36 @@ impl Line {
 
     fn text(&mut self, name: &str, value: impl fmt::Display) {
         let _ = write!(self.text, ",\"{name}\":");
+        let start = self.text.len();
         // Writing to memory cannot fail.
         let _ = serde_json::Serializer::new(&mut self.text).collect_str(&value);
+        match name {
+            "account_id" => self.account = Some(start..self.text.len()),
+            "result" => self.result = Some(start..self.text.len()),
+            _ => {}
+        }
+    }
+
+    /// Counts an execution that failed or was throttled in the group of its account too.
+    fn count_in_group(&mut self) {
+        let unquoted = |range: &Range<usize>| self.text.get(range.start + 1..range.end - 1);
+        let (Some(result), Some(account)) = (&self.result, &self.account) else { return };
+        let (Some(result), Some(account)) = (unquoted(result), unquoted(account)) else { return };
+        if let Some(name) = metrics::of_group(result, account) {
+            self.metrics.record(name, &1);
+            self.raw(name, 1);
+        }
     }
 }
 
 impl Visit for Line {
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.metrics.record(field.name());
+        self.metrics.record(field.name(), &value);
         self.raw(field.name(), value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.metrics.record(field.name());
+        self.metrics.record(field.name(), &value);
         self.raw(field.name(), value);
     }
 
@@ -169,7 +193,7 @@ mod tests {
     #[test]
     fn a_text_is_escaped_whatever_it_is() {
         let hostile = "a\"b\\c\nd\u{1}é\u{2028}</script>";
-        let mut line = Line { text: b"{\"x\":1".to_vec(), metrics: MetricSet::default() };
+        let mut line = Line { text: b"{\"x\":1".to_vec(), ..Line::default() };
 
         line.text("cause", hostile);
         line.text.push(b'}');

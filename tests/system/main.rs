@@ -8,6 +8,7 @@ mod crashes;
 mod ctl;
 mod disconnect;
 mod engine;
+mod environments;
 mod execution;
 mod histories;
 mod iam;

@@ -39,8 +39,8 @@ pub async fn handle(app: &App, event: &str) -> Response {
     };
     let status = response.status_code;
     let duration_ms = app.clock.now_millis() - started_at;
-    let authorizations_begun = (outcome == STARTED).then_some(1);
-    tracing::info!(request_id = id, outcome, status, duration_ms, authorizations_begun, "request answered");
+    let authorizations_started = (outcome == STARTED).then_some(1);
+    tracing::info!(request_id = id, outcome, status, duration_ms, authorizations_started, "request answered");
     response
 }
 

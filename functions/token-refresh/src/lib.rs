@@ -168,6 +168,7 @@ pub async fn handle(app: &App, event: Value, deadline: i64) -> Result<Report, Fa
         _ => return Err(Failed::InvalidEvent),
     };
     let began = app.clock.now_millis();
+    shared::log::publish_zeros();
     let refresh_takes = (app.config.refresh.token_timeout + 6) * 1000;
     let stop_at = deadline - STOP_BEFORE_DEADLINE.max(refresh_takes);
     let run = Run { app, deadline, stop_at, invalid_clients: AtomicU32::new(0) };

@@ -189,6 +189,24 @@ impl Template {
         self.root["Parameters"].as_object().into_iter().flat_map(Map::keys).cloned().collect()
     }
 
+    /// Names, least and greatest values of the parameters that are numbers with bounds.
+    #[must_use]
+    pub fn numeric_parameters(&self) -> Vec<(String, i64, i64)> {
+        let declared = self.root["Parameters"].as_object().into_iter().flatten();
+        let bounded = declared.filter_map(|(name, declared)| {
+            Some((name.clone(), declared["MinValue"].as_i64()?, declared["MaxValue"].as_i64()?))
+        });
+        bounded.collect()
+    }
+
+    /// What the template's rules say against these values.
+    ///
+    /// # Errors
+    /// As with [`Self::deploy`].
+    pub fn violations(&self, values: &Values) -> Result<Vec<String>, String> {
+        resolve::Resolver::new(&self.root, values)?.violations()
+    }
+
     /// The properties of the resources of a type that are made with these values, by logical name.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::execution::tamper;
 use crate::refresh::planted::{plant, plant_due, refused};
 use crate::world::{ACCOUNT, ADMIN, World, request, stack};
-use judge::{Night, fired};
+use judge::{Lasting, Night, fired};
 
 /// A stack with a connected account, whose schedule has just run.
 async fn quiet() -> (World, Night) {
@@ -29,6 +29,21 @@ async fn quiet_with(options: Options) -> (World, Night) {
 
 async fn run(world: &World, night: &mut Night) {
     night.dead_letters += u32::from(world.stack.run_schedule_once(None).await.is_err());
+}
+
+/// Accounts of all groups, each connected.
+async fn connected(world: &World, count: usize) -> Vec<String> {
+    let accounts: Vec<String> = (0..count).map(|number| format!("acc_many_{number:02}")).collect();
+    for account in &accounts {
+        plant(world, account, 1).await;
+    }
+    accounts
+}
+
+async fn execute_all(world: &World, night: &mut Night, accounts: &[String], times: usize) {
+    for account in accounts {
+        execute(world, night, account, times).await;
+    }
 }
 
 async fn execute(world: &World, night: &mut Night, account: &str, times: usize) -> Value {
@@ -120,22 +135,48 @@ async fn credentials_that_hubspot_refuses_are_one_alarm() {
 async fn hubspot_that_answers_with_errors_or_not_at_all_is_one_alarm() {
     for fault in [Fault::Answer(Wire::html(503, "<h1>maintenance</h1>")), Fault::Close] {
         let (world, mut night) = quiet().await;
+        let accounts = connected(&world, 8).await;
         world.stack.hubspot.script_always(Match::api(), fault.clone());
         world.stack.hubspot.script_always(Match::token(), fault);
         plant_due(&world, "acc_due", 1, 200, -30).await;
         run(&world, &mut night).await;
-        execute(&world, &mut night, ACCOUNT, 6).await;
+        execute_all(&world, &mut night, &accounts, 1).await;
 
-        assert_eq!(morning(world, night).await, ["executions-fail"]);
+        assert_eq!(morning(world, night).await, ["executions-failing"]);
+    }
+}
+
+#[tokio::test]
+async fn a_quiet_stack_on_which_everything_fails_is_one_alarm() {
+    let (world, mut night) = quiet().await;
+    let accounts = connected(&world, 3).await;
+    world.stack.hubspot.script_always(Match::api(), Fault::Close);
+    execute_all(&world, &mut night, &accounts, 1).await;
+
+    assert_eq!(morning(world, night).await, ["executions-failing"]);
+}
+
+#[tokio::test]
+async fn one_customers_failing_automation_wakes_nobody() {
+    let limit = json!({"status": "error", "errorType": "RATE_LIMIT", "policyName": "DAILY"});
+    for fault in [Fault::Close, Fault::Answer(Wire::json(429, &limit))] {
+        let (world, mut night) = quiet().await;
+        let accounts = connected(&world, 8).await;
+        execute_all(&world, &mut night, &accounts, 1).await;
+        world.stack.hubspot.script_always(Match::api(), fault);
+        execute(&world, &mut night, ACCOUNT, 25).await;
+
+        assert_eq!(morning(world, night).await, [""; 0]);
     }
 }
 
 #[tokio::test]
 async fn hubspots_rate_limit_is_one_alarm() {
     let (world, mut night) = quiet().await;
+    let accounts = connected(&world, 8).await;
     let limit = json!({"status": "error", "errorType": "RATE_LIMIT", "policyName": "DAILY"});
     world.stack.hubspot.script_always(Match::api(), Fault::Answer(Wire::json(429, &limit)));
-    execute(&world, &mut night, ACCOUNT, 25).await;
+    execute_all(&world, &mut night, &accounts, 5).await;
 
     assert_eq!(morning(world, night).await, ["throttled-by-hubspot"]);
 }
@@ -150,11 +191,50 @@ async fn a_quota_of_aws_is_one_alarm() {
 }
 
 #[tokio::test]
-async fn a_function_that_crashes_is_one_alarm() {
+async fn aws_metrics_raise_alarms_although_other_series_do_not_exist() {
+    for (metric, resource, expected) in [
+        ("Throttles", "AutomationExecuteFunction", "throttled-by-aws"),
+        ("Throttles", "OAuthCallbackFunction", "throttled-by-aws"),
+        ("ApproximateNumberOfMessagesVisible", "ScheduleDeadLetters", "dead-letters"),
+        ("ApproximateNumberOfMessagesVisible", "NotificationDeadLetters", "dead-letters"),
+        ("ExecutionFailed", "ChangesPipe", "notifications-failing"),
+        ("ExecutionFailed", "DisconnectedPipe", "notifications-failing"),
+        ("public_routes_throttled", "", "public-routes-throttled"),
+    ] {
+        let (world, mut night) = quiet().await;
+        night.counted.push((metric, resource, 12.0));
+
+        assert_eq!(morning(world, night).await, [expected], "{metric} {resource}");
+    }
+}
+
+#[tokio::test]
+async fn a_launch_day_wakes_nobody() {
+    let world = World::start().await;
+    let launch = Night { lasting: Lasting::LaunchDay, ..Night::default() };
+    assert_eq!(morning(world, launch).await, [""; 0], "nothing has run yet");
+
     let (world, mut night) = quiet().await;
+    for number in 0..6 {
+        world.stack.authorize(&format!("acc_launch_{number}"), ADMIN, &json!({})).await.unwrap();
+    }
+    night.lasting = Lasting::LaunchDay;
+    assert_eq!(morning(world, night).await, [""; 0], "many have just started");
+}
+
+#[tokio::test]
+async fn a_function_that_crashes_is_one_alarm() {
+    // Many calls, and so few that they are never five in 5 minutes.
+    for calls in [6, 3] {
+        let (world, night) = quiet().await;
+        crash(world, night, calls).await;
+    }
+}
+
+async fn crash(world: World, mut night: Night, calls: usize) {
     let broken = [("INTEGRATIONS_TABLE".to_owned(), None)].into();
     let crashing = stack(Options { environment: broken, ..Options::default() }).await;
-    for _ in 0..6 {
+    for _ in 0..calls {
         night.answers.push(crashing.post_automation(request(ACCOUNT, None).to_string()).await.status);
     }
 
@@ -183,12 +263,12 @@ async fn a_single_run_that_fails_is_one_alarm() {
     run(&world, &mut night).await;
 
     assert_eq!(night.dead_letters, 1);
-    assert_eq!(morning(world, night).await, ["dead-letters-exist"]);
+    assert_eq!(morning(world, night).await, ["dead-letters"]);
 }
 
 #[tokio::test]
 async fn many_refused_authorizations_raise_one_alarm_and_a_few_raise_none() {
-    for (accounts, expected) in [(10, vec!["reauthorizations-jump"]), (9, vec![])] {
+    for (accounts, expected) in [(10, vec!["reauthorization-spike"]), (9, vec![])] {
         let (world, mut night) = quiet().await;
         world.stack.hubspot.script_always(Match::token(), refused("invalid_grant", "BAD_REFRESH_TOKEN"));
         for number in 0..accounts {
@@ -206,7 +286,7 @@ async fn many_refused_authorizations_raise_one_alarm_and_a_few_raise_none() {
 
 #[tokio::test]
 async fn a_refresh_that_waits_too_long_is_one_alarm() {
-    for (waited, expected) in [(-302, vec!["refresh-lags"]), (-280, vec![])] {
+    for (waited, expected) in [(-302, vec!["refresh-lagging"]), (-280, vec![])] {
         let (world, mut night) = quiet().await;
         plant_due(&world, "acc_late", 1, 1, waited).await;
         plant_due(&world, "acc_punctual", 1, 200, -5).await;
@@ -218,7 +298,7 @@ async fn a_refresh_that_waits_too_long_is_one_alarm() {
 
 #[tokio::test]
 async fn admins_who_never_come_back_are_one_alarm_unless_one_of_them_does() {
-    for (who_returns, expected) in [(0, vec!["authorizations-do-not-come-back"]), (1, vec![])] {
+    for (who_returns, expected) in [(0, vec!["connects-never-complete"]), (1, vec![])] {
         let (world, night) = quiet().await;
         for number in 0..5 {
             let begun = world.stack.authorize(&format!("acc_begun_{number}"), ADMIN, &json!({})).await.unwrap();

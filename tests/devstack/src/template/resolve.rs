@@ -84,6 +84,24 @@ impl<'a> Resolver<'a> {
         }
     }
 
+    /// The descriptions of the assertions of `Rules` that do not hold.
+    pub(super) fn violations(&self) -> Result<Vec<String>, String> {
+        let mut found = Vec::new();
+        for rule in self.root["Rules"].as_object().into_iter().flat_map(Map::values) {
+            if let Some(condition) = rule.get("RuleCondition")
+                && !self.evaluate(condition)?
+            {
+                continue;
+            }
+            for assertion in rule["Assertions"].as_array().into_iter().flatten() {
+                if !self.evaluate(&assertion["Assert"])? {
+                    found.push(assertion["AssertDescription"].as_str().unwrap_or_default().to_owned());
+                }
+            }
+        }
+        Ok(found)
+    }
+
     fn resolve_map(&self, map: &Map<String, Value>) -> Result<Map<String, Value>, String> {
         let mut resolved = Map::new();
         for (key, value) in map {
@@ -228,6 +246,13 @@ impl<'a> Resolver<'a> {
             ("Fn::Or", argument) => {
                 items(argument)?.iter().try_fold(false, |any, rule| Ok(self.evaluate(rule)? || any))
             }
+            ("Fn::Contains", argument) => match items(argument)? {
+                [texts, text] => {
+                    let text = self.resolve(text)?.map(canonical);
+                    Ok(self.list(texts)?.into_iter().any(|one| Some(canonical(one)) == text))
+                }
+                _ => Err(format!("Fn::Contains takes a list and a value, found {argument}")),
+            },
             (name, _) => Err(format!("{name} is no condition that the local stack understands")),
         }
     }

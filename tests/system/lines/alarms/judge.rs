@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::lines::metrics::{metric_of, points, resources};
 
-/// What a night showed, as one period of every alarm.
+/// What a night showed. The store of metrics is empty before it.
 #[derive(Default)]
 pub(super) struct Night {
     /// Everything that the functions printed.
@@ -15,20 +15,50 @@ pub(super) struct Night {
     pub(super) answers: Vec<u16>,
     /// Runs of the schedule that failed.
     pub(super) dead_letters: u32,
+    /// What AWS counted besides: name of the metric, logical id of the resource, sum.
+    pub(super) counted: Vec<(&'static str, &'static str, f64)>,
+    pub(super) lasting: Lasting,
+}
+
+/// For how long things were as a night shows them.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Lasting {
+    /// In each period that an alarm looks at.
+    #[default]
+    Always,
+    /// In the first minutes after the deployment, so in one period of each alarm.
+    LaunchDay,
 }
 
 impl Night {
-    /// The data points of a metric, by what an alarm names it.
-    fn points(&self, metric: &Value) -> Vec<f64> {
+    /// The data points of a metric in a period, by what an alarm names it; `None` for a series that does not exist.
+    fn points(&self, metric: &Value) -> Option<Vec<f64>> {
         let (namespace, metric) = metric_of(metric);
-        let count = |count: usize| if count == 0 { Vec::new() } else { vec![count as f64] };
+        let resource = metric.1.values().next().map(String::as_str).unwrap_or_default();
+        let counted = self.counted.iter().find(|(name, logical, _)| {
+            *name == metric.0 && (logical.is_empty() || resource == format!("local-{logical}"))
+        });
+        if let Some((_, _, sum)) = counted {
+            return Some(vec![*sum]);
+        }
+        let requests = |errors: usize| (!self.answers.is_empty()).then(|| vec![errors as f64]);
         match (namespace.as_str(), metric.0.as_str()) {
-            ("hubspot-automations", _) => points(&self.lines).remove(&metric).unwrap_or_default(),
-            ("AWS/ApiGateway", "5xx") => count(self.answers.iter().filter(|status| **status >= 500).count()),
-            ("AWS/ApiGateway", "Count") => count(self.answers.len()),
-            ("AWS/SQS", _) if metric.1["QueueName"] == "local-RefreshFailures" => vec![f64::from(self.dead_letters)],
-            ("AWS/SQS" | "AWS/Lambda", _) => Vec::new(),
+            ("hubspot-automations", _) => points(&self.lines).remove(&metric),
+            ("AWS/ApiGateway", "5xx") => requests(self.answers.iter().filter(|status| **status >= 500).count()),
+            ("AWS/ApiGateway", "Count") => requests(self.answers.len()),
+            ("AWS/SQS", _) if resource == "local-RefreshFailures" && self.dead_letters > 0 => {
+                Some(vec![f64::from(self.dead_letters)])
+            }
+            ("AWS/SQS" | "AWS/Lambda" | "AWS/EventBridge/Pipes", _) => None,
             other => panic!("no such metric here: {other:?}"),
+        }
+    }
+
+    /// Whether a period has data: the newest one's are late.
+    fn has_data(&self, age: usize) -> bool {
+        match self.lasting {
+            Lasting::Always => age > 0,
+            Lasting::LaunchDay => age == 1,
         }
     }
 }
@@ -69,28 +99,73 @@ fn rule(alarm: &Value) -> Vec<String> {
     parts.map(|part| part.strip_prefix("ALARM(\"").unwrap().strip_suffix("\")").unwrap().to_owned()).collect()
 }
 
+/// Whether an alarm is in ALARM: of the newest data points that there are, so many breach its threshold.
 fn is_breaching(alarm: &Value, night: &Night) -> bool {
-    let value = match alarm["Metrics"].as_array() {
-        None => stat(&night.points(alarm), alarm["Statistic"].as_str().unwrap()),
-        Some(queries) => {
-            let stats = queries.iter().filter(|query| query["MetricStat"].is_object()).map(|query| {
-                let measured = &query["MetricStat"];
-                (
-                    query["Id"].as_str().unwrap(),
-                    stat(&night.points(&measured["Metric"]), measured["Stat"].as_str().unwrap()),
-                )
-            });
-            let expression = queries.iter().find_map(|query| query["Expression"].as_str()).unwrap();
-            Expression { text: expression, values: stats.collect() }.value()
-        }
-    };
+    if night.lasting == Lasting::LaunchDay && alarm["WarmUpConfiguration"].is_object() {
+        return false;
+    }
+    let number = |name: &str| alarm[name].as_u64().unwrap() as usize;
+    let looked_at = number("EvaluationPeriods");
+    // CloudWatch looks a little further back where data are missing.
+    let values = (0..looked_at + 2).filter_map(|age| value(alarm, night, age)).take(looked_at);
+    let mut breaching: Vec<bool> = values.map(|value| breaches(alarm, value)).collect();
+    let missing = alarm["TreatMissingData"] == "breaching";
+    breaching.resize(looked_at, missing);
+    breaching.into_iter().filter(|breaches| *breaches).count() >= number("DatapointsToAlarm")
+}
+
+fn breaches(alarm: &Value, value: f64) -> bool {
     let threshold = alarm["Threshold"].as_f64().unwrap();
-    let Some(value) = value else { return alarm["TreatMissingData"] == "breaching" };
     match alarm["ComparisonOperator"].as_str().unwrap() {
         "GreaterThanThreshold" => value > threshold,
         "GreaterThanOrEqualToThreshold" => value >= threshold,
         "LessThanThreshold" => value < threshold,
         other => panic!("{other}"),
+    }
+}
+
+/// What an alarm measures in a period that is so many periods old.
+fn value(alarm: &Value, night: &Night, age: usize) -> Option<f64> {
+    let series = |metric: &Value, statistic: &str| match night.points(metric) {
+        None => Series::Absent,
+        Some(points) => Series::Present(stat(&points, statistic).filter(|_| night.has_data(age))),
+    };
+    let Some(queries) = alarm["Metrics"].as_array() else {
+        return series(alarm, alarm["Statistic"].as_str().unwrap()).value();
+    };
+    let id = |query: &Value| query["Id"].as_str().unwrap().to_owned();
+    let measured = queries.iter().filter(|query| query["MetricStat"].is_object());
+    let mut values: BTreeMap<String, Series> = measured
+        .map(|query| {
+            let measured = &query["MetricStat"];
+            (id(query), series(&measured["Metric"], measured["Stat"].as_str().unwrap()))
+        })
+        .collect();
+    // The one that is watched stands first and uses the others.
+    let expressions: Vec<&Value> = queries.iter().filter(|query| query["Expression"].is_string()).collect();
+    let mut watched = None;
+    for query in expressions.into_iter().rev() {
+        watched = Expression { text: query["Expression"].as_str().unwrap(), values: &values }.value();
+        values.insert(id(query), Series::Present(watched));
+    }
+    watched
+}
+
+/// A series in a period.
+#[derive(Clone, Copy)]
+enum Series {
+    /// Nobody has ever published it.
+    Absent,
+    /// It exists; whether it has data in the period.
+    Present(Option<f64>),
+}
+
+impl Series {
+    fn value(self) -> Option<f64> {
+        match self {
+            Self::Absent => None,
+            Self::Present(value) => value,
+        }
     }
 }
 
@@ -106,10 +181,11 @@ fn stat(points: &[f64], stat: &str) -> Option<f64> {
     })
 }
 
-/// The part of metric math that the template uses: + * / >= < AND, FILL, IF. `None` is no data.
+/// The part of metric math that the template uses: + - * / >= < AND, MAX, IF, and FILL, which it must not use: of a
+/// series that does not exist it makes nothing, and of one whose data are late a zero. `None` is no data.
 struct Expression<'a> {
     text: &'a str,
-    values: BTreeMap<&'a str, Option<f64>>,
+    values: &'a BTreeMap<String, Series>,
 }
 
 impl Expression<'_> {
@@ -132,8 +208,8 @@ impl Expression<'_> {
     fn both(&mut self) -> Option<f64> {
         let mut value = self.compared();
         while self.eat("AND") {
-            let other = self.compared();
-            value = Some(f64::from(u8::from(value? != 0.0 && other? != 0.0)));
+            let both = value.zip(self.compared());
+            value = both.map(|(one, other)| f64::from(u8::from(one != 0.0 && other != 0.0)));
         }
         value
     }
@@ -141,22 +217,28 @@ impl Expression<'_> {
     fn compared(&mut self) -> Option<f64> {
         let value = self.sum();
         let holds = if self.eat(">=") {
-            value? >= self.sum()?
+            value.zip(self.sum()).map(|(one, other)| one >= other)
         } else if self.eat("<") {
-            value? < self.sum()?
+            value.zip(self.sum()).map(|(one, other)| one < other)
         } else {
             return value;
         };
-        Some(f64::from(u8::from(holds)))
+        holds.map(|holds| f64::from(u8::from(holds)))
     }
 
     fn sum(&mut self) -> Option<f64> {
         let mut value = self.product();
-        while self.eat("+") {
+        loop {
+            let sign = if self.eat("+") {
+                1.0
+            } else if self.eat("-") {
+                -1.0
+            } else {
+                return value;
+            };
             let other = self.product();
-            value = value.zip(other).map(|(one, other)| one + other);
+            value = value.zip(other).map(|(one, other)| one + sign * other);
         }
-        value
     }
 
     fn product(&mut self) -> Option<f64> {
@@ -181,11 +263,23 @@ impl Expression<'_> {
             return value;
         }
         if self.eat("FILL(") {
-            let value = self.both();
+            let series = self.series();
             self.must(",");
             let filling = self.both();
             self.must(")");
-            return value.or(filling);
+            return match series {
+                Series::Absent => None,
+                Series::Present(value) => value.or(filling),
+            };
+        }
+        if self.eat("MAX([") {
+            let mut most = self.both();
+            while self.eat(",") {
+                let other = self.both();
+                most = most.zip(other).map(|(most, other)| most.max(other));
+            }
+            self.must("])");
+            return most;
         }
         if self.eat("IF(") {
             let condition = self.both();
@@ -196,11 +290,16 @@ impl Expression<'_> {
             self.must(")");
             return if condition? != 0.0 { yes } else { no };
         }
+        self.series().value()
+    }
+
+    /// A number, or a series by its id.
+    fn series(&mut self) -> Series {
         let text = self.text.trim_start();
         let (word, rest) = text.split_at(text.find(|c: char| !c.is_alphanumeric()).unwrap_or(text.len()));
         self.text = rest;
         match word.parse() {
-            Ok(number) => Some(number),
+            Ok(number) => Series::Present(Some(number)),
             Err(_) => *self.values.get(word).unwrap_or_else(|| panic!("no metric {word:?}")),
         }
     }
@@ -208,14 +307,21 @@ impl Expression<'_> {
 
 #[test]
 fn expressions_are_judged_as_metric_math_does() {
-    let value =
-        |text: &str| Expression { text, values: [("a", Some(6.0)), ("b", None), ("c", Some(2.0))].into() }.value();
+    let late = Series::Present(None);
+    let present = |value| Series::Present(Some(value));
+    let values = [("a", present(6.0)), ("b", late), ("c", present(2.0)), ("none", Series::Absent)];
+    let values = values.map(|(name, series)| (name.to_owned(), series)).into();
+    let value = |text: &str| Expression { text, values: &values }.value();
 
     for (text, expected) in [
         ("a + 2 * c", Some(10.0)),
+        ("a - c - 1", Some(3.0)),
         ("100 * a / (a + c)", Some(75.0)),
         ("a + b", None),
+        ("a + c - MAX([a, c])", Some(2.0)),
+        ("MAX([a, none])", None),
         ("FILL(b, 0) + a", Some(6.0)),
+        ("FILL(none, 0) + a", None),
         ("IF(FILL(b, 0) >= 1, 5, 7)", Some(7.0)),
         ("IF(a >= 6 AND FILL(b, 0) < 1, 1, 0)", Some(1.0)),
         ("a / FILL(b, 0)", None),
