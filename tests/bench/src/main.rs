@@ -11,6 +11,7 @@ mod process;
 mod refreshes;
 mod report;
 mod throttled;
+mod variant;
 mod whole;
 mod world;
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use axum::body::Bytes;
 use serde_json::Value;
 
-use crate::measure::CORE;
 use crate::process::Process;
+use crate::variant::CORE;
 use crate::world::{Traffic, World};
 
 /// Integrations that are due in each run.

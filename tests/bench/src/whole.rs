@@ -8,9 +8,10 @@ use shared::clock::Clock;
 
 use crate::Places;
 use crate::callgrind::{self, instructions};
-use crate::measure::{Figures, Rounds, Variant, executions, median, ratio};
+use crate::measure::{Figures, Rounds, executions, median, ratio};
 use crate::refreshes::{self, refreshes};
 use crate::report::{Report, Table, mebibytes, millis, short};
+use crate::variant::Variant;
 use crate::world::World;
 use crate::{growth, throttled};
 

@@ -9,8 +9,8 @@ use devstack::stack::{Options, Stack};
 use serde_json::json;
 
 use crate::front::{Certificates, Front, Seen};
-use crate::measure::{CORE, Variant};
 use crate::process::{Process, Program};
+use crate::variant::{CORE, Variant};
 
 /// The account of all executions.
 const ACCOUNT: &str = "acc_bench";

@@ -4,8 +4,8 @@
 //! every request byte for byte, and misbehaves on demand.
 
 mod api;
-mod app;
 mod associations;
+mod call;
 mod consent;
 mod elsewhere;
 mod fault;
@@ -17,8 +17,10 @@ mod objects;
 mod owners;
 mod portal;
 mod problem;
+mod routes;
 mod search;
 mod serve;
+mod state;
 mod steer;
 mod store;
 #[cfg(test)]
@@ -34,11 +36,11 @@ use tokio::sync::watch;
 use crate::interrupt::Interruptions;
 use crate::loopback::{self, Task};
 use crate::wire::{self, At, Barrier, Gate};
-use app::App;
 pub use fault::{Fault, Match, Weather};
 pub use grants::{Issued, Rotation, Sharing};
 pub use journal::Recorded;
 pub use portal::RateLimit;
+use state::App;
 
 /// The portal that is there from the start.
 pub const PORTAL: u64 = 44_110_011;

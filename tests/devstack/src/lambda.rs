@@ -292,7 +292,8 @@ impl Pool {
                 return Ok(idle.clone());
             }
         }
-        let process = Process::spawn(&self.spec, self.logs.clone()).await.map_err(InvokeError::Init)?;
+        let process = Process::spawn(&self.spec, self.logs.clone(), runtime_api::router).await;
+        let process = process.map_err(InvokeError::Init)?;
         self.spawned.fetch_add(1, Ordering::Relaxed);
         self.processes().push(process.clone());
         Ok(process)

@@ -38,6 +38,22 @@ pub struct Values {
     pub parameters: BTreeMap<String, String>,
 }
 
+impl Values {
+    fn pseudo_parameter(&self, name: &str) -> Option<String> {
+        match name {
+            "AWS::Region" => Some(REGION.to_owned()),
+            "AWS::AccountId" => Some(ACCOUNT.to_owned()),
+            "AWS::Partition" => Some("aws".to_owned()),
+            "AWS::URLSuffix" => Some("amazonaws.com".to_owned()),
+            "AWS::StackName" => Some(self.stack_name.clone()),
+            "AWS::StackId" => {
+                Some(format!("arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{}/local", self.stack_name))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// What a template makes, every intrinsic function replaced.
 #[derive(Clone, Debug)]
 pub struct Deployment {

@@ -2,10 +2,11 @@
 
 use percent_encoding::percent_decode_str;
 
-use super::app::App;
+use super::call::Call;
 use super::journal::Recorded;
 use super::kind::Kind;
 use super::portal::Portal;
+use super::state::App;
 use super::{associations, elsewhere, legacy, objects, owners, problem};
 use crate::wire::Answer;
 
@@ -29,13 +30,6 @@ pub(super) enum Route {
     AccountDetails,
     /// One of the APIs of which only the scopes are modelled.
     Elsewhere(&'static [&'static str]),
-}
-
-/// One call, allowed.
-pub(super) struct Call<'a> {
-    pub(super) request: &'a Recorded,
-    pub(super) query: Vec<(String, String)>,
-    pub(super) now: i64,
 }
 
 pub(super) fn answer(app: &mut App, request: &Recorded) -> Answer {

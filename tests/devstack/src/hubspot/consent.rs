@@ -2,9 +2,9 @@
 
 use url::Url;
 
-use super::app::App;
 use super::grants::{Code, identifier};
 use super::journal::pairs;
+use super::state::App;
 use crate::wire::Answer;
 
 /// What the app asks for, checked.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::api::Call;
+use super::call::Call;
 use super::kind::Kind;
 use super::portal::Portal;
 use super::problem::{invalid, not_found};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::api::Call;
+use super::call::Call;
 use super::kind::Kind;
 use super::portal::Portal;
 use super::problem::{body, invalid, not_found, problem};
@@ -12,35 +12,6 @@ use super::store::Object;
 use crate::wire::Answer;
 
 type Outcome = Result<Answer, Answer>;
-
-impl Call<'_> {
-    /// A list parameter, repeated or joined by commas.
-    pub(super) fn list(&self, name: &str) -> Vec<String> {
-        let given = self.query.iter().filter(|(own, _)| own == name);
-        let parts = given.flat_map(|(_, value)| value.split(',').map(str::trim));
-        parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
-    }
-
-    pub(super) fn one(&self, name: &str) -> Option<&str> {
-        self.query.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
-    }
-
-    /// The body, which has to be a JSON object that says so.
-    pub(super) fn json(&self) -> Result<Map<String, Value>, Answer> {
-        let kind = self.request.header("content-type").unwrap_or_default().to_ascii_lowercase();
-        if kind.split(';').next().map(str::trim) != Some("application/json") {
-            return Err(problem(415, "VALIDATION_ERROR", "Content-Type must be application/json"));
-        }
-        match serde_json::from_slice(&self.request.body) {
-            Ok(Value::Object(members)) => Ok(members),
-            Ok(_) => Err(invalid("Invalid input JSON on line 1, column 1: the body must be an object")),
-            Err(error) => {
-                let place = format!("line {}, column {}", error.line(), error.column());
-                Err(invalid(&format!("Invalid input JSON on {place}: the body is malformed")))
-            }
-        }
-    }
-}
 
 pub(super) fn list(portal: &Portal, call: &Call<'_>, kind: &'static Kind) -> Outcome {
     let limit: usize = call.one("limit").map_or(Ok(10), str::parse).map_err(|_| invalid("limit must be a number"))?;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::api::Call;
+use super::call::Call;
 use super::portal::Portal;
 use super::problem::not_found;
 use super::store::{Owner, iso};

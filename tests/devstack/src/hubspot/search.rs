@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::api::Call;
+use super::call::Call;
 use super::kind::Kind;
 use super::objects::strings;
 use super::portal::Portal;

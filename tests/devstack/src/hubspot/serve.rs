@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use super::Inner;
 use super::fault::Fault;
 use super::journal::Recorded;
+use super::{Inner, routes};
 use crate::interrupt::{Now, TOKEN_ENDPOINT};
 use crate::wire::{Answer, At, Barrier, Broken, Framing, Head, Verdict, Wire};
 
@@ -104,14 +104,14 @@ impl Inner {
                 (barrier.stand().await == Verdict::GoOn).then_some(Fault::Pass)
             }
             Now::Hold(barrier) => {
-                let answer = self.state().app.answer(request);
+                let answer = routes::answer(&mut self.state().app, request);
                 (barrier.stand().await == Verdict::GoOn).then_some(Fault::Answer(answer))
             }
             Now::Late(barrier) => {
                 let (shared, request) = (self.clone(), request.clone());
                 tokio::spawn(async move {
                     if barrier.stand().await == Verdict::GoOn {
-                        shared.state().app.answer(&request);
+                        routes::answer(&mut shared.state().app, &request);
                     }
                 });
                 None
@@ -142,7 +142,7 @@ impl Inner {
         }
         let answer = {
             let mut state = self.state();
-            let answer = state.app.answer(request);
+            let answer = routes::answer(&mut state.app, request);
             state.acted.push((request.clone(), answer.status));
             answer
         };

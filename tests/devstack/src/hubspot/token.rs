@@ -5,10 +5,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
-use super::app::App;
 use super::grants::{Issued, Rotation, Use};
 use super::journal::Recorded;
 use super::problem::oauth;
+use super::state::App;
 use crate::wire::Answer;
 
 /// A form whose client is ours.

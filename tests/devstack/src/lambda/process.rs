@@ -2,9 +2,10 @@
 
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::Bytes;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
@@ -12,7 +13,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::log::{LogLine, Logs, Stream};
-use super::{InvokeError, ProcessInfo, Spec, runtime_api};
+use super::{InvokeError, ProcessInfo, Spec};
 use crate::loopback::{self, Server, Task};
 use crate::template::REGION;
 
@@ -80,8 +81,12 @@ pub(super) struct Delivery {
 }
 
 impl Process {
-    /// Starts a process, reserved for the caller.
-    pub(super) async fn spawn(spec: &Spec, logs: Logs) -> Result<Arc<Self>, String> {
+    /// Starts a process, reserved for the caller, which polls `runtime_api`.
+    pub(super) async fn spawn(
+        spec: &Spec,
+        logs: Logs,
+        runtime_api: impl FnOnce(Weak<Self>) -> Router,
+    ) -> Result<Arc<Self>, String> {
         let listener = loopback::listen().await.map_err(|error| format!("no port for the Runtime API: {error}"))?;
         let api = listener.local_addr().map_err(|error| error.to_string())?.to_string();
         let mut child = command(spec, &api).spawn().map_err(|error| format!("{}: {error}", spec.program.display()))?;
@@ -103,7 +108,7 @@ impl Process {
             child.stdout.take().map(|pipe| read(pipe, logs.clone(), line(Stream::Out))),
             child.stderr.take().map(|pipe| read(pipe, logs.clone(), line(Stream::Err))),
         );
-        let server = Server::on(listener, runtime_api::router(Arc::downgrade(&process)));
+        let server = Server::on(listener, runtime_api(Arc::downgrade(&process)));
         let watcher = tokio::spawn(watch_over(child, readers, process.clone()));
         *process.tasks.lock().unwrap_or_else(PoisonError::into_inner) = Some((server, Task(watcher)));
         process.clone().kill_after(INIT_TIMEOUT, Ended::InitTimedOut, |desk| !desk.ready);
