@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use devstack::dynamodb::Fault as DynamoFault;
+use devstack::aws::AwsFault;
 use devstack::hubspot::{Fault, Match};
 use devstack::lambda::LogLine;
 use devstack::stack::{Answer, Options, Stack};
@@ -221,7 +221,7 @@ async fn failures_of_ours_are_logged_by_one_message_with_their_cause() {
     stack.connect(ACCOUNT, ADMIN).await;
     let token = stack.jwt(ACCOUNT, ADMIN, "admin");
     let check = json!({"request": {"method": "GET", "endpoint": "/crm/v3/owners"}}).to_string();
-    stack.dynamo.fail_next("Query", DynamoFault::Refused, 1_000);
+    stack.dynamo.fail_next("Query", AwsFault::Refused, 1_000);
 
     let check = stack.call_as(&token, "POST", "/v1/automation-checks", check).await;
     let list = stack.call_as(&token, "GET", "/v1/integrations", "").await;

@@ -5,8 +5,8 @@
 pub(crate) mod judge;
 mod keys;
 mod late;
+mod random_faults;
 mod requests;
-mod weather;
 
 use std::collections::HashMap;
 

@@ -33,10 +33,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use shared::clock::Clock;
 use tokio::sync::watch;
 
+use crate::faults::{Plan, RandomFaults};
 use crate::interrupt::Interruptions;
 use crate::loopback::{self, Task};
-use crate::wire::{self, At, Barrier, Gate};
-pub use fault::{Fault, Match, Weather};
+use crate::wire::{self, At, Gate};
+pub use fault::{Fault, Match};
 pub use grants::{Issued, Rotation, Sharing};
 pub use journal::Recorded;
 pub use portal::RateLimit;
@@ -114,7 +115,7 @@ struct State {
     journal: Vec<Recorded>,
     /// The requests that took effect, and the status that came of each.
     acted: Vec<(Recorded, u16)>,
-    plan: fault::Plan,
+    plan: Plan<Match, Recorded, Fault>,
 }
 
 impl Inner {
@@ -136,7 +137,7 @@ impl HubSpot {
             app: App::new(options),
             journal: Vec::new(),
             acted: Vec::new(),
-            plan: fault::Plan::default(),
+            plan: Plan::default(),
         };
         let shared = Arc::new(Inner {
             state: Mutex::new(state),
@@ -245,17 +246,18 @@ impl HubSpot {
     /// Lets the next requests that match go wrong, one fault each, in order. Of several scripts the first that
     /// matches and has faults left counts.
     pub fn script(&self, matching: Match, faults: impl IntoIterator<Item = Fault>) {
-        self.shared.state().plan.queue(matching, faults.into_iter().collect());
+        self.shared.state().plan.fail_next(matching, faults);
     }
 
     /// Lets every request that matches go wrong, until the scripts are cleared.
     pub fn script_always(&self, matching: Match, fault: Fault) {
-        self.shared.state().plan.stand(matching, fault);
+        self.shared.state().plan.fail_always(matching, fault);
     }
 
-    /// Lets requests that no script is for go wrong as a function of the seed says, until the scripts are cleared.
-    pub fn set_weather(&self, seed: u64, weather: Weather) {
-        self.shared.state().plan.set_weather(seed, weather);
+    /// Lets requests that no script is for meet random faults, counted by method and target, until the scripts are
+    /// cleared.
+    pub fn set_random_faults(&self, seed: u64, faults: RandomFaults<Recorded, Fault>) {
+        self.shared.state().plan.set_random(seed, faults);
     }
 
     /// The API's requests that took effect with success, in order, whatever was answered.
@@ -274,7 +276,7 @@ impl HubSpot {
     /// How many scripted faults did not happen yet, those of [`script_always`](Self::script_always) not counted.
     #[must_use]
     pub fn faults_left(&self) -> usize {
-        self.shared.state().plan.left()
+        self.shared.state().plan.faults_left()
     }
 
     /// Holds every request that matches, until the gate is opened.
@@ -286,8 +288,6 @@ impl HubSpot {
     /// Holds the requests that match from the `nth` next one on (1 is the next), until the gate is opened.
     #[must_use]
     pub fn hold_from(&self, matching: Match, nth: usize, at: At) -> Gate {
-        let (barrier, gate) = Barrier::new(at);
-        self.shared.state().plan.hold(matching, nth.saturating_sub(1), barrier);
-        gate
+        self.shared.state().plan.hold(matching, nth, usize::MAX, at)
     }
 }

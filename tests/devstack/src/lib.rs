@@ -11,10 +11,12 @@
     reason = "a stand-in that cannot go on says so at once, and the demonstration prints"
 )]
 
+pub mod aws;
 pub mod costs;
 pub mod demo;
 pub mod double;
 pub mod dynamodb;
+pub mod faults;
 pub mod front_door;
 pub mod hubspot;
 pub mod iam;

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 pub use answer::Answer;
 pub(crate) use answer::Framing;
 pub use gate::{At, Gate};
-pub(crate) use gate::{Barrier, Verdict, patiently};
+pub(crate) use gate::{Barrier, Verdict, patiently, stand};
 pub(crate) use request::{Broken, Head, Wire};
 
 /// Accepts connections for ever and gives each one its own task. Ends all of them when it is dropped.

@@ -1,6 +1,6 @@
 //! Renewing the authorization of the newest integration: its automations go on.
 
-use devstack::dynamodb::Fault as DynamoFault;
+use devstack::aws::AwsFault;
 use devstack::hubspot::{Fault, Match, PORTAL};
 use devstack::wire::{Answer as Wire, At};
 use serde_json::{Value, json};
@@ -241,7 +241,7 @@ async fn a_reconnect_whose_update_got_no_answer_is_reconnected() {
     let world = World::start().await;
     let id = connect(&world, ACCOUNT, &json!({})).await;
     let begun = begin(&world, ACCOUNT, &of(&id)).await;
-    world.stack.dynamo.fail_next("UpdateItem", DynamoFault::AnswerLost, 1);
+    world.stack.dynamo.fail_next("UpdateItem", AwsFault::AnswerLost, 1);
 
     let outcome = finish(&world, &begun).await;
 

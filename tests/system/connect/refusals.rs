@@ -1,8 +1,7 @@
 //! Authorizations that HubSpot, AWS or the admin's choice end otherwise.
 
-use devstack::dynamodb::Fault as DynamoFault;
+use devstack::aws::AwsFault;
 use devstack::hubspot::{Fault, Issued, Match, PORTAL};
-use devstack::secrets_manager::FaultKind;
 use devstack::stack::Options;
 use devstack::wire::Answer as Wire;
 use serde_json::{Value, json};
@@ -299,7 +298,7 @@ async fn while_the_state_cannot_be_consumed_nothing_is_exchanged_and_the_browser
     let world = World::start().await;
     let begun = begin(&world, ACCOUNT, &json!({})).await;
     let query = begun.accept(&world, PORTAL);
-    world.stack.dynamo.fail_next("DeleteItem", DynamoFault::Refused, 3);
+    world.stack.dynamo.fail_next("DeleteItem", AwsFault::Refused, 3);
 
     let answer = world.callback(&query, &[&begun.cookie]).await;
 
@@ -314,7 +313,7 @@ async fn a_state_whose_consumption_got_no_answer_counts_as_used() {
     let world = World::start().await;
     let begun = begin(&world, ACCOUNT, &json!({})).await;
     let query = begun.accept(&world, PORTAL);
-    world.stack.dynamo.fail_next("DeleteItem", DynamoFault::AnswerLost, 1);
+    world.stack.dynamo.fail_next("DeleteItem", AwsFault::AnswerLost, 1);
 
     let answer = world.callback(&query, &[&begun.cookie]).await;
 
@@ -326,9 +325,9 @@ async fn a_state_whose_consumption_got_no_answer_counts_as_used() {
 async fn one_hiccup_of_aws_at_each_write_is_not_noticed() {
     let world = World::start().await;
     let begun = begin(&world, ACCOUNT, &json!({})).await;
-    world.stack.dynamo.fail_next("DeleteItem", DynamoFault::Throttled, 1);
-    world.stack.secrets_manager.fail_next("CreateSecret", FaultKind::Throttle, 1);
-    world.stack.dynamo.fail_next("PutItem", DynamoFault::Refused, 1);
+    world.stack.dynamo.fail_next("DeleteItem", AwsFault::Throttled, 1);
+    world.stack.secrets_manager.fail_next("CreateSecret", AwsFault::Throttled, 1);
+    world.stack.dynamo.fail_next("PutItem", AwsFault::Refused, 1);
 
     let outcome = finish(&world, &begun).await;
 
@@ -340,7 +339,7 @@ async fn one_hiccup_of_aws_at_each_write_is_not_noticed() {
 async fn a_record_whose_first_put_got_no_answer_is_there_once_and_connected() {
     let world = World::start().await;
     let begun = begin(&world, ACCOUNT, &json!({})).await;
-    world.stack.dynamo.fail_next("PutItem", DynamoFault::AnswerLost, 1);
+    world.stack.dynamo.fail_next("PutItem", AwsFault::AnswerLost, 1);
 
     let outcome = finish(&world, &begun).await;
 
@@ -353,7 +352,7 @@ async fn a_new_instance_whose_first_put_got_no_answer_is_there_once() {
     let world = World::start().await;
     connect(&world, ACCOUNT, &json!({})).await;
     let begun = begin(&world, ACCOUNT, &json!({"new_instance": true})).await;
-    world.stack.dynamo.fail_next("PutItem", DynamoFault::AnswerLost, 1);
+    world.stack.dynamo.fail_next("PutItem", AwsFault::AnswerLost, 1);
 
     let outcome = finish(&world, &begun).await;
 
@@ -365,7 +364,7 @@ async fn a_new_instance_whose_first_put_got_no_answer_is_there_once() {
 async fn a_secret_whose_creation_got_no_answer_is_there_once() {
     let world = World::start().await;
     let begun = begin(&world, ACCOUNT, &json!({})).await;
-    world.stack.secrets_manager.fail_next("CreateSecret", FaultKind::AnswerLost, 1);
+    world.stack.secrets_manager.fail_next("CreateSecret", AwsFault::AnswerLost, 1);
 
     let outcome = finish(&world, &begun).await;
 
@@ -378,9 +377,9 @@ async fn without_secrets_manager_or_dynamodb_a_connect_fails_and_a_later_one_wor
     let world = World::start().await;
     let (one, two) = (begin(&world, ACCOUNT, &json!({})).await, begin(&world, ACCOUNT, &json!({})).await);
 
-    world.stack.secrets_manager.fail_next("CreateSecret", FaultKind::Error, 3);
+    world.stack.secrets_manager.fail_next("CreateSecret", AwsFault::Refused, 3);
     let without_secrets = finish(&world, &one).await;
-    world.stack.dynamo.fail_next("PutItem", DynamoFault::Refused, 3);
+    world.stack.dynamo.fail_next("PutItem", AwsFault::Refused, 3);
     let without_records = finish(&world, &two).await;
     let records = traces(&world).await.records;
     let later = finish(&world, &begin(&world, ACCOUNT, &json!({})).await).await;
@@ -392,7 +391,7 @@ async fn without_secrets_manager_or_dynamodb_a_connect_fails_and_a_later_one_wor
 #[tokio::test]
 async fn an_authorization_that_cannot_be_stored_is_not_started() {
     let world = World::start().await;
-    world.stack.dynamo.fail_next("PutItem", DynamoFault::Refused, 3);
+    world.stack.dynamo.fail_next("PutItem", AwsFault::Refused, 3);
 
     let answer = world.dashboard(ACCOUNT, "admin", "POST", "/v1/authorizations", &json!({})).await;
 

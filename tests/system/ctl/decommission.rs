@@ -1,6 +1,6 @@
 //! `decommission`: what `sam delete` leaves behind goes, and nothing else.
 
-use devstack::secrets_manager::FaultKind;
+use devstack::aws::AwsFault;
 use serde_json::json;
 
 use super::run;
@@ -69,7 +69,7 @@ async fn nothing_is_deleted_of_a_stack_that_lives_or_under_another_name_or_unask
 async fn what_could_not_be_deleted_is_counted_and_goes_with_the_next_start() {
     let world = world().await;
     delete_stack(&world).await;
-    world.stack.secrets_manager.fail_next("DeleteSecret", FaultKind::AccessDenied, 1);
+    world.stack.secrets_manager.fail_next("DeleteSecret", AwsFault::AccessDenied, 1);
 
     let first = run(&world.stack, &["decommission", "--stack-name", "local", "--json"]).await;
     let second = run(&world.stack, &["decommission", "--stack-name", "local", "--json"]).await;

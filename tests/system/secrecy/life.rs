@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use devstack::dynamodb::Fault as DynamoFault;
+use devstack::aws::AwsFault;
 use devstack::hubspot::{Fault, Match};
 use devstack::lambda::LogLine;
-use devstack::secrets_manager::{FaultKind, SecretValue};
+use devstack::secrets_manager::SecretValue;
 use devstack::stack::{Answer, Authorization, Options};
 use devstack::wire::Answer as Wire;
 use serde_json::{Value, json};
@@ -429,11 +429,11 @@ impl Living {
         let [request, ..] = old_requests();
         let order = json!({"account_id": ACCOUNT, "request": request});
         self.world.stack.lambda.kill_all("automation-execute").await;
-        self.world.stack.dynamo.fail_next("Query", DynamoFault::Refused, 3);
+        self.world.stack.dynamo.fail_next("Query", AwsFault::Refused, 3);
         assert_eq!(self.execute(&order).await.status, 503);
-        self.world.stack.dynamo.fail_next("Query", DynamoFault::Throttled, 3);
+        self.world.stack.dynamo.fail_next("Query", AwsFault::Throttled, 3);
         assert_eq!(self.execute(&order).await.status, 503);
-        for kind in [FaultKind::AccessDenied, FaultKind::KeyDenied] {
+        for kind in [AwsFault::AccessDenied, AwsFault::KeyDenied] {
             self.world.stack.secrets_manager.fail_next("GetSecretValue", kind, 3);
             assert_ne!(self.execute(&order).await.status, 200);
             self.world.stack.secrets_manager.heal();
@@ -442,8 +442,8 @@ impl Living {
             let begun = self.begin("acc_aws", &json!({})).await;
             let callback = self.world.stack.consent(&begun).await.unwrap();
             self.life.nowhere.insert(parameter(&callback, "code"));
-            self.world.stack.secrets_manager.fail_next(operation, FaultKind::AccessDenied, 1);
-            self.world.stack.dynamo.fail_next(operation, DynamoFault::Refused, 3);
+            self.world.stack.secrets_manager.fail_next(operation, AwsFault::AccessDenied, 1);
+            self.world.stack.dynamo.fail_next(operation, AwsFault::Refused, 3);
             self.callback(callback.split_once('?').unwrap().1, Some(&begun.cookie)).await;
             self.world.stack.secrets_manager.heal();
             self.world.stack.dynamo.heal();

@@ -11,7 +11,7 @@ use super::fault::Fault;
 use super::journal::Recorded;
 use super::{Inner, routes};
 use crate::interrupt::{Now, TOKEN_ENDPOINT};
-use crate::wire::{Answer, At, Barrier, Broken, Framing, Head, Verdict, Wire};
+use crate::wire::{self, Answer, At, Broken, Framing, Head, Verdict, Wire};
 
 /// What became of the connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,10 @@ impl Inner {
             Err(broken) => return self.broken(wire, broken, number).await,
         };
         let mut request = self.recorded(&head, number);
-        let unread = self.state().plan.unread(&request);
+        let unread = self.state().plan.fault_if(
+            |matching| matching.fits_head(&request),
+            |matching, fault| matching.is_by_head() && fault.leaves_body_unread(),
+        );
         if let Some(fault) = unread {
             self.record(request);
             if let Fault::AnswerUnread(answer) = fault {
@@ -68,8 +71,10 @@ impl Inner {
             Err(broken) => return self.broken(wire, broken, number).await,
         }
         let (fault, barriers) = {
-            let mut state = self.state();
-            (state.plan.fault(&request), state.plan.barriers(&request))
+            let plan = &mut self.state().plan;
+            let kind = format!("{} {}", request.method, request.target);
+            let fault = plan.fault(&request, &kind, |matching| matching.fits(&request)).unwrap_or(Fault::Pass);
+            (fault, plan.barriers(|matching| matching.fits(&request)))
         };
         self.record(request.clone());
         let fault = match self.interrupted(&request).await {
@@ -77,13 +82,13 @@ impl Inner {
             Some(fault) => fault,
             None => return Then::Close,
         };
-        if stand(&barriers, At::Before).await == Verdict::Lose {
+        if wire::stand(&barriers, At::Before).await == Verdict::Lose {
             return Then::Close;
         }
         let Some(answer) = self.act(&request, &fault).await else {
             return if fault == Fault::Reset { Then::Reset } else { Then::Close };
         };
-        if stand(&barriers, At::After).await == Verdict::Lose {
+        if wire::stand(&barriers, At::After).await == Verdict::Lose {
             return Then::Close;
         }
         send(wire, &head, &answer, &fault).await
@@ -269,15 +274,6 @@ async fn filled(wire: &mut Wire, answer: &Answer, fault: &Fault) {
     if wire.send(&answer.head(&Framing::Chunked, true)).await.is_ok() {
         while wire.send(&chunk).await.is_ok() {}
     }
-}
-
-async fn stand(barriers: &[Barrier], at: At) -> Verdict {
-    for barrier in barriers.iter().filter(|barrier| barrier.at == at) {
-        if barrier.stand().await == Verdict::Lose {
-            return Verdict::Lose;
-        }
-    }
-    Verdict::GoOn
 }
 
 fn echo(request: &Recorded) -> Answer {

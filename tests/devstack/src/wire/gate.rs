@@ -99,6 +99,16 @@ impl Barrier {
     }
 }
 
+/// Stands still at each of the gates that hold calls here, until one is lost.
+pub(crate) async fn stand(barriers: &[Barrier], at: At) -> Verdict {
+    for barrier in barriers.iter().filter(|barrier| barrier.at == at) {
+        if barrier.stand().await == Verdict::Lose {
+            return Verdict::Lose;
+        }
+    }
+    Verdict::GoOn
+}
+
 /// Waits, but not for ever: a test that hangs says nothing.
 pub(crate) async fn patiently(what: &str, wait: impl Future<Output = ()>) {
     assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok(), "waited {PATIENCE:?} in vain for {what}");
