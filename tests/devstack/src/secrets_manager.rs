@@ -5,6 +5,8 @@
 
 mod operations;
 #[cfg(test)]
+mod recorded;
+#[cfg(test)]
 mod tests;
 mod vault;
 

@@ -1,6 +1,7 @@
 //! The operations, with the rules and the words of AWS.
 
 mod reads;
+mod tags;
 mod writes;
 
 use serde::Deserialize;
@@ -21,18 +22,35 @@ fn refuse<T>(name: &'static str, message: &str) -> Result<T, Refusal> {
 
 /// Performs one call on the vault.
 pub(super) fn perform(vault: &mut Vault, operation: &str, body: &Value) -> Outcome {
+    check_names(body)?;
     match operation {
         "CreateSecret" => writes::create(vault, read(body)?),
         "PutSecretValue" => writes::put(vault, read(body)?),
+        "UpdateSecret" => writes::update(vault, read(body)?),
         "UpdateSecretVersionStage" => writes::move_stage(vault, read(body)?),
         "DeleteSecret" => writes::delete(vault, read(body)?),
         "RestoreSecret" => writes::restore(vault, &read(body)?),
+        "TagResource" => tags::tag(vault, read(body)?),
+        "UntagResource" => tags::untag(vault, &read(body)?),
         "GetSecretValue" => reads::get(vault, &read(body)?),
         "DescribeSecret" => reads::describe(vault, &read(body)?),
         "ListSecretVersionIds" => reads::list_versions(vault, &read(body)?),
         "ListSecrets" => reads::list(vault, &read(body)?),
-        _ => refuse("UnknownOperationException", "The requested operation is not known here."),
+        _ => refuse("UnknownOperationException", "The requested operation is not emulated."),
     }
+}
+
+/// Every operation refuses a name of other characters, before it looks for the secret.
+fn check_names(body: &Value) -> Result<(), Refusal> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/_+=.@-!".contains(&byte);
+    for name in ["Name", "SecretId"].iter().filter_map(|member| body[member].as_str()) {
+        let legal = (1..=512).contains(&name.len()) && name.bytes().all(allowed);
+        if !legal && !name.starts_with("arn:") {
+            let words = "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!";
+            return refuse("ValidationException", words);
+        }
+    }
+    Ok(())
 }
 
 fn read<T: DeserializeOwned>(body: &Value) -> Result<T, Refusal> {

@@ -38,6 +38,17 @@ pub(super) struct Put {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
+pub(super) struct Update {
+    secret_id: String,
+    client_request_token: Option<String>,
+    description: Option<String>,
+    kms_key_id: Option<String>,
+    secret_string: Option<String>,
+    secret_binary: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
 pub(super) struct MoveStage {
     secret_id: String,
     version_stage: String,
@@ -54,12 +65,6 @@ pub(super) struct Delete {
 }
 
 pub(super) fn create(vault: &mut Vault, input: Create) -> Outcome {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/_+=.@-!".contains(&byte);
-    if input.name.is_empty() || input.name.len() > 512 || !input.name.bytes().all(allowed) {
-        let words =
-            "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!";
-        return refuse("ValidationException", words);
-    }
     let token = token(input.client_request_token)?;
     let value = value(input.secret_string, input.secret_binary)?;
     if let Some(existing) = vault.latest(&input.name) {
@@ -107,7 +112,11 @@ pub(super) fn put(vault: &mut Vault, input: Put) -> Outcome {
         return if version.value == value {
             Ok(with_stages(written(&secret, Some(version)), version))
         } else {
-            refuse("ResourceExistsException", "A resource with the ID you requested already exists.")
+            let words = format!(
+                "You can't use ClientRequestToken {token} because that value is already in use for a version of secret {}.",
+                secret.arn
+            );
+            refuse("ResourceExistsException", &words)
         };
     }
     let now = vault.clock.now_millis();
@@ -116,9 +125,13 @@ pub(super) fn put(vault: &mut Vault, input: Put) -> Outcome {
     }
     let first = secret.versions.is_empty();
     secret.versions.push(Version { id: token.clone(), value, labels: Vec::new(), created_at: now });
+    let by_default = input.version_stages.is_none();
     let mut stages = input.version_stages.unwrap_or_else(|| vec!["AWSCURRENT".to_owned()]);
     if first && !stages.iter().any(|stage| stage == "AWSCURRENT") {
         stages.push("AWSCURRENT".to_owned());
+    }
+    if by_default && let Some(former) = secret.current().map(|version| version.id.clone()) {
+        secret.unlabel(&former, "AWSPENDING");
     }
     for stage in &stages {
         secret.label(&token, stage);
@@ -128,12 +141,44 @@ pub(super) fn put(vault: &mut Vault, input: Put) -> Outcome {
     Ok(answer.unwrap_or_default())
 }
 
+/// Changes what is given; a value becomes a new version, as by PutSecretValue.
+pub(super) fn update(vault: &mut Vault, input: Update) -> Outcome {
+    let token = token(input.client_request_token)?;
+    let mut secret = usable(vault, &input.secret_id)?;
+    secret.description = input.description.or(secret.description);
+    secret.kms_key_id = input.kms_key_id.or(secret.kms_key_id);
+    let answer = written(&secret, None);
+    vault.write(&secret.name.clone(), Some(secret));
+    if input.secret_string.is_none() && input.secret_binary.is_none() {
+        return Ok(answer);
+    }
+    let value = Put {
+        secret_id: input.secret_id,
+        client_request_token: Some(token),
+        secret_string: input.secret_string,
+        secret_binary: input.secret_binary,
+        version_stages: None,
+    };
+    let mut answer = put(vault, value)?;
+    if let Some(members) = answer.as_object_mut() {
+        members.remove("VersionStages");
+    }
+    Ok(answer)
+}
+
 pub(super) fn move_stage(vault: &mut Vault, input: MoveStage) -> Outcome {
     let mut secret = usable(vault, &input.secret_id)?;
     let holder = secret.labelled(&input.version_stage).map(|version| version.id.clone());
-    if holder.is_some() && holder != input.remove_from_version_id && holder != input.move_to_version_id {
-        let words = "The staging label is attached to another version: name it in RemoveFromVersionId.";
-        return refuse("InvalidParameterException", words);
+    if let Some(holder) = &holder
+        && Some(holder) != input.remove_from_version_id.as_ref()
+        && Some(holder) != input.move_to_version_id.as_ref()
+    {
+        let stage = &input.version_stage;
+        let words = format!(
+            "The parameter RemoveFromVersionId can't be empty. Staging label {stage} is currently attached to version \
+             {holder}, so you must explicitly reference that version in RemoveFromVersionId."
+        );
+        return refuse("InvalidParameterException", &words);
     }
     match &input.move_to_version_id {
         Some(id) if secret.version(id).is_none() => {
@@ -147,8 +192,8 @@ pub(super) fn move_stage(vault: &mut Vault, input: MoveStage) -> Outcome {
             );
         }
         None => {
-            for version in &mut secret.versions {
-                version.labels.retain(|label| *label != input.version_stage);
+            if let Some(holder) = holder {
+                secret.unlabel(&holder, &input.version_stage);
             }
         }
     }
@@ -198,7 +243,7 @@ pub(super) fn restore(vault: &mut Vault, input: &Named) -> Outcome {
 }
 
 /// The secret as a write finds it.
-fn usable(vault: &Vault, id: &str) -> Result<Secret, Refusal> {
+pub(super) fn usable(vault: &Vault, id: &str) -> Result<Secret, Refusal> {
     let secret = vault.latest(&vault.name(id)).ok_or_else(no_secret)?;
     if secret.deletion_at.is_some() {
         return marked_deleted();
@@ -208,7 +253,10 @@ fn usable(vault: &Vault, id: &str) -> Result<Secret, Refusal> {
 
 fn token(given: Option<String>) -> Result<String, Refusal> {
     match given {
-        None => Ok(uuid::Uuid::now_v7().to_string()),
+        None => {
+            let words = "You must provide a ClientRequestToken value. We recommend a UUID-type value.";
+            refuse("InvalidRequestException", words)
+        }
         Some(token) if (32..=64).contains(&token.chars().count()) => Ok(token),
         Some(_) => refuse("InvalidParameterException", "ClientRequestToken must be 32-64 characters long."),
     }
