@@ -7,7 +7,7 @@ use super::journal::Recorded;
 use super::kind::Kind;
 use super::portal::Portal;
 use super::state::App;
-use super::{associations, elsewhere, legacy, objects, owners, problem};
+use super::{associations, elsewhere, objects, problem};
 use crate::wire::Answer;
 
 /// What a path and a method ask for.
@@ -23,11 +23,6 @@ pub(super) enum Route {
     BatchCreate(&'static Kind),
     Associate(&'static Kind, String, &'static Kind, String),
     Associations(&'static Kind, String, &'static Kind),
-    Owners,
-    Owner(String),
-    Engagement,
-    CreateOrUpdate(String),
-    AccountDetails,
     /// One of the APIs of which only the scopes are modelled.
     Elsewhere(&'static [&'static str]),
 }
@@ -76,11 +71,6 @@ fn perform(portal: &mut Portal, call: &Call<'_>, route: &Route) -> Answer {
         Route::BatchCreate(kind) => objects::batch_create(portal, call, kind),
         Route::Associate(from, id, to, other) => associations::put(portal, (from, id), (to, other)),
         Route::Associations(from, id, to) => associations::list(portal, (from, id), to),
-        Route::Owners => owners::list(portal, call),
-        Route::Owner(id) => owners::read(portal, call, id),
-        Route::Engagement => legacy::engagement(portal, call),
-        Route::CreateOrUpdate(email) => legacy::create_or_update(portal, call, email),
-        Route::AccountDetails => Ok(owners::account_details(portal)),
         Route::Elsewhere(_) => Ok(elsewhere::answer()),
     };
     outcome.unwrap_or_else(|refusal| refusal)
@@ -97,9 +87,6 @@ impl Route {
             Self::Associate(from, _, to, _) if from.write == to.write => from.write.to_vec(),
             Self::Associate(from, _, to, _) => [from.write, to.write].concat(),
             Self::Associations(from, _, _) => from.read.to_vec(),
-            Self::Owners | Self::Owner(_) => vec!["crm.objects.owners.read"],
-            Self::Engagement | Self::CreateOrUpdate(_) => vec!["crm.objects.contacts.write"],
-            Self::AccountDetails => vec!["oauth"],
             Self::Elsewhere(scopes) => scopes.to_vec(),
         }
     }
@@ -129,13 +116,6 @@ fn route(request: &Recorded) -> Result<Route, Answer> {
         ["crm", "v4", "objects", from, id, "associations", to] => {
             only(method, "GET", Route::Associations(kind(from)?, (*id).to_owned(), kind(to)?))
         }
-        ["crm", "v3", "owners"] => only(method, "GET", Route::Owners),
-        ["crm", "v3", "owners", id] => only(method, "GET", Route::Owner((*id).to_owned())),
-        ["engagements", "v1", "engagements"] => only(method, "POST", Route::Engagement),
-        ["contacts", "v1", "contact", "createOrUpdate", "email", email] => {
-            only(method, "POST", Route::CreateOrUpdate((*email).to_owned()))
-        }
-        ["account-info", "v3", "details"] => only(method, "GET", Route::AccountDetails),
         segments => elsewhere::scopes(method, segments).map(Route::Elsewhere).ok_or_else(problem::no_route),
     }
 }
