@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use crate::faults::{Plan, RandomFaults};
 use crate::iam::{self, Policies};
 use crate::interrupt::{Interruptions, Now};
+use crate::template::REGION;
 use crate::wire::{self, At, Gate, Verdict};
 
 /// A call that reached a service.
@@ -363,6 +364,34 @@ impl AwsFront {
         let headers = [("content-type", self.service.content_type), ("x-amzn-errortype", name)];
         (status, headers, body.to_string()).into_response()
     }
+}
+
+/// Sends a request on to the endpoint of an emulator.
+///
+/// Clients in this process have regions of their own (see `stack::aws::config`); behind the endpoint there is one.
+pub(crate) async fn send_on(
+    client: &reqwest::Client,
+    endpoint: &str,
+    request: AwsRequest,
+) -> Option<(StatusCode, HeaderMap, Bytes)> {
+    let AwsRequest { mut headers, body } = request;
+    let signed_by = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut scope: Vec<&str> = signed_by.split('/').collect();
+    if let Some(region) = scope.get_mut(2) {
+        *region = REGION;
+    }
+    if let Ok(value) = scope.join("/").parse() {
+        headers.insert("authorization", value);
+    }
+    for hop in ["host", "connection", "content-length"] {
+        headers.remove(hop);
+    }
+    let response = client.post(endpoint).headers(headers).body(body).send().await.ok()?;
+    let (status, mut headers) = (response.status(), response.headers().clone());
+    for hop in ["connection", "transfer-encoding", "content-length"] {
+        headers.remove(hop);
+    }
+    Some((status, headers, response.bytes().await.unwrap_or_default()))
 }
 
 /// Closes the connection without an answer: the server's task for it unwinds, silently.

@@ -1,4 +1,4 @@
-//! `local demo`: the main path from end to end, told step by step; every sentence it prints was checked first.
+//! `devstack demo`: the main path from end to end, step by step; every sentence it prints was checked first.
 
 use std::time::Duration;
 
@@ -19,24 +19,24 @@ const USUAL_LIFE: i64 = 1800;
 /// How many automations meet the expired token at once.
 const AT_ONCE: usize = 20;
 
-/// Runs the demonstration.
+/// Runs the demonstration, against another emulator of AWS if its endpoint is given.
 ///
 /// # Errors
 /// Something did not come out as it must; the text says what.
-pub async fn run() -> Result<(), String> {
-    println!("The main path on this machine: real binaries, stand-ins for AWS and HubSpot on loopback.\n");
+pub async fn run(aws_endpoint: Option<String>) -> Result<(), String> {
+    println!("The main path on this machine: real binaries, AWS and HubSpot emulated on loopback.\n");
     let hubspot = hubspot::Options { expires_in: SHORT_LIFE, ..hubspot::Options::default() };
-    let stack = Stack::start(Options { hubspot, ..Options::default() }).await?;
-    let told = tell(&stack).await;
-    if told.is_err() {
+    let stack = Stack::start(Options { hubspot, aws_endpoint, ..Options::default() }).await?;
+    let outcome = go_through(&stack).await;
+    if outcome.is_err() {
         for line in stack.lambda.stop().await {
             eprintln!("[{} {}] {}", line.function, line.pid, line.text);
         }
     }
-    told
+    outcome
 }
 
-async fn tell(stack: &Stack) -> Result<(), String> {
+async fn go_through(stack: &Stack) -> Result<(), String> {
     let first = connect(stack).await?;
     execute(stack, &first).await?;
     refresh(stack, &first).await?;

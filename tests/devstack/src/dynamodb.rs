@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use dynoxide::Database;
 use serde_json::{Value, json};
 
-use crate::aws::{AwsFront, AwsRequest, Service};
+use crate::aws::{self, AwsFront, AwsRequest, Service};
 use crate::iam;
 use crate::loopback::{self, Server, Task};
 use crate::template::Table;
@@ -35,7 +35,7 @@ pub struct DynamoDb {
     server: Server,
     front: Arc<AwsFront>,
     proxy: Arc<Proxy>,
-    _emulator: Task,
+    _emulator: Option<Task>,
 }
 
 #[derive(Debug)]
@@ -76,6 +76,18 @@ impl DynamoDb {
         let task = Task(tokio::spawn(async move {
             let _ = dynoxide::server::serve_with_shutdown(listener, database, std::future::pending()).await;
         }));
+        Self::before(emulator, Some(task), tables).await
+    }
+
+    /// Starts in front of another emulator, in which it creates these tables.
+    ///
+    /// # Errors
+    /// The emulator cannot be reached or refuses a table.
+    pub async fn in_front_of(endpoint: &str, tables: &[Table]) -> Result<Self, String> {
+        Self::before(endpoint.to_owned(), None, tables).await
+    }
+
+    async fn before(emulator: String, task: Option<Task>, tables: &[Table]) -> Result<Self, String> {
         let proxy = Arc::new(Proxy { emulator, client: loopback::client(), state: Mutex::default() });
         for table in tables {
             proxy.create(table).await?;
@@ -86,7 +98,7 @@ impl DynamoDb {
             let proxy = forwarding.clone();
             async move { proxy.forward(request).await }
         });
-        let server = Server::start(router).await.map_err(text)?;
+        let server = Server::start(router).await.map_err(|error| format!("DynamoDB does not start: {error}"))?;
         Ok(Self { server, front, proxy, _emulator: task })
     }
 
@@ -170,21 +182,12 @@ impl Proxy {
     }
 
     async fn forward(&self, request: AwsRequest) -> Response {
-        let operation = request.operation().to_owned();
-        let AwsRequest { mut headers, body } = request;
-        for hop in ["host", "connection", "content-length"] {
-            headers.remove(hop);
-        }
-        let measured = self.asking_for_capacity(&body);
-        let sent =
-            self.client.post(&self.emulator).headers(headers).body(measured.unwrap_or(body.clone())).send().await;
-        let Ok(response) = sent else { return StatusCode::BAD_GATEWAY.into_response() };
-        let (status, mut headers) = (response.status(), response.headers().clone());
+        let (operation, body) = (request.operation().to_owned(), request.body.clone());
+        let measured = self.asking_for_capacity(&body).unwrap_or_else(|| body.clone());
+        let sent = aws::send_on(&self.client, &self.emulator, AwsRequest { body: measured, ..request }).await;
+        let Some((status, mut headers, answer)) = sent else { return StatusCode::BAD_GATEWAY.into_response() };
         // The checksum is of what the table says, not of a lagging index.
-        for hop in ["connection", "transfer-encoding", "content-length", "x-amz-crc32"] {
-            headers.remove(hop);
-        }
-        let answer = response.bytes().await.unwrap_or_default();
+        headers.remove("x-amz-crc32");
         self.note_capacity(&operation, &answer);
         let answer = self.lagging(&body, answer);
         (status, headers, answer).into_response()

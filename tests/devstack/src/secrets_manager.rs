@@ -14,12 +14,13 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use axum::Router;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use shared::clock::Clock;
 
-use crate::aws::{AwsFront, AwsRequest, Service};
+use crate::aws::{self, AwsFront, AwsRequest, Service};
 use crate::iam;
 use crate::loopback::{self, Server};
 use operations::Refusal;
@@ -77,15 +78,35 @@ impl SecretsManager {
     /// # Panics
     /// Loopback has no free port.
     pub async fn start_with(clock: Clock) -> Self {
-        let listener = loopback::listen().await.expect("loopback has a free port");
-        let vault = Arc::new(Mutex::new(Vault::new(clock)));
-        let front = AwsFront::new(SERVICE);
+        let (vault, front) = (Arc::new(Mutex::new(Vault::new(clock))), AwsFront::new(SERVICE));
         let served = vault.clone();
         let router = front.router(move |request| {
             let answer = answer(&mut locked(&served), &request);
             async move { answer }
         });
-        Self { server: Arc::new(Server::on(listener, router)), front, vault }
+        Self::serve(router, front, vault).await
+    }
+
+    /// Starts in front of another emulator, which keeps the secrets.
+    ///
+    /// # Panics
+    /// Loopback has no free port.
+    pub async fn in_front_of(endpoint: &str) -> Self {
+        let (vault, front) = (Arc::new(Mutex::new(Vault::new(Clock::default()))), AwsFront::new(SERVICE));
+        let (client, endpoint) = (loopback::client(), endpoint.to_owned());
+        let router = front.router(move |request| {
+            let (client, endpoint) = (client.clone(), endpoint.clone());
+            async move {
+                let sent = aws::send_on(&client, &endpoint, request).await;
+                sent.map_or_else(|| StatusCode::BAD_GATEWAY.into_response(), IntoResponse::into_response)
+            }
+        });
+        Self::serve(router, front, vault).await
+    }
+
+    async fn serve(router: Router, front: Arc<AwsFront>, vault: Arc<Mutex<Vault>>) -> Self {
+        let server = Server::start(router).await.expect("loopback has a free port");
+        Self { server: Arc::new(server), front, vault }
     }
 
     /// Its endpoint.

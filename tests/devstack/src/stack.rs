@@ -58,6 +58,8 @@ pub struct Options {
     pub environment: BTreeMap<String, Option<String>>,
     /// Whether ops have put the app's credentials, as they do after the first deployment.
     pub app_secret: bool,
+    /// The endpoint of another emulator of AWS, which answers in place of ours.
+    pub aws_endpoint: Option<String>,
     /// Who sees every call of the API and its answer.
     pub witness: Option<Witness>,
     /// Who sees the stack once more when it ends, with all that its processes have printed.
@@ -72,6 +74,7 @@ impl Default for Options {
             parameters: BTreeMap::new(),
             environment: BTreeMap::new(),
             app_secret: true,
+            aws_endpoint: None,
             witness: None,
             last_look: None,
         }
@@ -122,7 +125,10 @@ impl Stack {
         // By its name: HubSpot takes plain http from `localhost` only, and browsers trust it with secure cookies.
         let public_url = format!("http://localhost:{port}");
         let redirect = format!("{public_url}/oauth/hubspot/callback");
-        let secrets_manager = SecretsManager::start_with(options.hubspot.clock.clone()).await;
+        let secrets_manager = match &options.aws_endpoint {
+            Some(endpoint) => SecretsManager::in_front_of(endpoint).await,
+            None => SecretsManager::start_with(options.hubspot.clock.clone()).await,
+        };
         let hubspot = start_hubspot(options.hubspot, redirect).await;
         let mut deployment = deploy(&public_url, &hubspot, options.parameters)?;
         for function in &mut deployment.functions {
@@ -134,7 +140,10 @@ impl Stack {
             }
             stays_on_this_machine(&function.binary, &function.environment)?;
         }
-        let dynamo = DynamoDb::start(&deployment.tables).await?;
+        let dynamo = match &options.aws_endpoint {
+            Some(endpoint) => DynamoDb::in_front_of(endpoint, &deployment.tables).await?,
+            None => DynamoDb::start(&deployment.tables).await?,
+        };
         let interruptions = Interruptions::default();
         hubspot.interrupted_by(&interruptions);
         secrets_manager.interrupted_by(&interruptions);
