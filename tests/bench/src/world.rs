@@ -8,7 +8,7 @@ use devstack::hubspot::PORTAL;
 use devstack::stack::{Options, Stack};
 use serde_json::json;
 
-use crate::front::{Certificates, Front, Seen};
+use crate::front::{Certificates, Front, TrafficCounts};
 use crate::process::{Process, Program};
 use crate::variant::{CORE, Variant};
 
@@ -32,8 +32,8 @@ pub(crate) struct World {
 /// What the fronts have seen.
 #[derive(Clone, Debug)]
 pub(crate) struct Traffic {
-    pub(crate) aws: Seen,
-    pub(crate) hubspot: Seen,
+    pub(crate) aws: TrafficCounts,
+    pub(crate) hubspot: TrafficCounts,
 }
 
 impl Traffic {

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::faults::{Plan, RandomFaults};
 use crate::iam::{self, Policies};
-use crate::interrupt::{Interruptions, Now};
+use crate::interrupt::{CallAction, Interruptions};
 use crate::template::REGION;
 use crate::wire::{self, At, Gate, Verdict};
 
@@ -68,7 +68,7 @@ pub(crate) struct AwsRequest {
 #[derive(Debug)]
 pub struct AwsFront {
     service: Service,
-    state: Mutex<State>,
+    state: Mutex<FrontState>,
     /// Counts the calls.
     arrivals: watch::Sender<usize>,
     /// Counts the held calls that have come to their end.
@@ -76,7 +76,7 @@ pub struct AwsFront {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct FrontState {
     interruptions: Interruptions,
     policies: Policies,
     calls: Vec<AwsCall>,
@@ -240,7 +240,7 @@ impl AwsFront {
         wire::patiently(&format!("{count} calls of {operation}"), all).await;
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, FrontState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -277,24 +277,24 @@ impl AwsFront {
         };
         // A call that has arrived takes effect even if its caller goes away, hence the tasks.
         match now {
-            Now::Nothing => tokio::spawn(perform()).await.ok().flatten(),
-            Now::Refuse => Some(self.error(StatusCode::INTERNAL_SERVER_ERROR, self.service.internal)),
-            Now::LoseAnswer => {
+            CallAction::Nothing => tokio::spawn(perform()).await.ok().flatten(),
+            CallAction::Refuse => Some(self.error(StatusCode::INTERNAL_SERVER_ERROR, self.service.internal)),
+            CallAction::LoseAnswer => {
                 let _ = tokio::spawn(perform()).await;
                 None
             }
-            Now::Twice => {
+            CallAction::Twice => {
                 let _ = tokio::spawn(perform()).await;
                 tokio::spawn(perform()).await.ok().flatten()
             }
-            Now::Hold(barrier) => {
+            CallAction::Hold(barrier) => {
                 if barrier.at == At::Before && barrier.stand().await == Verdict::Lose {
                     return None;
                 }
                 let answer = tokio::spawn(perform()).await.ok().flatten();
                 if barrier.at == At::After && barrier.stand().await == Verdict::Lose { None } else { answer }
             }
-            Now::Late(barrier) => {
+            CallAction::Late(barrier) => {
                 tokio::spawn(async move {
                     if barrier.stand().await == Verdict::GoOn {
                         perform().await;

@@ -8,11 +8,11 @@ mod count;
 use serde_json::{Value, json};
 
 use crate::stack::{Options, Stack};
-pub use count::Counted;
+pub use count::OperationCounts;
 
 /// The form in which the counts are printed.
 #[derive(Clone, Copy, Debug)]
-pub enum Form {
+pub enum OutputFormat {
     /// The table of the page on costs.
     Markdown,
     /// For machines.
@@ -58,11 +58,11 @@ impl Counts {
 ///
 /// # Errors
 /// The stack does not start, or an operation fails.
-pub async fn run(form: Form) -> Result<(), String> {
-    let counted = Counted::on(&Stack::start(options()).await?).await?;
+pub async fn run(form: OutputFormat) -> Result<(), String> {
+    let counted = OperationCounts::on(&Stack::start(options()).await?).await?;
     match form {
-        Form::Markdown => print!("{}", counted.markdown()),
-        Form::Json => println!("{:#}", counted.json()),
+        OutputFormat::Markdown => print!("{}", counted.markdown()),
+        OutputFormat::Json => println!("{:#}", counted.json()),
     }
     Ok(())
 }
@@ -76,7 +76,7 @@ pub fn options() -> Options {
 const HEAD: [&str; 8] =
     ["", "Lambda", "DynamoDB: calls", "read units", "write units", "Secrets Manager", "HubSpot", "log bytes"];
 
-impl Counted {
+impl OperationCounts {
     fn rows(&self) -> [(&'static str, &Counts); 8] {
         [
             ("a connect", &self.connect),

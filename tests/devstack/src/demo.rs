@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use shared::clock::Clock;
 
-use crate::hubspot::{self, Recorded};
-use crate::stack::{Answer, Options, Stack};
+use crate::hubspot::{self, RecordedRequest};
+use crate::stack::{ApiResponse, Options, Stack};
 
 const ACCOUNT: &str = "acc_demo";
 const ADMIN: &str = "alice";
@@ -143,14 +143,14 @@ fn automation(integration: &str) -> Value {
     })
 }
 
-fn answered(answer: &Answer) -> Result<(), String> {
+fn answered(answer: &ApiResponse) -> Result<(), String> {
     let body = answer.json();
     let good = answer.status == 200 && body["outcome"] == "answered" && body["hubspot"]["status"] == 200;
     check(good, &format!("an automation is answered by HubSpot ({} {})", answer.status, answer.text()))
 }
 
 /// Prints a request as it came over the wire, the token shortened.
-fn show(request: &Recorded) -> Result<(), String> {
+fn show(request: &RecordedRequest) -> Result<(), String> {
     println!("     {} {}", request.method, request.target);
     for (name, value) in &request.headers {
         let value = String::from_utf8_lossy(value);

@@ -42,11 +42,11 @@ pub struct DynamoDb {
 struct Proxy {
     emulator: String,
     client: reqwest::Client,
-    state: Mutex<State>,
+    state: Mutex<ProxyState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ProxyState {
     /// How many answers an index is behind its table.
     index_lag: usize,
     /// The last answers of an index to a query of one shard, oldest first.
@@ -124,7 +124,7 @@ impl DynamoDb {
 }
 
 impl Proxy {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ProxyState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -37,7 +37,7 @@ use crate::loopback::{self, Task};
 use crate::wire::{self, At, Gate};
 pub use fault::{Fault, Match};
 pub use grants::{Issued, Rotation, Sharing};
-pub use journal::Recorded;
+pub use journal::RecordedRequest;
 pub use portal::RateLimit;
 use state::App;
 
@@ -99,7 +99,7 @@ pub struct HubSpot {
 
 #[derive(Debug)]
 struct Inner {
-    state: Mutex<State>,
+    state: Mutex<ServerState>,
     /// Counts the requests, for those who wait for some.
     seen: watch::Sender<usize>,
     connections: AtomicUsize,
@@ -107,17 +107,17 @@ struct Inner {
 }
 
 #[derive(Debug)]
-struct State {
+struct ServerState {
     interruptions: Interruptions,
     app: App,
-    journal: Vec<Recorded>,
+    journal: Vec<RecordedRequest>,
     /// The requests that took effect, and the status that came of each.
-    acted: Vec<(Recorded, u16)>,
-    plan: Plan<Match, Recorded, Fault>,
+    acted: Vec<(RecordedRequest, u16)>,
+    plan: Plan<Match, RecordedRequest, Fault>,
 }
 
 impl Inner {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ServerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -130,7 +130,7 @@ impl HubSpot {
     pub async fn start(options: Options) -> Self {
         let listener = loopback::listen().await.expect("loopback has a free port");
         let url = format!("http://{}", listener.local_addr().expect("a listener has an address"));
-        let state = State {
+        let state = ServerState {
             interruptions: Interruptions::default(),
             app: App::new(options),
             journal: Vec::new(),
@@ -167,7 +167,7 @@ impl HubSpot {
 
     /// Every request so far, in order.
     #[must_use]
-    pub fn requests(&self) -> Vec<Recorded> {
+    pub fn requests(&self) -> Vec<RecordedRequest> {
         self.shared.state().journal.clone()
     }
 
@@ -179,19 +179,19 @@ impl HubSpot {
 
     /// Those of the API, which are all but those of OAuth.
     #[must_use]
-    pub fn api_requests(&self) -> Vec<Recorded> {
+    pub fn api_requests(&self) -> Vec<RecordedRequest> {
         self.shared.state().journal.iter().filter(|request| !request.is_oauth()).cloned().collect()
     }
 
     /// Those for tokens, by code or by refresh token.
     #[must_use]
-    pub fn token_requests(&self) -> Vec<Recorded> {
+    pub fn token_requests(&self) -> Vec<RecordedRequest> {
         self.requests_that(&Match::token())
     }
 
     /// Those that match.
     #[must_use]
-    pub fn requests_that(&self, matching: &Match) -> Vec<Recorded> {
+    pub fn requests_that(&self, matching: &Match) -> Vec<RecordedRequest> {
         self.shared.state().journal.iter().filter(|request| matching.fits(request)).cloned().collect()
     }
 
@@ -254,13 +254,13 @@ impl HubSpot {
 
     /// Lets requests that no script is for meet random faults, counted by method and target, until the scripts are
     /// cleared.
-    pub fn set_random_faults(&self, seed: u64, faults: RandomFaults<Recorded, Fault>) {
+    pub fn set_random_faults(&self, seed: u64, faults: RandomFaults<RecordedRequest, Fault>) {
         self.shared.state().plan.set_random(seed, faults);
     }
 
     /// The API's requests that took effect with success, in order, whatever was answered.
     #[must_use]
-    pub fn effects(&self) -> Vec<Recorded> {
+    pub fn effects(&self) -> Vec<RecordedRequest> {
         let state = self.shared.state();
         let effects = state.acted.iter().filter(|(request, status)| !request.is_oauth() && *status < 300);
         effects.map(|(request, _)| request.clone()).collect()

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 
-use crate::hubspot::{HubSpot, Options, Recorded};
+use crate::hubspot::{HubSpot, Options, RecordedRequest};
 
 /// Serves until its standard input ends, so that it never outlives the process that started it.
 ///
@@ -52,7 +52,7 @@ async fn print_requests(hubspot: &HubSpot) {
     }
 }
 
-fn line(request: &Recorded) -> Value {
+fn line(request: &RecordedRequest) -> Value {
     let headers = request.headers.iter().map(|(name, value)| json!([name, String::from_utf8_lossy(value)]));
     json!({
         "method": request.method,

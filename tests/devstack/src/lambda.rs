@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use crate::template::{ACCOUNT, REGION};
-use process::{Ended, Process};
+use process::{EndReason, Process};
 
 pub use log::{LogLine, Logs, Stream};
 
@@ -193,7 +193,7 @@ impl Lambda {
     pub async fn kill(&self, pid: u32) -> bool {
         let all = self.pools.keys().flat_map(|function| self.live(function));
         let Some(process) = all.into_iter().find(|process| process.pid() == pid) else { return false };
-        process.kill(Ended::Killed).await;
+        process.kill(EndReason::Killed).await;
         true
     }
 
@@ -202,7 +202,7 @@ impl Lambda {
         let mut killed = 0;
         for process in self.live(function) {
             if process.info().invocation.is_some() {
-                process.kill(Ended::Killed).await;
+                process.kill(EndReason::Killed).await;
                 killed += 1;
             }
         }
@@ -212,7 +212,7 @@ impl Lambda {
     /// Kills every process of a function: the next invocations are cold starts.
     pub async fn kill_all(&self, function: &str) {
         for process in self.live(function) {
-            process.kill(Ended::Killed).await;
+            process.kill(EndReason::Killed).await;
         }
     }
 

@@ -32,8 +32,8 @@ async fn main() -> ExitCode {
         ["demo", "--aws", endpoint] => devstack::demo::run(Some((*endpoint).to_owned())).await,
         ["run"] => devstack::run::run().await,
         ["hubspot", lifetime] => devstack::hubspot_server::run(lifetime).await,
-        ["costs"] => devstack::costs::run(devstack::costs::Form::Markdown).await,
-        ["costs", "--json"] => devstack::costs::run(devstack::costs::Form::Json).await,
+        ["costs"] => devstack::costs::run(devstack::costs::OutputFormat::Markdown).await,
+        ["costs", "--json"] => devstack::costs::run(devstack::costs::OutputFormat::Json).await,
         ["-h" | "--help" | "help"] => {
             print!("{HELP}");
             Ok(())

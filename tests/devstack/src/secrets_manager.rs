@@ -23,7 +23,7 @@ use shared::clock::Clock;
 use crate::aws::{self, AwsFront, AwsRequest, Service};
 use crate::iam;
 use crate::loopback::{self, Server};
-use operations::Refusal;
+use operations::OperationError;
 use vault::Vault;
 pub use vault::{Secret, SecretValue, Version};
 
@@ -147,7 +147,7 @@ fn answer(vault: &mut Vault, request: &AwsRequest) -> Response {
     let (status, body) = match parse(request).and_then(|(operation, body)| operations::perform(vault, operation, &body))
     {
         Ok(body) => (StatusCode::OK, body),
-        Err(Refusal(name, message)) => {
+        Err(OperationError(name, message)) => {
             let member = if MODELED_ERRORS.contains(&name) { "Message" } else { "message" };
             (StatusCode::BAD_REQUEST, json!({ "__type": name, member: message }))
         }
@@ -157,8 +157,8 @@ fn answer(vault: &mut Vault, request: &AwsRequest) -> Response {
 }
 
 /// The operation and its input, of a call in awsJson 1.1.
-fn parse(request: &AwsRequest) -> Result<(&str, Value), Refusal> {
-    let refusal = |name, words: &str| Err(Refusal(name, words.to_owned()));
+fn parse(request: &AwsRequest) -> Result<(&str, Value), OperationError> {
+    let refusal = |name, words: &str| Err(OperationError(name, words.to_owned()));
     let Some(operation) = request.header("x-amz-target").strip_prefix("secretsmanager.") else {
         return refusal("UnknownOperationException", "No operation of Secrets Manager is named.");
     };

@@ -25,7 +25,7 @@ use crate::schedule::{Firing, Schedules};
 use crate::secrets_manager::SecretsManager;
 use crate::template::{ACCOUNT, Deployment, Template, Values};
 
-pub use calls::{Answer, Exchange, Witness};
+pub use calls::{ApiResponse, Exchange, Witness};
 pub use connect::{Authorization, Connected};
 pub use plant::SCOPES;
 

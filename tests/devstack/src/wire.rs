@@ -15,7 +15,7 @@ pub use answer::Answer;
 pub(crate) use answer::Framing;
 pub use gate::{At, Gate};
 pub(crate) use gate::{Barrier, Verdict, patiently, stand};
-pub(crate) use request::{Broken, Head, Wire};
+pub(crate) use request::{Head, ReadError, Wire};
 
 /// Accepts connections for ever and gives each one its own task. Ends all of them when it is dropped.
 pub(crate) async fn accept<F, S>(listener: TcpListener, serve: F)

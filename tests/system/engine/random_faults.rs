@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use devstack::aws::{AwsCall, AwsFault};
-use devstack::hubspot::{Fault, Recorded};
+use devstack::hubspot::{Fault, RecordedRequest};
 use devstack::wire::Answer;
 use serde_json::json;
 
@@ -13,7 +13,7 @@ use super::dice;
 const WELL_AFTER: usize = 8;
 
 /// HubSpot: of its API's requests two thirds pass, of those for tokens three quarters.
-pub(super) fn hubspot(seed: u64, request: &Recorded, nth: usize) -> Option<Fault> {
+pub(super) fn hubspot(seed: u64, request: &RecordedRequest, nth: usize) -> Option<Fault> {
     let fault = if request.is_oauth() {
         of_tokens(seed, nth)
     } else if nth >= WELL_AFTER {

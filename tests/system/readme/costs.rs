@@ -1,6 +1,6 @@
 //! The documented counts are what the stack counts today.
 
-use devstack::costs::{Counted, options};
+use devstack::costs::{OperationCounts, options};
 
 use crate::world;
 
@@ -22,7 +22,7 @@ fn agree(head: &str, shown: &str, counted: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_documented_counts_are_those_of_the_stack() {
-    let counted = Counted::on(&world::stack(options()).await).await.unwrap().markdown();
+    let counted = OperationCounts::on(&world::stack(options()).await).await.unwrap().markdown();
 
     let (shown, rows) = (self::rows(COSTS), rows(&counted));
     let shown: Vec<_> = shown.into_iter().skip_while(|row| row != &rows[0]).take(rows.len()).collect();

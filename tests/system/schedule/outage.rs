@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use devstack::hubspot::{Fault, Match, PORTAL, Recorded};
+use devstack::hubspot::{Fault, Match, PORTAL, RecordedRequest};
 use serde_json::Value;
 
 use super::plant_all;
@@ -225,7 +225,7 @@ async fn mark(world: &World, record: &shared::integration::Integration) {
     change(world, record, &[("refresh_at", Some(world.clock.now() - 5))]).await;
 }
 
-fn down(_: u64, request: &Recorded, nth: usize) -> Option<Fault> {
+fn down(_: u64, request: &RecordedRequest, nth: usize) -> Option<Fault> {
     match (request.is_token(), nth % 4) {
         (false, _) => None,
         (true, 0) => Some(Fault::Close),
@@ -234,6 +234,6 @@ fn down(_: u64, request: &Recorded, nth: usize) -> Option<Fault> {
     }
 }
 
-fn resets(_: u64, request: &Recorded, nth: usize) -> Option<Fault> {
+fn resets(_: u64, request: &RecordedRequest, nth: usize) -> Option<Fault> {
     (request.is_token() && nth % 100 == 7).then_some(Fault::Reset)
 }

@@ -6,7 +6,7 @@ use shared::clock::Clock;
 use uuid::Uuid;
 
 use super::Counts;
-use crate::hubspot::{PORTAL, Recorded};
+use crate::hubspot::{PORTAL, RecordedRequest};
 use crate::stack::Stack;
 
 const ADMIN: &str = "alice";
@@ -24,7 +24,7 @@ const LEFT: i64 = 300;
 
 /// What the acts took.
 #[derive(Clone, Debug)]
-pub struct Counted {
+pub struct OperationCounts {
     /// Connecting an account, to the page that says so.
     pub connect: Counts,
     /// A run of the schedule with nothing to do.
@@ -43,7 +43,7 @@ pub struct Counted {
     pub execution_cold: Counts,
 }
 
-impl Counted {
+impl OperationCounts {
     /// Counts on a stack that was started with [`super::options`] and not used yet.
     ///
     /// # Errors
@@ -53,7 +53,7 @@ impl Counted {
     }
 }
 
-async fn operations(stack: &Stack) -> Result<Counted, String> {
+async fn operations(stack: &Stack) -> Result<OperationCounts, String> {
     stack.dynamo.measure_capacity();
     stack.hubspot.create_object(PORTAL, "contacts", &CALLER);
     // First what only the first ones do: start processes, read the app's credentials.
@@ -84,7 +84,7 @@ async fn operations(stack: &Stack) -> Result<Counted, String> {
     let lines = Lines::of(stack).await;
     let counted = |act: &Span| Counts { log_bytes: lines.bytes(act), ..act.counts.clone() };
     let (run, in_memory) = (counted(&run_alone), counted(&execution_in_memory));
-    Ok(Counted {
+    Ok(OperationCounts {
         connect: counted(&connect),
         refresh: counted(&run_with_one).since(&run),
         refresh_idle: counted(&run_with_idle).since(&run),
@@ -141,7 +141,7 @@ fn seen(stack: &Stack) -> Counts {
         |function: &str| stack.lambda.processes(function).iter().map(|process| process.invocations).sum::<usize>();
     let capacity = stack.dynamo.capacity();
     // Not the browser's requests at the consent page.
-    let by_us = |request: &&Recorded| !request.path().starts_with("/oauth/authorize");
+    let by_us = |request: &&RecordedRequest| !request.path().starts_with("/oauth/authorize");
     Counts {
         invocations: stack.deployment.functions.iter().map(|function| invocations(&function.binary)).sum(),
         dynamodb_calls: stack.dynamo.calls().len(),

@@ -2,13 +2,13 @@
 
 use serde_json::{Map, Value};
 
-use super::journal::Recorded;
+use super::journal::RecordedRequest;
 use super::problem::{invalid, problem};
 use crate::wire::Answer;
 
 /// An authorized call.
 pub(super) struct Call<'a> {
-    pub(super) request: &'a Recorded,
+    pub(super) request: &'a RecordedRequest,
     pub(super) query: Vec<(String, String)>,
     pub(super) now: i64,
 }

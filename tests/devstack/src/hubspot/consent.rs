@@ -8,7 +8,7 @@ use super::state::App;
 use crate::wire::Answer;
 
 /// What the app asks for, checked.
-struct Request {
+struct ConsentRequest {
     redirect_uri: Url,
     given_redirect_uri: String,
     state: String,
@@ -19,7 +19,7 @@ struct Request {
 
 /// The page that asks the person.
 pub(super) fn page(app: &App, query: &str) -> Answer {
-    match Request::parse(app, &pairs(query.as_bytes())) {
+    match ConsentRequest::parse(app, &pairs(query.as_bytes())) {
         Ok(request) => Answer::html(200, &html(app, &request, query)).header("cache-control", "no-store"),
         Err(words) => refuse(words),
     }
@@ -28,7 +28,7 @@ pub(super) fn page(app: &App, query: &str) -> Answer {
 /// What the person decided: the page's query, and `decision` (`accept` or `decline`) and `hub_id` beside it.
 pub(super) fn decision(app: &mut App, form: &str) -> Answer {
     let parameters = pairs(form.as_bytes());
-    let request = match Request::parse(app, &parameters) {
+    let request = match ConsentRequest::parse(app, &parameters) {
         Ok(request) => request,
         Err(words) => return refuse(words),
     };
@@ -45,7 +45,7 @@ pub(super) fn decision(app: &mut App, form: &str) -> Answer {
     }
 }
 
-fn accept(app: &mut App, request: &Request, hub_id: u64) -> Answer {
+fn accept(app: &mut App, request: &ConsentRequest, hub_id: u64) -> Answer {
     let Some(portal) = app.portals.get(&hub_id).filter(|portal| portal.exists) else {
         return refuse("this HubSpot account does not exist");
     };
@@ -72,7 +72,7 @@ fn accept(app: &mut App, request: &Request, hub_id: u64) -> Answer {
     request.back(&[("code", &code)])
 }
 
-impl Request {
+impl ConsentRequest {
     fn parse(app: &App, parameters: &[(String, String)]) -> Result<Self, &'static str> {
         let one = |name| one(parameters, name);
         if one("client_id")? != Some(app.client_id.as_str()) {
@@ -139,7 +139,7 @@ fn refuse(words: &str) -> Answer {
     Answer::html(400, &page)
 }
 
-fn html(app: &App, request: &Request, query: &str) -> String {
+fn html(app: &App, request: &ConsentRequest, query: &str) -> String {
     let hidden: String = pairs(query.as_bytes())
         .iter()
         .map(|(name, value)| format!("<input type=\"hidden\" name=\"{}\" value=\"{}\">\n", escape(name), escape(value)))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::journal::Recorded;
+use super::journal::RecordedRequest;
 use crate::wire::Answer;
 
 /// Which requests are meant.
@@ -86,11 +86,11 @@ impl Match {
         self.body.is_none()
     }
 
-    pub(super) fn fits(&self, request: &Recorded) -> bool {
+    pub(super) fn fits(&self, request: &RecordedRequest) -> bool {
         self.fits_head(request) && self.body.as_deref().is_none_or(|text| request.text().contains(text))
     }
 
-    pub(super) fn fits_head(&self, request: &Recorded) -> bool {
+    pub(super) fn fits_head(&self, request: &RecordedRequest) -> bool {
         let area = match self.area {
             Area::All => true,
             Area::Token => request.is_token(),

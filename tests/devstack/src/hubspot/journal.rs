@@ -4,7 +4,7 @@ use serde_json::Value;
 
 /// A request as it came over the socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recorded {
+pub struct RecordedRequest {
     /// The method; empty for bytes that are no request.
     pub method: String,
     /// The target of the request line, untouched.
@@ -23,7 +23,7 @@ pub struct Recorded {
     pub complete: bool,
 }
 
-impl Recorded {
+impl RecordedRequest {
     /// The target without its query, untouched.
     #[must_use]
     pub fn path(&self) -> &str {

@@ -11,9 +11,9 @@ use super::problem::{body, invalid, not_found, problem};
 use super::store::Object;
 use crate::wire::Answer;
 
-type Outcome = Result<Answer, Answer>;
+type ApiResult = Result<Answer, Answer>;
 
-pub(super) fn list(portal: &Portal, call: &Call<'_>, kind: &'static Kind) -> Outcome {
+pub(super) fn list(portal: &Portal, call: &Call<'_>, kind: &'static Kind) -> ApiResult {
     let limit: usize = call.one("limit").map_or(Ok(10), str::parse).map_err(|_| invalid("limit must be a number"))?;
     if !(1..=100).contains(&limit) {
         return Err(invalid("limit must be between 1 and 100"));
@@ -29,13 +29,13 @@ pub(super) fn list(portal: &Portal, call: &Call<'_>, kind: &'static Kind) -> Out
     Ok(Answer::json(200, &answer))
 }
 
-pub(super) fn create(portal: &mut Portal, call: &Call<'_>, kind: &'static Kind) -> Outcome {
+pub(super) fn create(portal: &mut Portal, call: &Call<'_>, kind: &'static Kind) -> ApiResult {
     let id = create_one(portal, &call.json()?, kind, call.now)?;
     let object = portal.store.find(kind, &id.to_string(), None).ok_or_else(not_found)?;
     Ok(Answer::json(201, &object.whole(kind)))
 }
 
-pub(super) fn batch_create(portal: &mut Portal, call: &Call<'_>, kind: &'static Kind) -> Outcome {
+pub(super) fn batch_create(portal: &mut Portal, call: &Call<'_>, kind: &'static Kind) -> ApiResult {
     let mut results = Vec::new();
     for input in inputs(&call.json()?)? {
         let id = create_one(portal, &input, kind, call.now)?;
@@ -44,7 +44,7 @@ pub(super) fn batch_create(portal: &mut Portal, call: &Call<'_>, kind: &'static 
     Ok(Answer::json(201, &json!({ "status": "COMPLETE", "results": results })))
 }
 
-pub(super) fn read(portal: &Portal, call: &Call<'_>, kind: &'static Kind, id: &str) -> Outcome {
+pub(super) fn read(portal: &Portal, call: &Call<'_>, kind: &'static Kind, id: &str) -> ApiResult {
     let object = portal.store.find(kind, id, call.one("idProperty")).ok_or_else(not_found)?;
     let mut shown = object.shown(kind, &call.list("properties"));
     for name in call.list("associations") {
@@ -61,7 +61,7 @@ pub(super) fn read(portal: &Portal, call: &Call<'_>, kind: &'static Kind, id: &s
     Ok(Answer::json(200, &shown))
 }
 
-pub(super) fn batch_read(portal: &Portal, call: &Call<'_>, kind: &'static Kind) -> Outcome {
+pub(super) fn batch_read(portal: &Portal, call: &Call<'_>, kind: &'static Kind) -> ApiResult {
     let input = call.json()?;
     let asked: Vec<String> = input.get("properties").map_or_else(Vec::new, strings);
     let id_property = input.get("idProperty").and_then(Value::as_str);
@@ -83,7 +83,7 @@ pub(super) fn batch_read(portal: &Portal, call: &Call<'_>, kind: &'static Kind) 
     Ok(Answer::json(207, &answer))
 }
 
-pub(super) fn update(portal: &mut Portal, call: &Call<'_>, kind: &'static Kind, id: &str) -> Outcome {
+pub(super) fn update(portal: &mut Portal, call: &Call<'_>, kind: &'static Kind, id: &str) -> ApiResult {
     let properties = properties(&call.json()?)?;
     let found = portal.store.find(kind, id, call.one("idProperty")).ok_or_else(not_found)?.id;
     check(portal, kind, &properties, Some(found))?;
@@ -93,7 +93,7 @@ pub(super) fn update(portal: &mut Portal, call: &Call<'_>, kind: &'static Kind, 
 }
 
 /// Archiving what is not there is a success, as at HubSpot.
-pub(super) fn archive(portal: &mut Portal, call: &Call<'_>, kind: &'static Kind, id: &str) -> Outcome {
+pub(super) fn archive(portal: &mut Portal, call: &Call<'_>, kind: &'static Kind, id: &str) -> ApiResult {
     if let Some(found) = portal.store.find(kind, id, call.one("idProperty")).map(|object| object.id) {
         portal.store.archive(kind, found);
     }

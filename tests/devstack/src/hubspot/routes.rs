@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 
-use super::journal::Recorded;
+use super::journal::RecordedRequest;
 use super::state::App;
 use super::{api, consent, problem, token};
 use crate::wire::Answer;
@@ -12,13 +12,13 @@ use crate::wire::Answer;
 const VERSIONS: [&str; 2] = ["2026-03", "2026-09"];
 
 /// Applies one request to the state and returns the answer.
-pub(super) fn answer(app: &mut App, request: &Recorded) -> Answer {
+pub(super) fn answer(app: &mut App, request: &RecordedRequest) -> Answer {
     let now = Timestamp::from_millisecond(app.now()).expect("a clock of today");
     let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&now).expect("a year of four digits");
     route(app, request).header("date", &date)
 }
 
-fn route(app: &mut App, request: &Recorded) -> Answer {
+fn route(app: &mut App, request: &RecordedRequest) -> Answer {
     let segments: Vec<_> = request.path().split('/').skip(1).collect();
     match (request.method.as_str(), segments.as_slice()) {
         ("GET", ["oauth", "authorize"]) => consent::page(app, request.query()),

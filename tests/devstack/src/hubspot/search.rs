@@ -31,21 +31,21 @@ pub(super) fn search(portal: &Portal, call: &Call<'_>, kind: &'static Kind) -> R
 }
 
 /// One of several, each of which takes all of its filters.
-fn groups(groups: &Value) -> Result<Vec<Vec<Filter>>, Answer> {
+fn groups(groups: &Value) -> Result<Vec<Vec<SearchFilter>>, Answer> {
     let list = groups.as_array().ok_or_else(|| invalid("filterGroups must be a list"))?;
     if list.len() > 5 {
         return Err(invalid("there may be at most 5 filter groups"));
     }
-    let group = |group: &Value| group["filters"].as_array().into_iter().flatten().map(Filter::parse).collect();
+    let group = |group: &Value| group["filters"].as_array().into_iter().flatten().map(SearchFilter::parse).collect();
     list.iter().map(group).collect()
 }
 
-struct Filter {
+struct SearchFilter {
     property: String,
     value: String,
 }
 
-impl Filter {
+impl SearchFilter {
     fn parse(filter: &Value) -> Result<Self, Answer> {
         let property = filter["propertyName"].as_str().ok_or_else(|| invalid("a filter needs propertyName"))?;
         match filter["operator"].as_str() {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use shared::clock::Clock;
 
 use super::Options;
-use super::grants::{Grants, Issued, Rotation, Sharing, Use};
+use super::grants::{Grants, Issued, Rotation, Sharing, TokenStatus};
 use super::portal::{Portal, RateLimit};
 
 #[derive(Debug)]
@@ -81,6 +81,6 @@ impl App {
     pub(super) fn revoke_refresh_tokens(&mut self, hub_id: u64) {
         let grants = self.grants.of_portal(hub_id);
         let own = self.grants.refresh.values_mut().filter(|token| grants.contains(&token.grant));
-        own.for_each(|token| token.state = Use::Revoked);
+        own.for_each(|token| token.state = TokenStatus::Revoked);
     }
 }

@@ -18,13 +18,13 @@ pub(super) struct Object {
 }
 
 /// The plural of a kind, and an id.
-type Key = (&'static str, u64);
+type ObjectKey = (&'static str, u64);
 
 #[derive(Debug, Default)]
 pub(super) struct Store {
-    objects: BTreeMap<Key, Object>,
+    objects: BTreeMap<ObjectKey, Object>,
     /// Both directions: from, to, type id.
-    links: BTreeSet<(Key, Key, u64)>,
+    links: BTreeSet<(ObjectKey, ObjectKey, u64)>,
     issued: u64,
 }
 
@@ -43,7 +43,7 @@ impl Store {
 
     /// All of a kind that are not archived, oldest first.
     pub(super) fn all(&self, kind: &Kind) -> impl Iterator<Item = &Object> {
-        let of = move |((plural, _), object): &(&Key, &Object)| *plural == kind.plural && !object.archived;
+        let of = move |((plural, _), object): &(&ObjectKey, &Object)| *plural == kind.plural && !object.archived;
         self.objects.iter().filter(of).map(|(_, object)| object)
     }
 

@@ -22,7 +22,7 @@ const INIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Why a process was made to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(super) enum EndReason {
     /// A test wanted it.
     Killed,
     /// It did not answer in time.
@@ -32,7 +32,7 @@ pub(super) enum Ended {
 }
 
 /// `None` where the process ended before it had taken the invocation.
-type Outcome = Option<Result<Value, InvokeError>>;
+type InvocationResult = Option<Result<Value, InvokeError>>;
 
 /// A process.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ struct Desk {
     /// Whether the process ever asked for work.
     ready: bool,
     init_error: Option<String>,
-    reason: Option<Ended>,
+    reason: Option<EndReason>,
     /// How the process ended, once it has.
     how: Option<String>,
     invocations: usize,
@@ -69,7 +69,7 @@ struct Desk {
 struct Job {
     id: String,
     payload: Bytes,
-    answer: oneshot::Sender<Outcome>,
+    answer: oneshot::Sender<InvocationResult>,
 }
 
 /// An invocation on its way to the process.
@@ -111,7 +111,7 @@ impl Process {
         let server = Server::on(listener, runtime_api(Arc::downgrade(&process)));
         let watcher = tokio::spawn(watch_over(child, readers, process.clone()));
         *process.tasks.lock().unwrap_or_else(PoisonError::into_inner) = Some((server, Task(watcher)));
-        process.clone().kill_after(INIT_TIMEOUT, Ended::InitTimedOut, |desk| !desk.ready);
+        process.clone().kill_after(INIT_TIMEOUT, EndReason::InitTimedOut, |desk| !desk.ready);
         Ok(process)
     }
 
@@ -139,7 +139,7 @@ impl Process {
     }
 
     /// Has the process handle one invocation.
-    pub(super) async fn run(&self, id: &str, payload: Bytes) -> Outcome {
+    pub(super) async fn run(&self, id: &str, payload: Bytes) -> InvocationResult {
         let (answer, outcome) = oneshot::channel();
         self.desk().waiting = Some(Job { id: id.to_owned(), payload, answer });
         self.work.notify_one();
@@ -157,7 +157,7 @@ impl Process {
     }
 
     /// Ends the process and waits until it is gone and all it printed is read.
-    pub(super) async fn kill(&self, reason: Ended) {
+    pub(super) async fn kill(&self, reason: EndReason) {
         self.desk().reason.get_or_insert(reason);
         self.kill.notify_one();
         let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
@@ -174,7 +174,7 @@ impl Process {
             if let Some(delivery) = self.take_work() {
                 let id = delivery.id.clone();
                 let is_running = move |desk: &Desk| desk.running.as_ref().is_some_and(|job| job.id == id);
-                self.kill_after(delivery.time_left, Ended::TimedOut, is_running);
+                self.kill_after(delivery.time_left, EndReason::TimedOut, is_running);
                 return delivery;
             }
             self.work.notified().await;
@@ -208,7 +208,7 @@ impl Process {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn kill_after(self: Arc<Self>, time: Duration, reason: Ended, still: impl Fn(&Desk) -> bool + Send + 'static) {
+    fn kill_after(self: Arc<Self>, time: Duration, reason: EndReason, still: impl Fn(&Desk) -> bool + Send + 'static) {
         let process = Arc::downgrade(&self);
         tokio::spawn(async move {
             tokio::time::sleep(time).await;
@@ -227,8 +227,8 @@ impl Process {
         desk.how = Some(how.to_owned());
         if let Some(job) = desk.running.take() {
             let error = match desk.reason {
-                Some(Ended::TimedOut) => InvokeError::TimedOut(self.timeout),
-                Some(Ended::Killed | Ended::InitTimedOut) | None => {
+                Some(EndReason::TimedOut) => InvokeError::TimedOut(self.timeout),
+                Some(EndReason::Killed | EndReason::InitTimedOut) | None => {
                     InvokeError::Exited { pid: self.pid, how: how.to_owned() }
                 }
             };
@@ -242,7 +242,7 @@ impl Process {
     }
 
     /// The outcome of an invocation that the process never took: another process may, unless this one cannot start.
-    fn untouched(&self, desk: &Desk) -> Outcome {
+    fn untouched(&self, desk: &Desk) -> InvocationResult {
         if desk.ready {
             return None;
         }
@@ -276,9 +276,9 @@ fn command(spec: &Spec, api: &str) -> Command {
     command
 }
 
-type Reader = tokio::task::JoinHandle<()>;
+type PipeReader = tokio::task::JoinHandle<()>;
 
-fn read(pipe: impl AsyncRead + Send + Unpin + 'static, logs: Logs, line: impl Fn(String) -> LogLine) -> Reader {
+fn read(pipe: impl AsyncRead + Send + Unpin + 'static, logs: Logs, line: impl Fn(String) -> LogLine) -> PipeReader {
     let template = line(String::new());
     tokio::spawn(async move {
         let mut pipe = BufReader::new(pipe);
@@ -291,7 +291,7 @@ fn read(pipe: impl AsyncRead + Send + Unpin + 'static, logs: Logs, line: impl Fn
     })
 }
 
-async fn watch_over(mut child: Child, readers: (Option<Reader>, Option<Reader>), process: Arc<Process>) {
+async fn watch_over(mut child: Child, readers: (Option<PipeReader>, Option<PipeReader>), process: Arc<Process>) {
     let status = loop {
         tokio::select! {
             status = child.wait() => break status,

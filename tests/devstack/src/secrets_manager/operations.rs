@@ -12,16 +12,16 @@ use super::vault::{Secret, Vault, Version};
 
 /// An error of AWS: its name and what it says.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refusal(pub(super) &'static str, pub(super) String);
+pub(super) struct OperationError(pub(super) &'static str, pub(super) String);
 
-type Outcome = Result<Value, Refusal>;
+type OperationResult = Result<Value, OperationError>;
 
-fn refuse<T>(name: &'static str, message: &str) -> Result<T, Refusal> {
-    Err(Refusal(name, message.to_owned()))
+fn refuse<T>(name: &'static str, message: &str) -> Result<T, OperationError> {
+    Err(OperationError(name, message.to_owned()))
 }
 
 /// Performs one call on the vault.
-pub(super) fn perform(vault: &mut Vault, operation: &str, body: &Value) -> Outcome {
+pub(super) fn perform(vault: &mut Vault, operation: &str, body: &Value) -> OperationResult {
     check_names(body)?;
     match operation {
         "CreateSecret" => writes::create(vault, read(body)?),
@@ -41,7 +41,7 @@ pub(super) fn perform(vault: &mut Vault, operation: &str, body: &Value) -> Outco
 }
 
 /// Every operation refuses a name of other characters, before it looks for the secret.
-fn check_names(body: &Value) -> Result<(), Refusal> {
+fn check_names(body: &Value) -> Result<(), OperationError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/_+=.@-!".contains(&byte);
     for name in ["Name", "SecretId"].iter().filter_map(|member| body[member].as_str()) {
         let legal = (1..=512).contains(&name.len()) && name.bytes().all(allowed);
@@ -53,7 +53,7 @@ fn check_names(body: &Value) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn read<T: DeserializeOwned>(body: &Value) -> Result<T, Refusal> {
+fn read<T: DeserializeOwned>(body: &Value) -> Result<T, OperationError> {
     // serde's own text could quote the value.
     T::deserialize(body).or_else(|_| refuse("ValidationException", "A member is missing or has the wrong type."))
 }
@@ -65,11 +65,11 @@ struct Named {
     secret_id: String,
 }
 
-fn no_secret() -> Refusal {
-    Refusal("ResourceNotFoundException", "Secrets Manager can't find the specified secret.".to_owned())
+fn no_secret() -> OperationError {
+    OperationError("ResourceNotFoundException", "Secrets Manager can't find the specified secret.".to_owned())
 }
 
-fn marked_deleted<T>() -> Result<T, Refusal> {
+fn marked_deleted<T>() -> Result<T, OperationError> {
     let words = "You can't perform this operation on the secret because it was marked for deletion.";
     refuse("InvalidRequestException", words)
 }

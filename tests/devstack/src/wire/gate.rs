@@ -26,7 +26,7 @@ pub(crate) enum Verdict {
 }
 
 #[derive(Debug)]
-struct Held {
+struct GateState {
     standing: watch::Sender<usize>,
     verdict: watch::Sender<Option<Verdict>>,
 }
@@ -34,7 +34,7 @@ struct Held {
 /// Every call that meets the gate stands still until it is opened. Dropping it opens it.
 #[derive(Debug)]
 pub struct Gate {
-    held: Arc<Held>,
+    held: Arc<GateState>,
 }
 
 impl Gate {
@@ -77,12 +77,12 @@ impl Drop for Gate {
 #[derive(Clone, Debug)]
 pub(crate) struct Barrier {
     pub(crate) at: At,
-    held: Arc<Held>,
+    held: Arc<GateState>,
 }
 
 impl Barrier {
     pub(crate) fn new(at: At) -> (Self, Gate) {
-        let held = Arc::new(Held { standing: watch::Sender::new(0), verdict: watch::Sender::new(None) });
+        let held = Arc::new(GateState { standing: watch::Sender::new(0), verdict: watch::Sender::new(None) });
         (Self { at, held: held.clone() }, Gate { held })
     }
 

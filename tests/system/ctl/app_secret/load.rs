@@ -20,7 +20,7 @@ const ROUNDS: usize = 6;
 
 /// What the load has met.
 #[derive(Default)]
-struct Met {
+struct LoadReport {
     executions: usize,
     failed: Vec<String>,
     reports: Vec<String>,
@@ -35,8 +35,8 @@ struct Wishes {
 }
 
 /// Executions and scheduled runs that all have to refresh, round after round.
-async fn load(world: &World, records: &[Integration], wishes: &Wishes, rounds: &watch::Sender<usize>) -> Met {
-    let mut met = Met::default();
+async fn load(world: &World, records: &[Integration], wishes: &Wishes, rounds: &watch::Sender<usize>) -> LoadReport {
+    let mut met = LoadReport::default();
     while !wishes.stop.get() {
         if wishes.recycle.take() {
             let processes = world.stack.lambda.processes("automation-execute");

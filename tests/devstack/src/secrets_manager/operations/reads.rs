@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::vault::{Secret, SecretValue, Vault};
-use super::{Named, Outcome, marked_deleted, no_secret, refuse, seconds, with_stages, written};
+use super::{Named, OperationResult, marked_deleted, no_secret, refuse, seconds, with_stages, written};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -30,19 +30,19 @@ pub(super) struct List {
     next_token: Option<String>,
     include_planned_deletion: Option<bool>,
     #[serde(default)]
-    filters: Vec<Filter>,
+    filters: Vec<ListFilter>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Filter {
+struct ListFilter {
     key: String,
     values: Vec<String>,
 }
 
 const FILTER_KEYS: [&str; 5] = ["all", "description", "name", "tag-key", "tag-value"];
 
-impl Filter {
+impl ListFilter {
     /// A secret that begins with one of the values where the key says; values that begin with `!` exclude.
     fn selects(&self, secret: &Secret) -> bool {
         let tags = |member: &str| -> Vec<String> {
@@ -65,7 +65,7 @@ impl Filter {
     }
 }
 
-pub(super) fn get(vault: &mut Vault, input: &Get) -> Outcome {
+pub(super) fn get(vault: &mut Vault, input: &Get) -> OperationResult {
     let secret = vault.visible(&vault.name(&input.secret_id)).ok_or_else(no_secret)?;
     if secret.deletion_at.is_some() {
         return marked_deleted();
@@ -97,12 +97,12 @@ pub(super) fn get(vault: &mut Vault, input: &Get) -> Outcome {
     Ok(answer)
 }
 
-pub(super) fn describe(vault: &Vault, input: &Named) -> Outcome {
+pub(super) fn describe(vault: &Vault, input: &Named) -> OperationResult {
     let secret = vault.visible(&vault.name(&input.secret_id)).ok_or_else(no_secret)?;
     Ok(entry(vault, &secret, "VersionIdsToStages"))
 }
 
-pub(super) fn list_versions(vault: &Vault, input: &ListVersions) -> Outcome {
+pub(super) fn list_versions(vault: &Vault, input: &ListVersions) -> OperationResult {
     let secret = vault.visible(&vault.name(&input.secret_id)).ok_or_else(no_secret)?;
     let deprecated = input.include_deprecated.unwrap_or(false);
     let listed = secret.versions.iter().filter(|version| deprecated || !version.labels.is_empty());
@@ -124,7 +124,7 @@ pub(super) fn list_versions(vault: &Vault, input: &ListVersions) -> Outcome {
     Ok(answer)
 }
 
-pub(super) fn list(vault: &Vault, input: &List) -> Outcome {
+pub(super) fn list(vault: &Vault, input: &List) -> OperationResult {
     if let Some(filter) = input.filters.iter().find(|filter| !FILTER_KEYS.contains(&filter.key.as_str())) {
         return refuse("InvalidParameterException", &format!("The filter key {} is not emulated.", filter.key));
     }
@@ -138,7 +138,7 @@ pub(super) fn list(vault: &Vault, input: &List) -> Outcome {
     page("SecretList", all.collect(), input.max_results, input.next_token.as_deref())
 }
 
-fn page(member: &str, all: Vec<Value>, most: Option<usize>, token: Option<&str>) -> Outcome {
+fn page(member: &str, all: Vec<Value>, most: Option<usize>, token: Option<&str>) -> OperationResult {
     let Ok(skip) = token.map_or(Ok(0), str::parse::<usize>) else {
         return refuse("InvalidNextTokenException", "The NextToken value is invalid.");
     };

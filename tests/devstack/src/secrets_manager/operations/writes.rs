@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::vault::{Secret, SecretValue, Vault, Version};
-use super::{Named, Outcome, Refusal, marked_deleted, no_secret, refuse, seconds, with_stages, written};
+use super::{Named, OperationError, OperationResult, marked_deleted, no_secret, refuse, seconds, with_stages, written};
 
 /// 64 KiB.
 const LARGEST_VALUE: usize = 65_536;
@@ -64,7 +64,7 @@ pub(super) struct Delete {
     force_delete_without_recovery: Option<bool>,
 }
 
-pub(super) fn create(vault: &mut Vault, input: Create) -> Outcome {
+pub(super) fn create(vault: &mut Vault, input: Create) -> OperationResult {
     let token = token(input.client_request_token)?;
     let value = value(input.secret_string, input.secret_binary)?;
     if let Some(existing) = vault.latest(&input.name) {
@@ -88,7 +88,7 @@ pub(super) fn create(vault: &mut Vault, input: Create) -> Outcome {
 }
 
 /// A repeated CreateSecret is a success if it is the same one.
-fn create_again(existing: &Secret, token: &str, value: Option<&SecretValue>) -> Outcome {
+fn create_again(existing: &Secret, token: &str, value: Option<&SecretValue>) -> OperationResult {
     if existing.deletion_at.is_some() {
         let words = "You can't create this secret because a secret with this name is already scheduled for deletion.";
         return refuse("InvalidRequestException", words);
@@ -102,7 +102,7 @@ fn create_again(existing: &Secret, token: &str, value: Option<&SecretValue>) -> 
     }
 }
 
-pub(super) fn put(vault: &mut Vault, input: Put) -> Outcome {
+pub(super) fn put(vault: &mut Vault, input: Put) -> OperationResult {
     let token = token(input.client_request_token)?;
     let Some(value) = value(input.secret_string, input.secret_binary)? else {
         return refuse("InvalidRequestException", "You must provide either SecretString or SecretBinary.");
@@ -142,7 +142,7 @@ pub(super) fn put(vault: &mut Vault, input: Put) -> Outcome {
 }
 
 /// Changes what is given; a value becomes a new version, as by PutSecretValue.
-pub(super) fn update(vault: &mut Vault, input: Update) -> Outcome {
+pub(super) fn update(vault: &mut Vault, input: Update) -> OperationResult {
     let token = token(input.client_request_token)?;
     let mut secret = usable(vault, &input.secret_id)?;
     secret.description = input.description.or(secret.description);
@@ -166,7 +166,7 @@ pub(super) fn update(vault: &mut Vault, input: Update) -> Outcome {
     Ok(answer)
 }
 
-pub(super) fn move_stage(vault: &mut Vault, input: MoveStage) -> Outcome {
+pub(super) fn move_stage(vault: &mut Vault, input: MoveStage) -> OperationResult {
     let mut secret = usable(vault, &input.secret_id)?;
     let holder = secret.labelled(&input.version_stage).map(|version| version.id.clone());
     if let Some(holder) = &holder
@@ -202,7 +202,7 @@ pub(super) fn move_stage(vault: &mut Vault, input: MoveStage) -> Outcome {
     Ok(answer)
 }
 
-pub(super) fn delete(vault: &mut Vault, input: Delete) -> Outcome {
+pub(super) fn delete(vault: &mut Vault, input: Delete) -> OperationResult {
     let force = input.force_delete_without_recovery.unwrap_or(false);
     let days = match (input.recovery_window_in_days, force) {
         (Some(_), true) => {
@@ -233,7 +233,7 @@ pub(super) fn delete(vault: &mut Vault, input: Delete) -> Outcome {
     Ok(answer)
 }
 
-pub(super) fn restore(vault: &mut Vault, input: &Named) -> Outcome {
+pub(super) fn restore(vault: &mut Vault, input: &Named) -> OperationResult {
     let name = vault.name(&input.secret_id);
     let mut secret = vault.latest(&name).map(|secret| Secret::clone(&secret)).ok_or_else(no_secret)?;
     secret.deletion_at = None;
@@ -243,7 +243,7 @@ pub(super) fn restore(vault: &mut Vault, input: &Named) -> Outcome {
 }
 
 /// The secret as a write finds it.
-pub(super) fn usable(vault: &Vault, id: &str) -> Result<Secret, Refusal> {
+pub(super) fn usable(vault: &Vault, id: &str) -> Result<Secret, OperationError> {
     let secret = vault.latest(&vault.name(id)).ok_or_else(no_secret)?;
     if secret.deletion_at.is_some() {
         return marked_deleted();
@@ -251,7 +251,7 @@ pub(super) fn usable(vault: &Vault, id: &str) -> Result<Secret, Refusal> {
     Ok(Secret::clone(&secret))
 }
 
-fn token(given: Option<String>) -> Result<String, Refusal> {
+fn token(given: Option<String>) -> Result<String, OperationError> {
     match given {
         None => {
             let words = "You must provide a ClientRequestToken value. We recommend a UUID-type value.";
@@ -262,7 +262,7 @@ fn token(given: Option<String>) -> Result<String, Refusal> {
     }
 }
 
-fn value(text: Option<String>, binary: Option<String>) -> Result<Option<SecretValue>, Refusal> {
+fn value(text: Option<String>, binary: Option<String>) -> Result<Option<SecretValue>, OperationError> {
     let (value, size) = match (text, binary) {
         (None, None) => return Ok(None),
         (Some(_), Some(_)) => {
