@@ -1,4 +1,4 @@
-//! TLS in front of a stand-in, with its answers kept: what the functions wait for costs next to nothing and is the same
+//! TLS in front of an emulator, with its answers kept: what the functions wait for costs next to nothing and is the same
 //! each time.
 
 use std::collections::{BTreeMap, HashMap};
@@ -82,7 +82,7 @@ impl TrafficCounts {
     }
 }
 
-/// A TLS server on loopback in front of a stand-in.
+/// A TLS server on loopback in front of an emulator.
 pub(crate) struct Front {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -150,7 +150,7 @@ impl Front {
         format!("https://localhost:{}", self.address.port())
     }
 
-    /// From now on a request that was answered before is answered alike, without asking the stand-in.
+    /// From now on a request that was answered before is answered alike, without asking the emulator.
     pub(crate) fn keep_answers(&self) {
         lock(&self.shared.kept).get_or_insert_default();
     }

@@ -1,4 +1,4 @@
-//! Runs of the schedule with many integrations that are due, against stand-ins that mean it.
+//! Runs of the schedule with many integrations that are due, against emulators that mean it.
 
 use std::path::Path;
 use std::time::Duration;

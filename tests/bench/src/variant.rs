@@ -4,7 +4,7 @@ use axum::body::Bytes;
 
 use crate::process::Program;
 
-/// The core that what is measured runs on; the stand-ins keep the others.
+/// The core that what is measured runs on; the emulators keep the others.
 pub(crate) const CORE: usize = 0;
 
 /// Something to measure.

@@ -1,4 +1,4 @@
-//! What is measured, and the stand-ins that it runs against.
+//! What is measured, and the emulators that it runs against.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ const ACCOUNT: &str = "acc_bench";
 /// What all of them ask HubSpot for: a page of contacts.
 const SEARCH: &str = "/crm/v3/objects/contacts/search";
 
-/// The stand-ins with TLS in front of them.
+/// The emulators with TLS in front of them.
 pub(crate) struct World {
     /// Everything behind the fronts.
     pub(crate) stack: Stack,

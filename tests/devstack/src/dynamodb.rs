@@ -114,8 +114,8 @@ impl DynamoDb {
         self.proxy.emulator.clone()
     }
 
-    /// From now on, a query of an index is told what the same query (of the same shard, at whatever time) would have
-    /// been told so many queries before; nothing while there were fewer.
+    /// From now on, a query of an index gets the answer that the same query (of the same shard, at whatever time) would have
+    /// got so many queries before; nothing while there were fewer.
     pub fn set_index_lag(&self, queries: usize) {
         let mut state = self.proxy.state();
         state.index_lag = queries;

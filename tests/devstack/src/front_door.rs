@@ -154,7 +154,7 @@ impl Door {
         }
     }
 
-    /// What a browser is told about a request from another origin, if that origin may call.
+    /// The headers that tell a browser about a request from another origin, if that origin may call.
     fn cross_origin(&self, request: &HeaderMap) -> Vec<(&'static str, String)> {
         let origin = request.get("origin").and_then(|origin| origin.to_str().ok());
         let (Some(cors), Some(origin)) = (&self.cors, origin) else { return Vec::new() };

@@ -44,7 +44,7 @@ use state::App;
 /// The portal that is there from the start.
 pub const PORTAL: u64 = 44_110_011;
 
-/// How the double starts. All of it can be changed later but the clock.
+/// How the emulator starts. All of it can be changed later but the clock.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The app's client id.

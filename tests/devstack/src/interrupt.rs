@@ -1,4 +1,4 @@
-//! What happens to the n-th call from now on, whichever stand-in gets it: for tests that try every call of something.
+//! What happens to the n-th call from now on, whichever emulator gets it: for tests that try every call of something.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +20,7 @@ pub enum Interruption {
     Twice,
 }
 
-/// The interruptions of all stand-ins of one stack. Clones share them.
+/// The interruptions of all emulators of one stack. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Interruptions(Arc<Mutex<CallLog>>);
 
@@ -39,7 +39,7 @@ enum PlannedAction {
     Late(Barrier),
 }
 
-/// What a stand-in does with one call.
+/// What an emulator does with one call.
 #[derive(Debug)]
 pub(crate) enum CallAction {
     Nothing,

@@ -38,7 +38,7 @@ pub struct Spec {
     pub name: String,
     /// How long an invocation may last.
     pub timeout: Duration,
-    /// Memory in MB, which is only told.
+    /// Memory in MB, which is only reported to the process.
     pub memory: u64,
     /// Everything the process gets, but for what Lambda itself sets.
     pub environment: BTreeMap<String, String>,

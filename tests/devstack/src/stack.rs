@@ -84,11 +84,11 @@ impl Default for Options {
 /// The whole system on loopback. It ends when it is dropped.
 #[derive(Debug)]
 pub struct Stack {
-    /// HubSpot's double.
+    /// HubSpot.
     pub hubspot: HubSpot,
-    /// The stand-in of Secrets Manager.
+    /// Secrets Manager.
     pub secrets_manager: SecretsManager,
-    /// The stand-in of DynamoDB.
+    /// DynamoDB.
     pub dynamo: DynamoDb,
     /// What the functions' roles allow, and what of it was used.
     pub policies: Policies,
@@ -225,7 +225,7 @@ impl Stack {
         function.environment.clone()
     }
 
-    /// The configuration of AWS clients in this process: they reach the stand-ins.
+    /// The configuration of AWS clients in this process: they reach the emulators.
     #[must_use]
     pub const fn aws_config(&self) -> &SdkConfig {
         &self.aws
@@ -268,7 +268,7 @@ impl Stack {
     /// Puts the app's credentials, as ops do from a file.
     ///
     /// # Errors
-    /// The template declares no secret of the name that the functions read, or the stand-in refuses it.
+    /// The template declares no secret of the name that the functions read, or the emulator refuses it.
     pub async fn put_app_secret(&self, credentials: &Value) -> Result<(), String> {
         let prefix = self.table("SECRET_PREFIX");
         let name = format!("{prefix}/app");

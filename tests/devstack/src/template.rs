@@ -16,12 +16,12 @@ use serde_json::{Map, Value};
 
 use reader::Reader;
 
-/// The account that the local stack stands in for.
+/// The emulated account.
 pub const ACCOUNT: &str = "123456789012";
-/// The region that the local stack stands in for.
+/// The emulated region.
 pub const REGION: &str = "us-east-1";
 
-/// A template as it stands in the repository.
+/// A template, as the repository has it.
 #[derive(Clone, Debug)]
 pub struct Template {
     root: Value,

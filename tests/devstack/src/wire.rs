@@ -1,4 +1,4 @@
-//! HTTP/1.1 by hand, for stand-ins that show every byte they got and misbehave on demand.
+//! HTTP/1.1 by hand, for emulators that show every byte they got and misbehave on demand.
 //!
 //! A server library gives neither: it folds header names, hides the framing and never sends half an answer.
 

@@ -41,8 +41,8 @@ impl Proxy {
         let Some(capacity) = state.capacity.as_mut() else { return };
         let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
         // One for a call of one table, a list for a transaction or a batch.
-        let told = &answer["ConsumedCapacity"];
-        let each = told.as_array().map_or_else(|| std::slice::from_ref(told), Vec::as_slice);
+        let consumed = &answer["ConsumedCapacity"];
+        let each = consumed.as_array().map_or_else(|| std::slice::from_ref(consumed), Vec::as_slice);
         let units: f64 = each.iter().filter_map(|one| one["CapacityUnits"].as_f64()).sum();
         match operation {
             "Query" | "GetItem" | "BatchGetItem" | "TransactGetItems" | "Scan" => capacity.read += units,

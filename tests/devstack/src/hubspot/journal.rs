@@ -1,4 +1,4 @@
-//! What the double got, byte for byte.
+//! The requests that the emulator got, byte for byte.
 
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ pub struct RecordedRequest {
     pub body: Vec<u8>,
     /// Everything, head and framing included.
     pub raw: Vec<u8>,
-    /// When it came, by the double's clock, in milliseconds since the epoch.
+    /// When it came, by the emulator's clock, in milliseconds since the epoch.
     pub at: i64,
     /// The number of the connection that brought it, from 1 on.
     pub connection: u64,

@@ -94,7 +94,7 @@ impl Inner {
         send(wire, &head, &answer, &fault).await
     }
 
-    /// What a test planned for the n-th call of all stand-ins; nothing when the connection closes at once.
+    /// What a test planned for the n-th call of all emulators; nothing when the connection closes at once.
     async fn interrupted(self: &Arc<Self>, request: &RecordedRequest) -> Option<Fault> {
         if request.path().starts_with("/oauth/authorize") {
             return Some(Fault::Pass);

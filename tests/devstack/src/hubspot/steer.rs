@@ -73,7 +73,7 @@ impl HubSpot {
         self.shared.state().app.clock.clone()
     }
 
-    /// Moves the double's clock, and whatever shares it, forward.
+    /// Moves the emulator's clock, and whatever shares it, forward.
     pub fn advance(&self, by: Duration) {
         self.clock().advance(by);
     }

@@ -133,7 +133,7 @@ fn portal_is_there(app: &App, hub_id: u64) -> Result<(), Answer> {
     there.then_some(()).ok_or_else(|| oauth("access_denied", "BAD_HUB", "the hub does not exist or is not active"))
 }
 
-/// The answer's fields; the optional ones only where the double is not terse.
+/// The answer's fields; the optional ones only where the emulator is not terse.
 fn answer(app: &App, issued: &Issued, names_refresh_token: bool) -> Answer {
     let mut body = json!({ "access_token": issued.access_token, "expires_in": issued.expires_in });
     if names_refresh_token {

@@ -73,7 +73,7 @@ impl Drop for Gate {
     }
 }
 
-/// The stand-in's side of a [`Gate`].
+/// The emulator's side of a [`Gate`].
 #[derive(Clone, Debug)]
 pub(crate) struct Barrier {
     pub(crate) at: At,
