@@ -18,7 +18,7 @@ run: build ## Keeps the system running on this machine; Ctrl-C ends it
 test: build ## Builds everything and runs all tests
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((4 * $$(getconf _NPROCESSORS_ONLN)))} cargo test --locked --workspace
 
-costs: build ## Counts what connects, refreshes and executions take, and computes what a month costs at AWS's list prices
+costs: build ## Counts what connects, refreshes and executions take: calls, request units, bytes of logs
 	@$(DEVSTACK) costs
 
 rehearse: build ## Deploys with the real SAM CLI into an emulator of AWS on this machine, uses what it deployed and removes it

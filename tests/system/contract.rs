@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use devstack::dynamodb::Fault as DynamoFault;
+use devstack::aws::AwsFault;
 use devstack::hubspot::{Fault, Match};
 use devstack::lambda::LogLine;
-use devstack::stack::{Answer, Options, Stack};
+use devstack::stack::{ApiResponse, Options, Stack};
 use devstack::wire;
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ async fn stack() -> Stack {
 }
 
 /// A problem document with all of its fields, and no other.
-fn assert_problem(answer: &Answer, status: u16, code: &str, further: &[&str]) {
+fn assert_problem(answer: &ApiResponse, status: u16, code: &str, further: &[&str]) {
     assert_eq!((answer.status, answer.code().as_deref()), (status, Some(code)), "{}", answer.text());
     assert_eq!(answer.header("content-type"), Some("application/problem+json"));
     assert_eq!(answer.header("cache-control"), Some("no-store"));
@@ -39,7 +39,7 @@ fn assert_problem(answer: &Answer, status: u16, code: &str, further: &[&str]) {
 }
 
 /// The gateway's own answer, by which callers know that no function has seen the request.
-fn assert_gateways(answer: &Answer, status: u16, message: &str) {
+fn assert_gateways(answer: &ApiResponse, status: u16, message: &str) {
     assert_eq!((answer.status, answer.json()), (status, json!({"message": message})));
 }
 
@@ -221,7 +221,7 @@ async fn failures_of_ours_are_logged_by_one_message_with_their_cause() {
     stack.connect(ACCOUNT, ADMIN).await;
     let token = stack.jwt(ACCOUNT, ADMIN, "admin");
     let check = json!({"request": {"method": "GET", "endpoint": "/crm/v3/owners"}}).to_string();
-    stack.dynamo.fail_next("Query", DynamoFault::Refused, 1_000);
+    stack.dynamo.fail_next("Query", AwsFault::Refused, 1_000);
 
     let check = stack.call_as(&token, "POST", "/v1/automation-checks", check).await;
     let list = stack.call_as(&token, "GET", "/v1/integrations", "").await;

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use devstack::dynamodb::Fault as Lost;
+use devstack::aws::AwsFault;
 use devstack::hubspot::{Fault, Match, PORTAL, Rotation};
-use devstack::secrets_manager::FaultKind;
 use devstack::wire::{At, Gate};
 use serde_json::json;
 use shared::integration::{Integration, Status};
@@ -342,7 +341,7 @@ async fn a_lease_whose_answer_is_lost_is_still_ones_own() {
     let world = World::start().await;
     plant(&world, ACCOUNT, 1).await;
     world.pass(HOUR);
-    world.stack.dynamo.fail_next("UpdateItem", Lost::AnswerLost, 1);
+    world.stack.dynamo.fail_next("UpdateItem", AwsFault::AnswerLost, 1);
 
     let answer = world.execute(&request(ACCOUNT, None)).await;
 
@@ -351,8 +350,7 @@ async fn a_lease_whose_answer_is_lost_is_still_ones_own() {
 
 #[tokio::test]
 async fn a_version_whose_answer_is_lost_is_written_once() {
-    for kind in [FaultKind::AnswerLost, FaultKind::ErrorAfterEffect, FaultKind::Throttle, FaultKind::ConnectionDropped]
-    {
+    for kind in [AwsFault::AnswerLost, AwsFault::RefusedAfterEffect, AwsFault::Throttled, AwsFault::ConnectionDropped] {
         let world = World::start().await;
         let record = plant(&world, ACCOUNT, 1).await;
         world.pass(HOUR);
@@ -393,7 +391,7 @@ async fn a_commit_that_dynamodb_refuses_for_a_while_is_tried_until_it_succeeds()
     let (answer, ()) = tokio::join!(world.execute(&body), async {
         gate.reached(1).await;
         // More than the SDK itself tries.
-        world.stack.dynamo.fail_next("UpdateItem", Lost::Refused, 3);
+        world.stack.dynamo.fail_next("UpdateItem", AwsFault::Refused, 3);
         gate.open();
     });
 
@@ -428,7 +426,7 @@ async fn an_attempt_that_fails_at_secrets_manager_releases_the_lease() {
     let world = World::start().await;
     let record = plant(&world, ACCOUNT, 1).await;
     world.pass(HOUR);
-    world.stack.secrets_manager.fail_next("GetSecretValue", FaultKind::AccessDenied, 1);
+    world.stack.secrets_manager.fail_next("GetSecretValue", AwsFault::AccessDenied, 1);
 
     let denied = access(&world).usable(world.record(ACCOUNT, 1).await.unwrap(), &need(&world)).await;
 

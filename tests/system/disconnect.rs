@@ -1,8 +1,7 @@
 //! Disconnecting an integration.
 
-use devstack::dynamodb::Fault as DynamoFault;
+use devstack::aws::AwsFault;
 use devstack::hubspot::Match;
-use devstack::secrets_manager::FaultKind;
 use devstack::wire::At;
 use serde_json::json;
 
@@ -139,7 +138,7 @@ async fn disconnecting_an_older_one_leaves_the_newest_as_it_is() {
 async fn a_disconnect_whose_delete_got_no_answer_leaves_no_secret_either() {
     let world = World::start().await;
     let id = connect(&world, ACCOUNT, &json!({})).await;
-    world.stack.dynamo.fail_next("DeleteItem", DynamoFault::AnswerLost, 1);
+    world.stack.dynamo.fail_next("DeleteItem", AwsFault::AnswerLost, 1);
 
     let answer = disconnect(&world, ACCOUNT, "admin", &id).await;
 
@@ -150,7 +149,7 @@ async fn a_disconnect_whose_delete_got_no_answer_leaves_no_secret_either() {
 async fn a_disconnect_that_dynamodb_refuses_leaves_everything() {
     let world = World::start().await;
     let id = connect(&world, ACCOUNT, &json!({})).await;
-    world.stack.dynamo.fail_next("DeleteItem", DynamoFault::Refused, 3);
+    world.stack.dynamo.fail_next("DeleteItem", AwsFault::Refused, 3);
 
     let answer = disconnect(&world, ACCOUNT, "admin", &id).await;
 
@@ -162,7 +161,7 @@ async fn a_disconnect_that_dynamodb_refuses_leaves_everything() {
 async fn a_secret_that_cannot_be_deleted_does_not_keep_the_integration_alive() {
     let world = World::start().await;
     let id = connect(&world, ACCOUNT, &json!({})).await;
-    world.stack.secrets_manager.fail_next("DeleteSecret", FaultKind::AccessDenied, 1);
+    world.stack.secrets_manager.fail_next("DeleteSecret", AwsFault::AccessDenied, 1);
 
     let answer = disconnect(&world, ACCOUNT, "admin", &id).await;
 

@@ -5,12 +5,12 @@
 pub(crate) mod judge;
 mod keys;
 mod late;
+mod random_faults;
 mod requests;
-mod weather;
 
 use std::collections::HashMap;
 
-use devstack::hubspot::Recorded;
+use devstack::hubspot::RecordedRequest;
 use serde_json::{Value, json};
 
 use crate::idempotency::keyed;
@@ -56,7 +56,7 @@ fn effects(world: &World) -> HashMap<String, usize> {
     marks(&world.stack.hubspot.effects())
 }
 
-fn marks(requests: &[Recorded]) -> HashMap<String, usize> {
+fn marks(requests: &[RecordedRequest]) -> HashMap<String, usize> {
     let mut marks = HashMap::new();
     for request in requests {
         if let Some((_, mark)) = request.query_pairs().into_iter().find(|(name, _)| name == "n") {

@@ -18,7 +18,7 @@ mod urls;
 mod wire;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use devstack::hubspot::Recorded;
+use devstack::hubspot::RecordedRequest;
 use serde_json::{Value, json};
 
 use crate::world::{ACCOUNT, ADMIN, World};
@@ -44,7 +44,7 @@ pub(crate) fn with(mut request: Value, more: &Value) -> Value {
 }
 
 /// The one request that HubSpot's API got.
-pub(crate) fn only_request(world: &World) -> Recorded {
+pub(crate) fn only_request(world: &World) -> RecordedRequest {
     let [request] = world.stack.hubspot.api_requests().try_into().unwrap();
     request
 }

@@ -22,7 +22,7 @@ use tokio::task::LocalSet;
 use self::fleet::Fleet;
 use self::play::{Played, play};
 use self::stories::{ACTS, EXPIRED, ROTATIONS, deaths, mishaps, one_act, pairs, random};
-use self::story::{Act, Fate, Story};
+use self::story::{Act, StepEnd, Story};
 
 /// A number from the environment; what a longer search or a replay differs by.
 pub(crate) fn setting(name: &str) -> Option<u64> {
@@ -84,7 +84,7 @@ impl Search {
 
     /// How many calls an act makes when nothing happens to it.
     async fn calls_of(&mut self, rotation: Rotation, act: (Act, u64)) -> usize {
-        self.play(&one_act(rotation, act, Fate::Ends)).await.calls[2].len()
+        self.play(&one_act(rotation, act, StepEnd::Ends)).await.calls[2].len()
     }
 
     /// Plays them all; one that fails is cut down and told.
@@ -185,7 +185,7 @@ async fn no_call_that_is_refused_lost_repeated_or_late_loses_an_integration() {
     LocalSet::new().run_until(at_every_call("mishaps", acts, mishaps)).await;
 }
 
-async fn at_every_call(what: &'static str, acts: &[(Act, u64)], fates: fn(usize) -> Vec<Fate>) {
+async fn at_every_call(what: &'static str, acts: &[(Act, u64)], fates: fn(usize) -> Vec<StepEnd>) {
     let mut search = Search::new(what).await;
     for rotation in rotations() {
         for act in acts {

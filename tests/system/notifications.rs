@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use devstack::dynamodb::Fault as Lost;
+use devstack::aws::AwsFault;
 use devstack::hubspot::{Match, PORTAL};
 use devstack::pipe;
 use devstack::template::repository;
@@ -153,7 +153,7 @@ async fn each_event_has_an_id_of_its_own_and_no_secret() {
 async fn an_event_goes_out_once_though_the_answer_of_its_write_is_lost() {
     let world = World::start().await;
     let begun = begin(&world, ACCOUNT, &json!({})).await;
-    world.stack.dynamo.fail_next("PutItem", Lost::AnswerLost, 1);
+    world.stack.dynamo.fail_next("PutItem", AwsFault::AnswerLost, 1);
 
     let outcome = finish(&world, &begun).await;
 

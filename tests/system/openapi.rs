@@ -28,7 +28,7 @@ const UNREAD: [&str; 6] =
 
 /// One request and its answer.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen<'a> {
+pub(crate) struct ObservedCall<'a> {
     pub(crate) method: &'a str,
     /// As it was sent, percent-encoded.
     pub(crate) path: String,
@@ -67,7 +67,7 @@ pub(crate) fn codes_of_an_execution() -> BTreeSet<&'static str> {
 /// Sees an exchange over HTTP.
 pub(crate) fn witness(exchange: &Exchange<'_>) {
     let headers = exchange.answer.headers.iter();
-    see(&Seen {
+    see(&ObservedCall {
         method: exchange.method,
         path: exchange.path.to_owned(),
         request: exchange.body,
@@ -80,7 +80,7 @@ pub(crate) fn witness(exchange: &Exchange<'_>) {
 }
 
 /// Holds an answer against the document; panics where they differ.
-pub(crate) fn see(seen: &Seen<'_>) {
+pub(crate) fn see(seen: &ObservedCall<'_>) {
     match check(seen) {
         Ok(kind) => KINDS.with_borrow_mut(|kinds| kinds.insert(kind)),
         Err(why) => {
@@ -92,7 +92,7 @@ pub(crate) fn see(seen: &Seen<'_>) {
 }
 
 /// The kind of an answer that is as the document says; else where it differs, and from which rule.
-fn check(seen: &Seen<'_>) -> Result<Kind, String> {
+fn check(seen: &ObservedCall<'_>) -> Result<Kind, String> {
     let document = Document::get();
     let operation = document.operation(seen.method, &seen.path);
     let (key, answers) = match operation {
@@ -112,7 +112,7 @@ fn check(seen: &Seen<'_>) -> Result<Kind, String> {
 }
 
 /// Content type and body; the code.
-fn check_content(seen: &Seen<'_>, answers: &Answers) -> Result<String, String> {
+fn check_content(seen: &ObservedCall<'_>, answers: &Answers) -> Result<String, String> {
     let Some(kind) = seen.header("content-type") else {
         let fits = answers.content.is_empty() && seen.body.is_empty();
         return if fits { Ok("-".to_owned()) } else { Err("no content type".to_owned()) };
@@ -139,7 +139,7 @@ fn check_content(seen: &Seen<'_>, answers: &Answers) -> Result<String, String> {
 }
 
 /// Those documented are as they should be, and there are no others.
-fn check_headers(seen: &Seen<'_>, answers: &Answers, is_gateways: bool) -> Result<(), String> {
+fn check_headers(seen: &ObservedCall<'_>, answers: &Answers, is_gateways: bool) -> Result<(), String> {
     for (name, value) in &seen.headers {
         if OF_THE_WAY.contains(&name.as_str()) || name.starts_with("access-control-") {
             continue;
@@ -160,7 +160,7 @@ fn check_headers(seen: &Seen<'_>, answers: &Answers, is_gateways: bool) -> Resul
 }
 
 /// A request that was accepted is one by the document too.
-fn check_request(seen: &Seen<'_>, operation: &Operation) -> Result<(), String> {
+fn check_request(seen: &ObservedCall<'_>, operation: &Operation) -> Result<(), String> {
     let Some(schema) = operation.request.as_ref().filter(|_| !seen.request.trim_ascii().is_empty()) else {
         return Ok(());
     };
@@ -196,7 +196,7 @@ fn valid(what: &str, schema: &jsonschema::Validator, value: &Value) -> Result<()
     if errors.is_empty() { Ok(()) } else { Err(errors.join("; ")) }
 }
 
-impl Seen<'_> {
+impl ObservedCall<'_> {
     fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
     }

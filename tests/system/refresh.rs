@@ -8,8 +8,8 @@ mod versions;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
+use devstack::aws::AwsFault;
 use devstack::hubspot::{Fault, Match, PORTAL, Rotation};
-use devstack::secrets_manager::FaultKind;
 use devstack::wire::At;
 use futures_util::future::join_all;
 use serde_json::json;
@@ -252,7 +252,7 @@ async fn what_aws_does_not_do_for_the_moment_does_not_lose_hubspots_answer() {
     world.stack.hubspot.set_rotation(Rotation::Strict);
     plant(&world, ACCOUNT, 1).await;
     world.pass(HOUR);
-    world.stack.secrets_manager.fail_next("PutSecretValue", FaultKind::AccessDenied, 2);
+    world.stack.secrets_manager.fail_next("PutSecretValue", AwsFault::AccessDenied, 2);
 
     let answer = world.execute(&request(ACCOUNT, None)).await;
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use devstack::dynamodb::Fault as Lost;
+use devstack::aws::AwsFault;
 use devstack::hubspot::{Fault, Match, PORTAL};
 use devstack::lambda::InvokeError;
 use devstack::stack::Options;
@@ -110,7 +110,7 @@ async fn an_older_instance_becoming_the_newest_keeps_its_tokens() {
 async fn a_secret_is_given_up_even_if_the_answer_of_the_transaction_is_lost() {
     let world = World::start().await;
     let (older, _) = superseded_for(&world, 31 * DAY).await;
-    world.stack.dynamo.fail_next("TransactWriteItems", Lost::AnswerLost, 1);
+    world.stack.dynamo.fail_next("TransactWriteItems", AwsFault::AnswerLost, 1);
 
     world.refresh(json!({})).await;
 
@@ -194,7 +194,7 @@ async fn the_function_fails_by_a_stable_name() {
 #[tokio::test]
 async fn a_run_that_cannot_read_the_index_says_so() {
     let world = World::start().await;
-    world.stack.dynamo.fail_next("Query", Lost::Refused, 3);
+    world.stack.dynamo.fail_next("Query", AwsFault::Refused, 3);
 
     let failed = world.refresh_until(json!({"shards": [3]}), world.clock.now_millis() + 55_000).await;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use devstack::secrets_manager::Call;
+use devstack::aws::AwsCall;
 use serde_json::json;
 use shared::integration::{Integration, Pointer};
 
@@ -139,7 +139,7 @@ async fn a_run_looks_at_its_share_only_and_of_several_runs_in_a_minute_one_does(
 
     assert_eq!((without, lists()), (0, 1));
     let calls = world.stack.secrets_manager.calls();
-    let orphan = |call: &&Call| call.secret.as_ref().is_some_and(|name| name.ends_with("-orphan"));
+    let orphan = |call: &&AwsCall| call.secret().is_some_and(|name| name.ends_with("-orphan"));
     let looked_at = calls.iter().filter(|call| call.operation == "GetSecretValue").filter(orphan).count();
     assert!(looked_at <= 1, "{looked_at}");
 }

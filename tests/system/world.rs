@@ -10,7 +10,7 @@ use shared::config::Reader;
 use shared::gateway::Response;
 
 use crate::lines;
-use crate::openapi::{self, Seen};
+use crate::openapi::{self, ObservedCall};
 
 /// The account of most tests.
 pub(crate) const ACCOUNT: &str = "acc_1";
@@ -196,10 +196,10 @@ pub(crate) async fn execute_by(app: &automation_execute::App, event: Value, dead
 }
 
 /// An event and its answer, as the document is asked about them.
-pub(crate) fn seen<'a>(event: &'a Value, response: &'a Response) -> Seen<'a> {
+pub(crate) fn seen<'a>(event: &'a Value, response: &'a Response) -> ObservedCall<'a> {
     let headers = response.headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
     let cookies = response.cookies.iter().map(|line| ("set-cookie".to_owned(), line.clone()));
-    Seen {
+    ObservedCall {
         method: event["requestContext"]["http"]["method"].as_str().unwrap_or_default(),
         path: encoded(event["rawPath"].as_str().unwrap_or_default()),
         request: event["body"].as_str().unwrap_or_default().as_bytes(),

@@ -6,7 +6,8 @@ use serde::Deserialize;
 
 use crate::Places;
 use crate::callgrind::instructions;
-use crate::measure::{Figures, Rounds, Variant, executions};
+use crate::measure::{Figures, Rounds, executions};
+use crate::variant::Variant;
 use crate::world::World;
 
 /// The most that things may cost. A change that needs more says why in its commit, and changes the file.

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::measure::Variant;
 use crate::process::{Process, Program};
+use crate::variant::Variant;
 use crate::world::answered;
 
 /// By its path: what is measured gets no `PATH` to find it by.
@@ -45,7 +45,7 @@ async fn run(variant: &Variant, folder: &Path, warm: u64) -> Result<u64, String>
     ];
     arguments.extend(variant.program.arguments.iter().cloned());
     let valgrind = Program { path: VALGRIND.into(), arguments, environment: variant.program.environment.clone() };
-    let mut process = Process::spawn(&valgrind, crate::measure::CORE).await?;
+    let mut process = Process::spawn(&valgrind, crate::variant::CORE).await?;
     answered(&process.first(variant.event.clone()).await?.body)?;
     for _ in 0..warm {
         answered(&process.invoke(variant.event.clone()).await?.body)?;

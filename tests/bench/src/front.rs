@@ -1,4 +1,4 @@
-//! TLS in front of a stand-in, with its answers kept: what the functions wait for costs next to nothing and is the same
+//! TLS in front of an emulator, with its answers kept: what the functions wait for costs next to nothing and is the same
 //! each time.
 
 use std::collections::{BTreeMap, HashMap};
@@ -58,7 +58,7 @@ impl Certificates {
 
 /// What went through a front.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct TrafficCounts {
     /// Calls by operation.
     pub(crate) calls: BTreeMap<String, u64>,
     /// Connections made.
@@ -67,7 +67,7 @@ pub(crate) struct Seen {
     pub(crate) bytes: u64,
 }
 
-impl Seen {
+impl TrafficCounts {
     /// What has been added since `before`.
     pub(crate) fn since(&self, before: &Self) -> Self {
         let calls = self.calls.iter().map(|(name, count)| {
@@ -82,7 +82,7 @@ impl Seen {
     }
 }
 
-/// A TLS server on loopback in front of a stand-in.
+/// A TLS server on loopback in front of an emulator.
 pub(crate) struct Front {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -92,16 +92,16 @@ pub(crate) struct Front {
 struct Shared {
     upstream: String,
     client: reqwest::Client,
-    seen: Mutex<Seen>,
+    seen: Mutex<TrafficCounts>,
     bytes: AtomicU64,
     /// The answers so far, while they are kept.
-    kept: Mutex<Option<HashMap<Key, Answer>>>,
+    kept: Mutex<Option<HashMap<Key, CachedAnswer>>>,
 }
 
 type Key = (String, Option<String>, Bytes);
 
 #[derive(Clone)]
-struct Answer {
+struct CachedAnswer {
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
@@ -129,7 +129,7 @@ impl Front {
                 let _ = socket.set_nodelay(true);
                 lock(&counting.seen).connections += 1;
                 tokio::spawn(async move {
-                    if let Ok(stream) = acceptor.accept(Counted { socket, shared: counting }).await {
+                    if let Ok(stream) = acceptor.accept(CountingSocket { socket, shared: counting }).await {
                         let _ = connected.send((stream, from)).await;
                     }
                 });
@@ -150,13 +150,13 @@ impl Front {
         format!("https://localhost:{}", self.address.port())
     }
 
-    /// From now on a request that was answered before is answered alike, without asking the stand-in.
+    /// From now on a request that was answered before is answered alike, without asking the emulator.
     pub(crate) fn keep_answers(&self) {
         lock(&self.shared.kept).get_or_insert_default();
     }
 
     /// What went through so far.
-    pub(crate) fn seen(&self) -> Seen {
+    pub(crate) fn seen(&self) -> TrafficCounts {
         let mut seen = lock(&self.shared.seen).clone();
         seen.bytes = self.shared.bytes.load(Ordering::Relaxed);
         seen
@@ -206,7 +206,7 @@ async fn forward(
     uri: &Uri,
     mut headers: HeaderMap,
     body: Bytes,
-) -> Result<Answer, reqwest::Error> {
+) -> Result<CachedAnswer, reqwest::Error> {
     headers.remove("host");
     headers.remove("connection");
     headers.remove("content-length");
@@ -216,10 +216,10 @@ async fn forward(
     headers.remove("connection");
     headers.remove("transfer-encoding");
     headers.remove("content-length");
-    Ok(Answer { status, headers, body: response.bytes().await? })
+    Ok(CachedAnswer { status, headers, body: response.bytes().await? })
 }
 
-impl IntoResponse for Answer {
+impl IntoResponse for CachedAnswer {
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::from(self.body));
         *response.status_mut() = self.status;
@@ -230,12 +230,12 @@ impl IntoResponse for Answer {
 
 /// Connections whose handshake is done.
 struct Accepted {
-    connections: mpsc::Receiver<(TlsStream<Counted>, SocketAddr)>,
+    connections: mpsc::Receiver<(TlsStream<CountingSocket>, SocketAddr)>,
     address: SocketAddr,
 }
 
 impl Listener for Accepted {
-    type Io = TlsStream<Counted>;
+    type Io = TlsStream<CountingSocket>;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
@@ -251,12 +251,12 @@ impl Listener for Accepted {
 }
 
 /// A socket whose bytes are counted.
-struct Counted {
+struct CountingSocket {
     socket: TcpStream,
     shared: Arc<Shared>,
 }
 
-impl AsyncRead for Counted {
+impl AsyncRead for CountingSocket {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -269,7 +269,7 @@ impl AsyncRead for Counted {
     }
 }
 
-impl AsyncWrite for Counted {
+impl AsyncWrite for CountingSocket {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.socket).poll_write(context, bytes);
         if let Poll::Ready(Ok(number)) = &written {

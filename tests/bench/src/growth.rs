@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use devstack::hubspot::Match;
 
-use crate::measure::{CORE, Figures, warm};
+use crate::measure::{Figures, warm};
 use crate::process::Process;
 use crate::report::{Table, millis, short};
+use crate::variant::CORE;
 use crate::world::{World, answered};
 
 /// Invocations per size.

@@ -11,6 +11,7 @@ mod process;
 mod refreshes;
 mod report;
 mod throttled;
+mod variant;
 mod whole;
 mod world;
 
@@ -74,7 +75,7 @@ async fn counted() -> Result<(), String> {
     budget::check(&places()?).await
 }
 
-/// By the folder of this executable, `target/PROFILE`; the stand-ins get the other core.
+/// By the folder of this executable, `target/PROFILE`; the emulators get the other core.
 fn places() -> Result<Places, String> {
     process::pin(1);
     let own = std::env::current_exe().map_err(|error| error.to_string())?;

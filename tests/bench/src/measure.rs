@@ -4,19 +4,9 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 
-use crate::process::{Process, Program};
+use crate::process::Process;
+use crate::variant::{CORE, Variant};
 use crate::world::{Traffic, World, answered};
-
-/// The core that what is measured runs on; the stand-ins keep the others.
-pub(crate) const CORE: usize = 0;
-
-/// Something to measure.
-pub(crate) struct Variant {
-    pub(crate) name: &'static str,
-    pub(crate) program: Program,
-    /// What each invocation is given.
-    pub(crate) event: Bytes,
-}
 
 /// What one variant has used, round by round.
 #[derive(Clone, Debug, Default)]

@@ -1,4 +1,4 @@
-//! Runs of the schedule with many integrations that are due, against stand-ins that mean it.
+//! Runs of the schedule with many integrations that are due, against emulators that mean it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,8 +6,8 @@ use std::time::Duration;
 use axum::body::Bytes;
 use serde_json::Value;
 
-use crate::measure::CORE;
 use crate::process::Process;
+use crate::variant::CORE;
 use crate::world::{Traffic, World};
 
 /// Integrations that are due in each run.
@@ -15,7 +15,7 @@ pub(crate) const DUE: usize = 300;
 
 /// What runs of one variant have used.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Figures {
+pub(crate) struct RefreshFigures {
     /// Refreshes in a second of CPU, run by run.
     pub(crate) per_second: Vec<f64>,
     /// The most memory, in bytes.
@@ -32,9 +32,9 @@ pub(crate) async fn refreshes(
     folder: &Path,
     variants: &[(&'static str, &Path, Vec<String>)],
     rounds: usize,
-) -> Result<Vec<Figures>, String> {
+) -> Result<Vec<RefreshFigures>, String> {
     let world = World::start(folder).await?;
-    let mut figures = vec![Figures::default(); variants.len()];
+    let mut figures = vec![RefreshFigures::default(); variants.len()];
     for round in 0..rounds {
         for (number, (name, path, arguments)) in variants.iter().enumerate() {
             let program = world.program("token-refresh", path.to_path_buf(), arguments.clone());

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::measure::{CORE, Variant, median};
+use crate::measure::median;
 use crate::process::{Process, Program};
+use crate::variant::{CORE, Variant};
 use crate::world::answered;
 
 /// Microseconds of CPU in each period, and the period.

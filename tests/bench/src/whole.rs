@@ -8,9 +8,10 @@ use shared::clock::Clock;
 
 use crate::Places;
 use crate::callgrind::{self, instructions};
-use crate::measure::{Figures, Rounds, Variant, executions, median, ratio};
+use crate::measure::{Figures, Rounds, executions, median, ratio};
 use crate::refreshes::{self, refreshes};
 use crate::report::{Report, Table, mebibytes, millis, short};
+use crate::variant::Variant;
 use crate::world::World;
 use crate::{growth, throttled};
 
@@ -164,7 +165,7 @@ async fn schedule(places: &Places, peer: Option<&Peer>, report: &mut Report) -> 
     let mut variants = vec![("ours", function.as_path(), Vec::new())];
     variants.extend(peer.map(|peer| ("Node", peer.node.as_path(), peer.arguments("refresh.mjs"))));
     let figures = refreshes(&places.work, &variants, REFRESH_ROUNDS).await?;
-    let rate = |figures: &refreshes::Figures| median(&figures.per_second);
+    let rate = |figures: &refreshes::RefreshFigures| median(&figures.per_second);
     let ours = rate(&figures[0]);
     report.at_least("refreshes in a second of CPU", ours, (1_200.0, "≥ 1,200"), "≥ 2,500");
     if let Some((ours, node)) = ours.zip(figures.get(1).and_then(rate)) {

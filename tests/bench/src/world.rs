@@ -1,4 +1,4 @@
-//! What is measured, and the stand-ins that it runs against.
+//! What is measured, and the emulators that it runs against.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,9 +8,9 @@ use devstack::hubspot::PORTAL;
 use devstack::stack::{Options, Stack};
 use serde_json::json;
 
-use crate::front::{Certificates, Front, Seen};
-use crate::measure::{CORE, Variant};
+use crate::front::{Certificates, Front, TrafficCounts};
 use crate::process::{Process, Program};
+use crate::variant::{CORE, Variant};
 
 /// The account of all executions.
 const ACCOUNT: &str = "acc_bench";
@@ -18,7 +18,7 @@ const ACCOUNT: &str = "acc_bench";
 /// What all of them ask HubSpot for: a page of contacts.
 const SEARCH: &str = "/crm/v3/objects/contacts/search";
 
-/// The stand-ins with TLS in front of them.
+/// The emulators with TLS in front of them.
 pub(crate) struct World {
     /// Everything behind the fronts.
     pub(crate) stack: Stack,
@@ -32,8 +32,8 @@ pub(crate) struct World {
 /// What the fronts have seen.
 #[derive(Clone, Debug)]
 pub(crate) struct Traffic {
-    pub(crate) aws: Seen,
-    pub(crate) hubspot: Seen,
+    pub(crate) aws: TrafficCounts,
+    pub(crate) hubspot: TrafficCounts,
 }
 
 impl Traffic {

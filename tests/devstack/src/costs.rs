@@ -1,96 +1,122 @@
-//! What the system costs at AWS: counted on this machine, computed from list prices.
+//! What the operations of the system take, counted on this machine.
 //!
-//! The stack goes through one act of each kind with the real binaries, and its stand-ins count what AWS would meter.
-//! What stands all the time (alarms, key, schedule) is read from the template. Prices and what cannot be counted here
-//! are data: `infra/costs`.
+//! The stack goes through one operation of each kind with the real binaries, and the emulators count what AWS would
+//! meter.
 
-mod act;
-mod bill;
 mod count;
-mod data;
-mod standing;
-mod table;
-mod usage;
 
 use serde_json::{Value, json};
 
 use crate::stack::{Options, Stack};
-pub use act::Counts;
-pub use bill::{Model, Month};
-pub use count::Counted;
-pub use data::{Assumptions, Prices};
-pub use usage::{Meter, Usage};
+pub use count::OperationCounts;
 
-/// How costs are printed.
+/// The form in which the counts are printed.
 #[derive(Clone, Copy, Debug)]
-pub enum Form {
-    /// The tables of the page on costs.
+pub enum OutputFormat {
+    /// The table of the page on costs.
     Markdown,
-    /// Everything, for machines.
+    /// For machines.
     Json,
 }
 
-/// What was counted and computed.
-#[derive(Clone, Debug)]
-pub struct Report {
-    model: Model,
+/// What one operation takes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Counts {
+    /// Invocations of functions.
+    pub invocations: usize,
+    /// Calls of DynamoDB.
+    pub dynamodb_calls: usize,
+    /// Read request units.
+    pub read_units: f64,
+    /// Write request units, those of the index included.
+    pub write_units: f64,
+    /// Calls of Secrets Manager.
+    pub secret_calls: usize,
+    /// Requests to HubSpot, those to its token endpoint included.
+    pub hubspot_calls: usize,
+    /// Bytes of log lines.
+    pub log_bytes: usize,
+}
+
+impl Counts {
+    /// What has been added since `earlier`.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            invocations: self.invocations.saturating_sub(earlier.invocations),
+            dynamodb_calls: self.dynamodb_calls.saturating_sub(earlier.dynamodb_calls),
+            read_units: self.read_units - earlier.read_units,
+            write_units: self.write_units - earlier.write_units,
+            secret_calls: self.secret_calls.saturating_sub(earlier.secret_calls),
+            hubspot_calls: self.hubspot_calls.saturating_sub(earlier.hubspot_calls),
+            log_bytes: self.log_bytes.saturating_sub(earlier.log_bytes),
+        }
+    }
 }
 
 /// Starts a stack, counts, and prints.
 ///
 /// # Errors
-/// The stack does not start, an act fails, or a data file is not as it must be.
-pub async fn run(form: Form) -> Result<(), String> {
-    let stack = Stack::start(options()).await?;
-    let report = Report::of(&stack).await?;
+/// The stack does not start, or an operation fails.
+pub async fn run(form: OutputFormat) -> Result<(), String> {
+    let counted = OperationCounts::on(&Stack::start(options()).await?).await?;
     match form {
-        Form::Markdown => print!("{}", report.markdown()),
-        Form::Json => println!("{:#}", report.json()),
+        OutputFormat::Markdown => print!("{}", counted.markdown()),
+        OutputFormat::Json => println!("{:#}", counted.json()),
     }
     Ok(())
 }
 
-/// A stack on which counting is exact: one process for each function, so that what follows an act is warm.
+/// A stack on which counting is exact: one process for each function, so that what follows an operation is warm.
 #[must_use]
 pub fn options() -> Options {
     Options { concurrency: 1, ..Options::default() }
 }
 
-impl Report {
-    /// Counts on a stack that was started with [`options`] and not used yet.
-    ///
-    /// # Errors
-    /// An act fails, or a data file is not as it must be.
-    pub async fn of(stack: &Stack) -> Result<Self, String> {
-        let (prices, assumptions) = (Prices::of_the_repository()?, Assumptions::of_the_repository()?);
-        let counted = count::acts(stack).await?;
-        let fixed = standing::of_the_template(&stack.deployment)?;
-        Ok(Self { model: Model { counted, fixed, prices, assumptions } })
+const HEAD: [&str; 8] =
+    ["", "Lambda", "DynamoDB: calls", "read units", "write units", "Secrets Manager", "HubSpot", "log bytes"];
+
+impl OperationCounts {
+    fn rows(&self) -> [(&'static str, &Counts); 8] {
+        [
+            ("a connect", &self.connect),
+            ("a scheduled refresh", &self.refresh),
+            ("a scheduled refresh of an idle integration", &self.refresh_idle),
+            ("an execution", &self.execution),
+            ("an execution, its tokens in memory", &self.execution_in_memory),
+            ("an idempotency key adds to it", &self.key),
+            ("an execution in a new process", &self.execution_cold),
+            ("a scheduled run with nothing due", &self.run),
+        ]
     }
 
-    /// The tables, as the page on costs has them.
+    /// The table, as the page on costs has it.
     #[must_use]
     pub fn markdown(&self) -> String {
-        let of = &self.model.prices;
-        let head = format!("List prices of {} ({}), in {}.", of.date, of.region, of.currency);
-        let tables = [table::months(&self.model), table::acts(&self.model), table::standing(&self.model)];
-        format!("{head}\n\n{}", tables.join("\n"))
+        let mut table = format!("| {} |\n| --- |{}\n", HEAD.join(" | "), " ---: |".repeat(HEAD.len() - 1));
+        for (name, counts) in self.rows() {
+            let Counts { invocations, dynamodb_calls, read_units, write_units, secret_calls, hubspot_calls, log_bytes } =
+                counts;
+            table += &format!(
+                "| {name} | {invocations} | {dynamodb_calls} | {read_units} | {write_units} | {secret_calls} | \
+                 {hubspot_calls} | {log_bytes} |\n"
+            );
+        }
+        table
     }
 
-    /// What was counted and computed, for machines.
+    /// The counts by operation.
     #[must_use]
     pub fn json(&self) -> Value {
-        let model = &self.model;
-        let acts: Value = model.acts().iter().map(|act| {
-            json!({ "act": act.name, "counts": act.counts, "usd_per_million": act.usage.cost(&model.prices) * 1e6 })
-        }).collect();
-        let months: Value = model.months().iter().map(|month| month.json(&model.prices)).collect();
-        json!({
-            "date": model.prices.date, "region": model.prices.region, "currency": model.prices.currency,
-            "acts": acts, "months": months,
-        })
+        let row = |(name, counts): (&str, &Counts)| {
+            let counts = json!({
+                "invocations": counts.invocations, "dynamodb_calls": counts.dynamodb_calls,
+                "read_units": counts.read_units, "write_units": counts.write_units,
+                "secret_calls": counts.secret_calls, "hubspot_calls": counts.hubspot_calls,
+                "log_bytes": counts.log_bytes,
+            });
+            (name.to_owned(), counts)
+        };
+        Value::Object(self.rows().into_iter().map(row).collect())
     }
 }
-
-#[cfg(test)]
-mod tests;

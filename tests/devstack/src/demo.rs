@@ -1,12 +1,12 @@
-//! `local demo`: the main path from end to end, told step by step; every sentence it prints was checked first.
+//! `devstack demo`: the main path from end to end, step by step; every sentence it prints was checked first.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::clock::Clock;
 
-use crate::hubspot::{self, Recorded};
-use crate::stack::{Answer, Options, Stack};
+use crate::hubspot::{self, RecordedRequest};
+use crate::stack::{ApiResponse, Options, Stack};
 
 const ACCOUNT: &str = "acc_demo";
 const ADMIN: &str = "alice";
@@ -19,24 +19,24 @@ const USUAL_LIFE: i64 = 1800;
 /// How many automations meet the expired token at once.
 const AT_ONCE: usize = 20;
 
-/// Runs the demonstration.
+/// Runs the demonstration, against another emulator of AWS if its endpoint is given.
 ///
 /// # Errors
 /// Something did not come out as it must; the text says what.
-pub async fn run() -> Result<(), String> {
-    println!("The main path on this machine: real binaries, stand-ins for AWS and HubSpot on loopback.\n");
+pub async fn run(aws_endpoint: Option<String>) -> Result<(), String> {
+    println!("The main path on this machine: real binaries, AWS and HubSpot emulated on loopback.\n");
     let hubspot = hubspot::Options { expires_in: SHORT_LIFE, ..hubspot::Options::default() };
-    let stack = Stack::start(Options { hubspot, ..Options::default() }).await?;
-    let told = tell(&stack).await;
-    if told.is_err() {
+    let stack = Stack::start(Options { hubspot, aws_endpoint, ..Options::default() }).await?;
+    let outcome = go_through(&stack).await;
+    if outcome.is_err() {
         for line in stack.lambda.stop().await {
             eprintln!("[{} {}] {}", line.function, line.pid, line.text);
         }
     }
-    told
+    outcome
 }
 
-async fn tell(stack: &Stack) -> Result<(), String> {
+async fn go_through(stack: &Stack) -> Result<(), String> {
     let first = connect(stack).await?;
     execute(stack, &first).await?;
     refresh(stack, &first).await?;
@@ -143,14 +143,14 @@ fn automation(integration: &str) -> Value {
     })
 }
 
-fn answered(answer: &Answer) -> Result<(), String> {
+fn answered(answer: &ApiResponse) -> Result<(), String> {
     let body = answer.json();
     let good = answer.status == 200 && body["outcome"] == "answered" && body["hubspot"]["status"] == 200;
     check(good, &format!("an automation is answered by HubSpot ({} {})", answer.status, answer.text()))
 }
 
 /// Prints a request as it came over the wire, the token shortened.
-fn show(request: &Recorded) -> Result<(), String> {
+fn show(request: &RecordedRequest) -> Result<(), String> {
     println!("     {} {}", request.method, request.target);
     for (name, value) in &request.headers {
         let value = String::from_utf8_lossy(value);

@@ -48,17 +48,17 @@ pub struct Door {
 }
 
 /// A request that the gateway answers itself.
-struct Refusal {
+struct HttpError {
     status: StatusCode,
     message: &'static str,
 }
 
-const NOT_FOUND: Refusal = Refusal { status: StatusCode::NOT_FOUND, message: "Not Found" };
-const UNAUTHORIZED: Refusal = Refusal { status: StatusCode::UNAUTHORIZED, message: "Unauthorized" };
-const FORBIDDEN: Refusal = Refusal { status: StatusCode::FORBIDDEN, message: "Forbidden" };
-const TOO_LARGE: Refusal = Refusal { status: StatusCode::PAYLOAD_TOO_LARGE, message: "Request Entity Too Large" };
-const BROKEN: Refusal = Refusal { status: StatusCode::INTERNAL_SERVER_ERROR, message: "Internal Server Error" };
-const UNAVAILABLE: Refusal = Refusal { status: StatusCode::SERVICE_UNAVAILABLE, message: "Service Unavailable" };
+const NOT_FOUND: HttpError = HttpError { status: StatusCode::NOT_FOUND, message: "Not Found" };
+const UNAUTHORIZED: HttpError = HttpError { status: StatusCode::UNAUTHORIZED, message: "Unauthorized" };
+const FORBIDDEN: HttpError = HttpError { status: StatusCode::FORBIDDEN, message: "Forbidden" };
+const TOO_LARGE: HttpError = HttpError { status: StatusCode::PAYLOAD_TOO_LARGE, message: "Request Entity Too Large" };
+const BROKEN: HttpError = HttpError { status: StatusCode::INTERNAL_SERVER_ERROR, message: "Internal Server Error" };
+const UNAVAILABLE: HttpError = HttpError { status: StatusCode::SERVICE_UNAVAILABLE, message: "Service Unavailable" };
 
 impl Door {
     /// Opens on a listener.
@@ -78,7 +78,7 @@ impl Door {
     }
 
     /// What the event says about the caller; an error where the route's authorizer refuses.
-    fn authorize(&self, route: &Route, parts: &Parts, body: &[u8]) -> Result<Option<Value>, Refusal> {
+    fn authorize(&self, route: &Route, parts: &Parts, body: &[u8]) -> Result<Option<Value>, HttpError> {
         let now = Clock::default().now();
         match &route.authorization {
             Authorization::None => Ok(None),
@@ -114,10 +114,10 @@ impl Door {
     }
 
     /// The event that a request makes, and the function that gets it.
-    fn event(&self, parts: &Parts, body: &[u8]) -> Result<(&str, Value), Refusal> {
+    fn event(&self, parts: &Parts, body: &[u8]) -> Result<(&str, Value), HttpError> {
         let path = parts.uri.path();
         let (route, path_parameters) = self.route(&parts.method, path).ok_or(NOT_FOUND)?;
-        let request = event::Request {
+        let request = event::HttpRequest {
             route_key: &route.key,
             method: parts.method.as_str(),
             path,
@@ -140,7 +140,7 @@ impl Door {
         self.event(&parts, &body).map(|(_, event)| event).map_err(|refusal| refusal.status.as_u16())
     }
 
-    async fn handle(&self, parts: &Parts, body: Body) -> Result<Response<Body>, Refusal> {
+    async fn handle(&self, parts: &Parts, body: Body) -> Result<Response<Body>, HttpError> {
         self.route(&parts.method, parts.uri.path()).ok_or(NOT_FOUND)?;
         let body: Bytes = axum::body::to_bytes(body, BODY_LIMIT).await.map_err(|_| TOO_LARGE)?;
         let (binary, event) = self.event(parts, &body)?;
@@ -154,7 +154,7 @@ impl Door {
         }
     }
 
-    /// What a browser is told about a request from another origin, if that origin may call.
+    /// The headers that tell a browser about a request from another origin, if that origin may call.
     fn cross_origin(&self, request: &HeaderMap) -> Vec<(&'static str, String)> {
         let origin = request.get("origin").and_then(|origin| origin.to_str().ok());
         let (Some(cors), Some(origin)) = (&self.cors, origin) else { return Vec::new() };

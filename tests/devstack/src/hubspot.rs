@@ -4,22 +4,22 @@
 //! every request byte for byte, and misbehaves on demand.
 
 mod api;
-mod app;
 mod associations;
+mod call;
 mod consent;
 mod elsewhere;
 mod fault;
 mod grants;
 mod journal;
 mod kind;
-mod legacy;
 mod marketplace;
 mod objects;
-mod owners;
 mod portal;
 mod problem;
+mod routes;
 mod search;
 mod serve;
+mod state;
 mod steer;
 mod store;
 #[cfg(test)]
@@ -32,19 +32,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use shared::clock::Clock;
 use tokio::sync::watch;
 
+use crate::faults::{Plan, RandomFaults};
 use crate::interrupt::Interruptions;
 use crate::loopback::{self, Task};
-use crate::wire::{self, At, Barrier, Gate};
-use app::App;
-pub use fault::{Fault, Match, Weather};
+use crate::wire::{self, At, Gate};
+pub use fault::{Fault, Match};
 pub use grants::{Issued, Rotation, Sharing};
-pub use journal::Recorded;
+pub use journal::RecordedRequest;
 pub use portal::RateLimit;
+use state::App;
 
 /// The portal that is there from the start.
 pub const PORTAL: u64 = 44_110_011;
 
-/// How the double starts. All of it can be changed later but the clock.
+/// How the emulator starts. All of it can be changed later but the clock.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The app's client id.
@@ -99,7 +100,7 @@ pub struct HubSpot {
 
 #[derive(Debug)]
 struct Inner {
-    state: Mutex<State>,
+    state: Mutex<ServerState>,
     /// Counts the requests, for those who wait for some.
     seen: watch::Sender<usize>,
     connections: AtomicUsize,
@@ -107,17 +108,17 @@ struct Inner {
 }
 
 #[derive(Debug)]
-struct State {
+struct ServerState {
     interruptions: Interruptions,
     app: App,
-    journal: Vec<Recorded>,
+    journal: Vec<RecordedRequest>,
     /// The requests that took effect, and the status that came of each.
-    acted: Vec<(Recorded, u16)>,
-    plan: fault::Plan,
+    acted: Vec<(RecordedRequest, u16)>,
+    plan: Plan<Match, RecordedRequest, Fault>,
 }
 
 impl Inner {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ServerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -130,12 +131,12 @@ impl HubSpot {
     pub async fn start(options: Options) -> Self {
         let listener = loopback::listen().await.expect("loopback has a free port");
         let url = format!("http://{}", listener.local_addr().expect("a listener has an address"));
-        let state = State {
+        let state = ServerState {
             interruptions: Interruptions::default(),
             app: App::new(options),
             journal: Vec::new(),
             acted: Vec::new(),
-            plan: fault::Plan::default(),
+            plan: Plan::default(),
         };
         let shared = Arc::new(Inner {
             state: Mutex::new(state),
@@ -167,7 +168,7 @@ impl HubSpot {
 
     /// Every request so far, in order.
     #[must_use]
-    pub fn requests(&self) -> Vec<Recorded> {
+    pub fn requests(&self) -> Vec<RecordedRequest> {
         self.shared.state().journal.clone()
     }
 
@@ -179,19 +180,19 @@ impl HubSpot {
 
     /// Those of the API, which are all but those of OAuth.
     #[must_use]
-    pub fn api_requests(&self) -> Vec<Recorded> {
+    pub fn api_requests(&self) -> Vec<RecordedRequest> {
         self.shared.state().journal.iter().filter(|request| !request.is_oauth()).cloned().collect()
     }
 
     /// Those for tokens, by code or by refresh token.
     #[must_use]
-    pub fn token_requests(&self) -> Vec<Recorded> {
+    pub fn token_requests(&self) -> Vec<RecordedRequest> {
         self.requests_that(&Match::token())
     }
 
     /// Those that match.
     #[must_use]
-    pub fn requests_that(&self, matching: &Match) -> Vec<Recorded> {
+    pub fn requests_that(&self, matching: &Match) -> Vec<RecordedRequest> {
         self.shared.state().journal.iter().filter(|request| matching.fits(request)).cloned().collect()
     }
 
@@ -244,22 +245,23 @@ impl HubSpot {
     /// Lets the next requests that match go wrong, one fault each, in order. Of several scripts the first that
     /// matches and has faults left counts.
     pub fn script(&self, matching: Match, faults: impl IntoIterator<Item = Fault>) {
-        self.shared.state().plan.queue(matching, faults.into_iter().collect());
+        self.shared.state().plan.fail_next(matching, faults);
     }
 
     /// Lets every request that matches go wrong, until the scripts are cleared.
     pub fn script_always(&self, matching: Match, fault: Fault) {
-        self.shared.state().plan.stand(matching, fault);
+        self.shared.state().plan.fail_always(matching, fault);
     }
 
-    /// Lets requests that no script is for go wrong as a function of the seed says, until the scripts are cleared.
-    pub fn set_weather(&self, seed: u64, weather: Weather) {
-        self.shared.state().plan.set_weather(seed, weather);
+    /// Lets requests that no script is for meet random faults, counted by method and target, until the scripts are
+    /// cleared.
+    pub fn set_random_faults(&self, seed: u64, faults: RandomFaults<RecordedRequest, Fault>) {
+        self.shared.state().plan.set_random(seed, faults);
     }
 
     /// The API's requests that took effect with success, in order, whatever was answered.
     #[must_use]
-    pub fn effects(&self) -> Vec<Recorded> {
+    pub fn effects(&self) -> Vec<RecordedRequest> {
         let state = self.shared.state();
         let effects = state.acted.iter().filter(|(request, status)| !request.is_oauth() && *status < 300);
         effects.map(|(request, _)| request.clone()).collect()
@@ -273,7 +275,7 @@ impl HubSpot {
     /// How many scripted faults did not happen yet, those of [`script_always`](Self::script_always) not counted.
     #[must_use]
     pub fn faults_left(&self) -> usize {
-        self.shared.state().plan.left()
+        self.shared.state().plan.faults_left()
     }
 
     /// Holds every request that matches, until the gate is opened.
@@ -285,8 +287,6 @@ impl HubSpot {
     /// Holds the requests that match from the `nth` next one on (1 is the next), until the gate is opened.
     #[must_use]
     pub fn hold_from(&self, matching: Match, nth: usize, at: At) -> Gate {
-        let (barrier, gate) = Barrier::new(at);
-        self.shared.state().plan.hold(matching, nth.saturating_sub(1), barrier);
-        gate
+        self.shared.state().plan.hold(matching, nth, usize::MAX, at)
     }
 }

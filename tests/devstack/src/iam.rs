@@ -1,6 +1,6 @@
 //! IAM: each function may do what its role in the template allows, and nothing else.
 //!
-//! A function signs with a key of its own; the stand-ins ask here before a call takes effect. Keys that are no function's
+//! A function signs with a key of its own; the emulators ask here before a call takes effect. Keys that are no function's
 //! may do everything: they are the tests'.
 
 use std::collections::{BTreeMap, BTreeSet};

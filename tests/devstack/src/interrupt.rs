@@ -1,4 +1,4 @@
-//! What happens to the n-th call from now on, whichever stand-in gets it: for tests that try every call of something.
+//! What happens to the n-th call from now on, whichever emulator gets it: for tests that try every call of something.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,28 +20,28 @@ pub enum Interruption {
     Twice,
 }
 
-/// The interruptions of all stand-ins of one stack. Clones share them.
+/// The interruptions of all emulators of one stack. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Interruptions(Arc<Mutex<State>>);
+pub struct Interruptions(Arc<Mutex<CallLog>>);
 
 #[derive(Debug, Default)]
-struct State {
+struct CallLog {
     calls: Vec<String>,
-    planned: Vec<(usize, Plan)>,
+    planned: Vec<(usize, PlannedAction)>,
     /// Calls that are still to be refused, by name.
     refused: HashMap<String, usize>,
 }
 
 #[derive(Clone, Debug)]
-enum Plan {
+enum PlannedAction {
     Interruption(Interruption),
     Held(Barrier),
     Late(Barrier),
 }
 
-/// What a stand-in does with one call.
+/// What an emulator does with one call.
 #[derive(Debug)]
-pub(crate) enum Now {
+pub(crate) enum CallAction {
     Nothing,
     Refuse,
     LoseAnswer,
@@ -54,14 +54,14 @@ pub(crate) enum Now {
 impl Interruptions {
     /// Lets something happen to the `nth` call from now on; 1 is the next one.
     pub fn plan(&self, nth: usize, what: Interruption) {
-        self.add(nth, Plan::Interruption(what));
+        self.add(nth, PlannedAction::Interruption(what));
     }
 
     /// Holds the `nth` call from now on, and only that one, until the gate is opened.
     #[must_use]
     pub fn hold(&self, nth: usize, at: At) -> Gate {
         let (barrier, gate) = Barrier::new(at);
-        self.add(nth, Plan::Held(barrier));
+        self.add(nth, PlannedAction::Held(barrier));
         gate
     }
 
@@ -70,7 +70,7 @@ impl Interruptions {
     #[must_use]
     pub fn delay(&self, nth: usize) -> Gate {
         let (barrier, gate) = Barrier::new(At::Before);
-        self.add(nth, Plan::Late(barrier));
+        self.add(nth, PlannedAction::Late(barrier));
         gate
     }
 
@@ -82,39 +82,39 @@ impl Interruptions {
 
     /// Forgets the calls, and what has not happened yet.
     pub fn clear(&self) {
-        *self.state() = State::default();
+        *self.state() = CallLog::default();
     }
 
-    fn add(&self, nth: usize, plan: Plan) {
+    fn add(&self, nth: usize, plan: PlannedAction) {
         let mut state = self.state();
         let at = state.calls.len() + nth.max(1) - 1;
         state.planned.push((at, plan));
     }
 
     /// Counts a call, and says what happens to it.
-    pub(crate) fn next(&self, name: &str) -> Now {
+    pub(crate) fn next(&self, name: &str) -> CallAction {
         let mut state = self.state();
         let at = state.calls.len();
         state.calls.push(name.to_owned());
         if let Some(left) = state.refused.get_mut(name).filter(|left| **left > 0) {
             *left -= 1;
-            return Now::Refuse;
+            return CallAction::Refuse;
         }
         let planned = state.planned.iter().position(|(planned, _)| *planned == at);
-        let Some(planned) = planned else { return Now::Nothing };
+        let Some(planned) = planned else { return CallAction::Nothing };
         match state.planned.remove(planned).1 {
-            Plan::Interruption(Interruption::Refused(times)) => {
+            PlannedAction::Interruption(Interruption::Refused(times)) => {
                 state.refused.insert(name.to_owned(), times.saturating_sub(1));
-                Now::Refuse
+                CallAction::Refuse
             }
-            Plan::Interruption(Interruption::AnswerLost) => Now::LoseAnswer,
-            Plan::Interruption(Interruption::Twice) => Now::Twice,
-            Plan::Held(barrier) => Now::Hold(barrier),
-            Plan::Late(barrier) => Now::Late(barrier),
+            PlannedAction::Interruption(Interruption::AnswerLost) => CallAction::LoseAnswer,
+            PlannedAction::Interruption(Interruption::Twice) => CallAction::Twice,
+            PlannedAction::Held(barrier) => CallAction::Hold(barrier),
+            PlannedAction::Late(barrier) => CallAction::Late(barrier),
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, CallLog> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

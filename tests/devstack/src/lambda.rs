@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use crate::template::{ACCOUNT, REGION};
-use process::{Ended, Process};
+use process::{EndReason, Process};
 
 pub use log::{LogLine, Logs, Stream};
 
@@ -38,7 +38,7 @@ pub struct Spec {
     pub name: String,
     /// How long an invocation may last.
     pub timeout: Duration,
-    /// Memory in MB, which is only told.
+    /// Memory in MB, which is only reported to the process.
     pub memory: u64,
     /// Everything the process gets, but for what Lambda itself sets.
     pub environment: BTreeMap<String, String>,
@@ -193,7 +193,7 @@ impl Lambda {
     pub async fn kill(&self, pid: u32) -> bool {
         let all = self.pools.keys().flat_map(|function| self.live(function));
         let Some(process) = all.into_iter().find(|process| process.pid() == pid) else { return false };
-        process.kill(Ended::Killed).await;
+        process.kill(EndReason::Killed).await;
         true
     }
 
@@ -202,7 +202,7 @@ impl Lambda {
         let mut killed = 0;
         for process in self.live(function) {
             if process.info().invocation.is_some() {
-                process.kill(Ended::Killed).await;
+                process.kill(EndReason::Killed).await;
                 killed += 1;
             }
         }
@@ -212,7 +212,7 @@ impl Lambda {
     /// Kills every process of a function: the next invocations are cold starts.
     pub async fn kill_all(&self, function: &str) {
         for process in self.live(function) {
-            process.kill(Ended::Killed).await;
+            process.kill(EndReason::Killed).await;
         }
     }
 
@@ -292,7 +292,8 @@ impl Pool {
                 return Ok(idle.clone());
             }
         }
-        let process = Process::spawn(&self.spec, self.logs.clone()).await.map_err(InvokeError::Init)?;
+        let process = Process::spawn(&self.spec, self.logs.clone(), runtime_api::router).await;
+        let process = process.map_err(InvokeError::Init)?;
         self.spawned.fetch_add(1, Ordering::Relaxed);
         self.processes().push(process.clone());
         Ok(process)

@@ -1,22 +1,24 @@
-//! The whole system on one machine: stand-ins for AWS and HubSpot on loopback, around the real binaries.
+//! The whole system on one machine: AWS and HubSpot emulated on loopback, around the real binaries.
 //!
 //! Tests and `make demo` use the same [`stack::Stack`]. Only endpoints differ from the real thing: the AWS SDK and
-//! reqwest speak to the stand-ins as they would to AWS and HubSpot.
+//! reqwest call the emulators as they would call AWS and HubSpot.
 
 #![expect(
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "a stand-in that cannot go on says so at once, and the demonstration prints"
+    reason = "an emulator that cannot go on says so at once, and the demonstration prints"
 )]
 
+pub mod aws;
 pub mod costs;
 pub mod demo;
-pub mod double;
 pub mod dynamodb;
+pub mod faults;
 pub mod front_door;
 pub mod hubspot;
+pub mod hubspot_server;
 pub mod iam;
 pub mod interrupt;
 pub mod lambda;

@@ -1,22 +1,24 @@
-//! The local stack's command line: see `local --help`.
+//! The local stack's command line: see `devstack --help`.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is what a command line does")]
 
 use std::process::ExitCode;
 
 const HELP: &str = "\
-The whole system on this machine: the real functions, with stand-ins for AWS and HubSpot on loopback.
+The whole system on this machine: the real functions, with AWS and HubSpot emulated on loopback.
 
-Usage: local <command>
+Usage: devstack <command>
 
 Commands:
-  demo   Goes through the main path, prints and checks every step, and ends: exit code 0 if all of it held
+  demo [--aws ENDPOINT]
+         Goes through the main path, prints and checks every step, and ends: exit code 0 if all of it held.
+         With an endpoint, another emulator of AWS answers in place of the built-in ones
   run    Keeps the system running and prints its addresses and ready `curl` lines; Ctrl-C ends it
   hubspot SECONDS
-         HubSpot's stand-in alone, until standard input ends; its access tokens live so many seconds.
-         Prints where it is, then each request that it gets as a line of JSON
+         The HubSpot emulator alone, until standard input ends; its access tokens live that many seconds.
+         Prints its address, then each request that it gets as a line of JSON
   costs [--json]
-         Counts what an act of each kind takes, and computes from it what a month costs at AWS's list prices
+         Counts what an operation of each kind takes: calls, request units, bytes of logs
 
 Options:
   -h, --help   Prints this
@@ -26,11 +28,12 @@ Options:
 async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["demo"] => devstack::demo::run().await,
+        ["demo"] => devstack::demo::run(None).await,
+        ["demo", "--aws", endpoint] => devstack::demo::run(Some((*endpoint).to_owned())).await,
         ["run"] => devstack::run::run().await,
-        ["hubspot", lifetime] => devstack::double::run(lifetime).await,
-        ["costs"] => devstack::costs::run(devstack::costs::Form::Markdown).await,
-        ["costs", "--json"] => devstack::costs::run(devstack::costs::Form::Json).await,
+        ["hubspot", lifetime] => devstack::hubspot_server::run(lifetime).await,
+        ["costs"] => devstack::costs::run(devstack::costs::OutputFormat::Markdown).await,
+        ["costs", "--json"] => devstack::costs::run(devstack::costs::OutputFormat::Json).await,
         ["-h" | "--help" | "help"] => {
             print!("{HELP}");
             Ok(())
@@ -43,7 +46,7 @@ async fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
-            eprintln!("local: {reason}");
+            eprintln!("devstack: {reason}");
             ExitCode::FAILURE
         }
     }

@@ -67,9 +67,9 @@ The system runs. Its state is in memory; Ctrl-C ends it.
 
   Start page   {dashboard}/   (acts as the dashboard: connect the account {ACCOUNT} here first)
   API          {api}
-  HubSpot      {hubspot}   (stand-in)
-  DynamoDB     {dynamodb}   (stand-in)
-  Secrets      {secrets}   (stand-in)
+  HubSpot      {hubspot}   (emulated)
+  DynamoDB     {dynamodb}   (emulated)
+  Secrets      {secrets}   (emulated)
 
   token-refresh runs every minute, as the template says.
 
@@ -106,8 +106,8 @@ Operate it from another shell (`hubspotctl --help` says what there is):
 
 /// What a shell has to export for the operator's tool.
 fn variables(stack: &Stack) -> String {
-    let told = ["_TABLE", "SECRET_PREFIX", "SECRETS_KMS_KEY", "HUBSPOT_", "AWS_"];
-    let variables = stack.operator().into_iter().filter(|(name, _)| told.iter().any(|part| name.contains(part)));
+    let shown = ["_TABLE", "SECRET_PREFIX", "SECRETS_KMS_KEY", "HUBSPOT_", "AWS_"];
+    let variables = stack.operator().into_iter().filter(|(name, _)| shown.iter().any(|part| name.contains(part)));
     let quoted: Vec<String> = variables.map(|(name, value)| format!("{name}='{value}'")).collect();
     quoted.join(" ")
 }

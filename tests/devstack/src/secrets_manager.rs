@@ -4,99 +4,63 @@
 //! and not checked.
 
 mod operations;
-mod serve;
+#[cfg(test)]
+mod recorded;
 #[cfg(test)]
 mod tests;
 mod vault;
 
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde_json::Value;
+use axum::Router;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
 use shared::clock::Clock;
-use tokio::sync::watch;
 
-use crate::iam::Policies;
-use crate::interrupt::Interruptions;
-use crate::loopback::{self, Task};
-use crate::wire::{self, At, Barrier, Gate};
+use crate::aws::{self, AwsFront, AwsRequest, Service};
+use crate::iam;
+use crate::loopback::{self, Server};
+use operations::OperationError;
 use vault::Vault;
 pub use vault::{Secret, SecretValue, Version};
 
-/// A call that reached Secrets Manager.
-#[derive(Clone, Debug)]
-pub struct Call {
-    /// `PutSecretValue`…
-    pub operation: String,
-    /// The secret as the call names it, by name or ARN.
-    pub secret: Option<String>,
-    /// The version that it writes (`ClientRequestToken`) or asks for (`VersionId`).
-    pub version: Option<String>,
-    /// The request.
-    pub body: Value,
-}
+const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
 
-/// What goes wrong with a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FaultKind {
-    /// A 500 before the call has any effect. The SDK tries again.
-    Error,
-    /// The call takes effect and is answered by a 500. The SDK tries again.
-    ErrorAfterEffect,
-    /// A throttling answer before the call has any effect. The SDK tries again.
-    Throttle,
-    /// The role may not do it. The SDK does not try again.
-    AccessDenied,
-    /// `DecryptionFailure`: the key is disabled, or the role may not use it. The SDK does not try again.
-    KeyDenied,
-    /// The connection closes before the call has any effect.
-    ConnectionDropped,
-    /// The call takes effect and the connection closes without an answer.
-    AnswerLost,
-    /// The call takes this long before it takes effect.
-    Stall(Duration),
-}
+const SERVICE: Service = Service {
+    namespace: "",
+    content_type: CONTENT_TYPE,
+    internal: "InternalServiceError",
+    throttled: "ThrottlingException",
+    needed: iam::needed_by_secrets_manager,
+};
 
-/// Whether a call goes wrong, by a seed, its operation, and how many calls of any operation came before it.
-pub type Weather = fn(u64, &str, usize) -> Option<FaultKind>;
+/// Errors whose member is `Message`, as the service's model declares it; of all others it is `message`.
+const MODELED_ERRORS: [&str; 6] = [
+    "InvalidNextTokenException",
+    "InvalidParameterException",
+    "InvalidRequestException",
+    "LimitExceededException",
+    "ResourceExistsException",
+    "ResourceNotFoundException",
+];
 
-/// Secrets Manager on loopback. Clones share it; it ends with the last of them.
+/// Secrets Manager on loopback. Clones share it; it ends with the last of them. Its calls, faults and gates are those
+/// of the front that it dereferences to.
 #[derive(Clone, Debug)]
 pub struct SecretsManager {
-    url: String,
-    shared: Arc<Inner>,
-    _server: Arc<Task>,
+    server: Arc<Server>,
+    front: Arc<AwsFront>,
+    vault: Arc<Mutex<Vault>>,
 }
 
-#[derive(Debug)]
-struct Inner {
-    state: Mutex<State>,
-    /// Counts the calls, for those who wait for some.
-    seen: watch::Sender<usize>,
-}
+impl Deref for SecretsManager {
+    type Target = AwsFront;
 
-#[derive(Debug)]
-struct State {
-    interruptions: Interruptions,
-    policies: Policies,
-    vault: Vault,
-    calls: Vec<Call>,
-    faults: Vec<(String, FaultKind)>,
-    weather: Option<(u64, Weather)>,
-    barriers: Vec<Planned>,
-}
-
-#[derive(Debug)]
-struct Planned {
-    operation: String,
-    /// How many calls of the operation pass before the first held one.
-    pass: usize,
-    barrier: Barrier,
-}
-
-impl Inner {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn deref(&self) -> &AwsFront {
+        &self.front
     }
 }
 
@@ -114,43 +78,47 @@ impl SecretsManager {
     /// # Panics
     /// Loopback has no free port.
     pub async fn start_with(clock: Clock) -> Self {
-        let listener = loopback::listen().await.expect("loopback has a free port");
-        let url = format!("http://{}", listener.local_addr().expect("a listener has an address"));
-        let state = State {
-            interruptions: Interruptions::default(),
-            policies: Policies::default(),
-            vault: Vault::new(clock),
-            calls: Vec::new(),
-            faults: Vec::new(),
-            weather: None,
-            barriers: Vec::new(),
-        };
-        let shared = Arc::new(Inner { state: Mutex::new(state), seen: watch::Sender::new(0) });
-        let served = shared.clone();
-        let task = tokio::spawn(wire::accept(listener, move |socket, _| serve::connection(socket, served.clone())));
-        Self { url, shared, _server: Arc::new(Task(task)) }
+        let (vault, front) = (Arc::new(Mutex::new(Vault::new(clock))), AwsFront::new(SERVICE));
+        let served = vault.clone();
+        let router = front.router(move |request| {
+            let answer = answer(&mut locked(&served), &request);
+            async move { answer }
+        });
+        Self::serve(router, front, vault).await
+    }
+
+    /// Starts in front of another emulator, which keeps the secrets.
+    ///
+    /// # Panics
+    /// Loopback has no free port.
+    pub async fn in_front_of(endpoint: &str) -> Self {
+        let (vault, front) = (Arc::new(Mutex::new(Vault::new(Clock::default()))), AwsFront::new(SERVICE));
+        let (client, endpoint) = (loopback::client(), endpoint.to_owned());
+        let router = front.router(move |request| {
+            let (client, endpoint) = (client.clone(), endpoint.clone());
+            async move {
+                let sent = aws::send_on(&client, &endpoint, request).await;
+                sent.map_or_else(|| StatusCode::BAD_GATEWAY.into_response(), IntoResponse::into_response)
+            }
+        });
+        Self::serve(router, front, vault).await
+    }
+
+    async fn serve(router: Router, front: Arc<AwsFront>, vault: Arc<Mutex<Vault>>) -> Self {
+        let server = Server::start(router).await.expect("loopback has a free port");
+        Self { server: Arc::new(server), front, vault }
     }
 
     /// Its endpoint.
     #[must_use]
     pub fn url(&self) -> String {
-        self.url.clone()
-    }
-
-    /// Takes its interruptions from here.
-    pub fn interrupted_by(&self, interruptions: &Interruptions) {
-        self.shared.state().interruptions = interruptions.clone();
-    }
-
-    /// Refuses what these policies do not allow.
-    pub fn guarded_by(&self, policies: &Policies) {
-        self.shared.state().policies = policies.clone();
+        self.server.url()
     }
 
     /// All secrets as they truly are, whatever a lag still hides, by name.
     #[must_use]
     pub fn secrets(&self) -> Vec<Secret> {
-        self.shared.state().vault.all()
+        locked(&self.vault).all()
     }
 
     /// One secret as it truly is.
@@ -159,73 +127,49 @@ impl SecretsManager {
         self.secrets().into_iter().find(|secret| secret.name == name)
     }
 
-    /// Every call so far, in order of arrival.
-    #[must_use]
-    pub fn calls(&self) -> Vec<Call> {
-        self.shared.state().calls.clone()
-    }
-
-    /// How many calls of an operation came so far.
-    #[must_use]
-    pub fn count(&self, operation: &str) -> usize {
-        self.shared.state().calls.iter().filter(|call| call.operation == operation).count()
-    }
-
     /// From now on, what a write changes is seen by reads only this much later. A new version is not found until
     /// then, not even by its id, and a deleted secret still is.
     pub fn set_lag(&self, lag: Duration) {
-        self.shared.state().vault.lag = lag;
+        locked(&self.vault).lag = lag;
     }
 
     /// Makes every write so far visible at once.
     pub fn settle(&self) {
-        self.shared.state().vault.settle();
+        locked(&self.vault).settle();
     }
+}
 
-    /// Fails the next calls of an operation. The SDK makes up to three attempts of a call, so `times` is 3 for a
-    /// failure that its caller sees.
-    pub fn fail_next(&self, operation: &str, kind: FaultKind, times: usize) {
-        self.shared.state().faults.extend(std::iter::repeat_n((operation.to_owned(), kind), times));
+fn locked(vault: &Mutex<Vault>) -> MutexGuard<'_, Vault> {
+    vault.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn answer(vault: &mut Vault, request: &AwsRequest) -> Response {
+    let (status, body) = match parse(request).and_then(|(operation, body)| operations::perform(vault, operation, &body))
+    {
+        Ok(body) => (StatusCode::OK, body),
+        Err(OperationError(name, message)) => {
+            let member = if MODELED_ERRORS.contains(&name) { "Message" } else { "message" };
+            (StatusCode::BAD_REQUEST, json!({ "__type": name, member: message }))
+        }
+    };
+    let id = uuid::Uuid::now_v7().to_string();
+    (status, [("content-type", CONTENT_TYPE), ("x-amzn-requestid", &id)], body.to_string()).into_response()
+}
+
+/// The operation and its input, of a call in awsJson 1.1.
+fn parse(request: &AwsRequest) -> Result<(&str, Value), OperationError> {
+    let refusal = |name, words: &str| Err(OperationError(name, words.to_owned()));
+    let Some(operation) = request.header("x-amz-target").strip_prefix("secretsmanager.") else {
+        return refusal("UnknownOperationException", "No operation of Secrets Manager is named.");
+    };
+    if request.header("content-type") != CONTENT_TYPE {
+        return refusal("UnknownOperationException", "The content type is not that of awsJson 1.1.");
     }
-
-    /// Lets calls go wrong as a function of the seed says, until [`heal`](Self::heal).
-    pub fn set_weather(&self, seed: u64, weather: Weather) {
-        self.shared.state().weather = Some((seed, weather));
+    if !request.header("authorization").starts_with("AWS4-HMAC-SHA256 ") {
+        return refusal("MissingAuthenticationTokenException", "Missing Authentication Token");
     }
-
-    /// Forgets all faults that did not happen yet.
-    pub fn heal(&self) {
-        let mut state = self.shared.state();
-        state.faults.clear();
-        state.weather = None;
-    }
-
-    /// Holds every call of an operation from now on, until the gate is opened.
-    #[must_use]
-    pub fn hold(&self, operation: &str, at: At) -> Gate {
-        self.hold_from(operation, 1, at)
-    }
-
-    /// Holds the calls of an operation from the `nth` next one on (1 is the next), until the gate is opened.
-    #[must_use]
-    pub fn hold_from(&self, operation: &str, nth: usize, at: At) -> Gate {
-        let (barrier, gate) = Barrier::new(at);
-        let planned = Planned { operation: operation.to_owned(), pass: nth.saturating_sub(1), barrier };
-        self.shared.state().barriers.push(planned);
-        gate
-    }
-
-    /// Waits until an operation was called `count` times since the start.
-    ///
-    /// # Panics
-    /// They don't come within a minute.
-    pub async fn wait_for_calls(&self, operation: &str, count: usize) {
-        let mut seen = self.shared.seen.subscribe();
-        let all = async {
-            while self.count(operation) < count {
-                let _ = seen.changed().await;
-            }
-        };
-        wire::patiently(&format!("{count} calls of {operation}"), all).await;
+    match serde_json::from_slice(&request.body) {
+        Ok(body @ Value::Object(_)) => Ok((operation, body)),
+        _ => refusal("SerializationException", "The body is not a JSON object."),
     }
 }

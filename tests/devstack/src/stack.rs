@@ -26,7 +26,7 @@ use crate::secrets_manager::SecretsManager;
 use crate::sts;
 use crate::template::{ACCOUNT, Deployment, Template, Values};
 
-pub use calls::{Answer, Exchange, Witness};
+pub use calls::{ApiResponse, Exchange, Witness};
 pub use connect::{Authorization, Connected};
 pub use plant::SCOPES;
 
@@ -59,6 +59,8 @@ pub struct Options {
     pub environment: BTreeMap<String, Option<String>>,
     /// Whether ops have put the app's credentials, as they do after the first deployment.
     pub app_secret: bool,
+    /// The endpoint of another emulator of AWS, which answers in place of ours.
+    pub aws_endpoint: Option<String>,
     /// Who sees every call of the API and its answer.
     pub witness: Option<Witness>,
     /// Who sees the stack once more when it ends, with all that its processes have printed.
@@ -73,6 +75,7 @@ impl Default for Options {
             parameters: BTreeMap::new(),
             environment: BTreeMap::new(),
             app_secret: true,
+            aws_endpoint: None,
             witness: None,
             last_look: None,
         }
@@ -82,11 +85,11 @@ impl Default for Options {
 /// The whole system on loopback. It ends when it is dropped.
 #[derive(Debug)]
 pub struct Stack {
-    /// HubSpot's double.
+    /// HubSpot.
     pub hubspot: HubSpot,
-    /// The stand-in of Secrets Manager.
+    /// Secrets Manager.
     pub secrets_manager: SecretsManager,
-    /// The stand-in of DynamoDB.
+    /// DynamoDB.
     pub dynamo: DynamoDb,
     /// What the functions' roles allow, and what of it was used.
     pub policies: Policies,
@@ -124,7 +127,10 @@ impl Stack {
         // By its name: HubSpot takes plain http from `localhost` only, and browsers trust it with secure cookies.
         let public_url = format!("http://localhost:{port}");
         let redirect = format!("{public_url}/oauth/hubspot/callback");
-        let secrets_manager = SecretsManager::start_with(options.hubspot.clock.clone()).await;
+        let secrets_manager = match &options.aws_endpoint {
+            Some(endpoint) => SecretsManager::in_front_of(endpoint).await,
+            None => SecretsManager::start_with(options.hubspot.clock.clone()).await,
+        };
         let hubspot = start_hubspot(options.hubspot, redirect).await;
         let mut deployment = deploy(&public_url, &hubspot, options.parameters)?;
         for function in &mut deployment.functions {
@@ -136,7 +142,10 @@ impl Stack {
             }
             stays_on_this_machine(&function.binary, &function.environment)?;
         }
-        let dynamo = DynamoDb::start(&deployment.tables).await?;
+        let dynamo = match &options.aws_endpoint {
+            Some(endpoint) => DynamoDb::in_front_of(endpoint, &deployment.tables).await?,
+            None => DynamoDb::start(&deployment.tables).await?,
+        };
         let interruptions = Interruptions::default();
         hubspot.interrupted_by(&interruptions);
         secrets_manager.interrupted_by(&interruptions);
@@ -219,7 +228,7 @@ impl Stack {
         function.environment.clone()
     }
 
-    /// The configuration of AWS clients in this process: they reach the stand-ins.
+    /// The configuration of AWS clients in this process: they reach the emulators.
     #[must_use]
     pub const fn aws_config(&self) -> &SdkConfig {
         &self.aws
@@ -262,7 +271,7 @@ impl Stack {
     /// Puts the app's credentials, as ops do from a file.
     ///
     /// # Errors
-    /// The template declares no secret of the name that the functions read, or the stand-in refuses it.
+    /// The template declares no secret of the name that the functions read, or the emulator refuses it.
     pub async fn put_app_secret(&self, credentials: &Value) -> Result<(), String> {
         let prefix = self.table("SECRET_PREFIX");
         let name = format!("{prefix}/app");

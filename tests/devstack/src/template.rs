@@ -16,12 +16,12 @@ use serde_json::{Map, Value};
 
 use reader::Reader;
 
-/// The account that the local stack stands in for.
+/// The emulated account.
 pub const ACCOUNT: &str = "123456789012";
-/// The region that the local stack stands in for.
+/// The emulated region.
 pub const REGION: &str = "us-east-1";
 
-/// A template as it stands in the repository.
+/// A template, as the repository has it.
 #[derive(Clone, Debug)]
 pub struct Template {
     root: Value,
@@ -36,6 +36,22 @@ pub struct Values {
     pub api_endpoint: String,
     /// The parameters; one that is absent here has its default.
     pub parameters: BTreeMap<String, String>,
+}
+
+impl Values {
+    fn pseudo_parameter(&self, name: &str) -> Option<String> {
+        match name {
+            "AWS::Region" => Some(REGION.to_owned()),
+            "AWS::AccountId" => Some(ACCOUNT.to_owned()),
+            "AWS::Partition" => Some("aws".to_owned()),
+            "AWS::URLSuffix" => Some("amazonaws.com".to_owned()),
+            "AWS::StackName" => Some(self.stack_name.clone()),
+            "AWS::StackId" => {
+                Some(format!("arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{}/local", self.stack_name))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// What a template makes, every intrinsic function replaced.

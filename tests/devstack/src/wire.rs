@@ -1,4 +1,4 @@
-//! HTTP/1.1 by hand, for stand-ins that show every byte they got and misbehave on demand.
+//! HTTP/1.1 by hand, for emulators that show every byte they got and misbehave on demand.
 //!
 //! A server library gives neither: it folds header names, hides the framing and never sends half an answer.
 
@@ -14,8 +14,8 @@ use tokio::task::JoinSet;
 pub use answer::Answer;
 pub(crate) use answer::Framing;
 pub use gate::{At, Gate};
-pub(crate) use gate::{Barrier, Verdict, patiently};
-pub(crate) use request::{Broken, Head, Wire};
+pub(crate) use gate::{Barrier, Verdict, patiently, stand};
+pub(crate) use request::{Head, ReadError, Wire};
 
 /// Accepts connections for ever and gives each one its own task. Ends all of them when it is dropped.
 pub(crate) async fn accept<F, S>(listener: TcpListener, serve: F)

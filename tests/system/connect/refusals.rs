@@ -1,8 +1,7 @@
 //! Authorizations that HubSpot, AWS or the admin's choice end otherwise.
 
-use devstack::dynamodb::Fault as DynamoFault;
+use devstack::aws::AwsFault;
 use devstack::hubspot::{Fault, Issued, Match, PORTAL};
-use devstack::secrets_manager::FaultKind;
 use devstack::stack::Options;
 use devstack::wire::Answer as Wire;
 use serde_json::{Value, json};
@@ -323,7 +322,7 @@ async fn while_the_state_cannot_be_consumed_nothing_is_exchanged_and_the_browser
     let world = World::start().await;
     let begun = begin(&world, ACCOUNT, &json!({})).await;
     let query = begun.accept(&world, PORTAL);
-    world.stack.dynamo.fail_next("UpdateItem", DynamoFault::Refused, 3);
+    world.stack.dynamo.fail_next("UpdateItem", AwsFault::Refused, 3);
 
     let answer = world.callback(&query, &[&begun.cookie]).await;
 
@@ -337,7 +336,7 @@ async fn while_the_state_cannot_be_consumed_nothing_is_exchanged_and_the_browser
 async fn a_state_whose_consumption_got_no_answer_is_consumed_once() {
     let world = World::start().await;
     let begun = begin(&world, ACCOUNT, &json!({})).await;
-    world.stack.dynamo.fail_next("UpdateItem", DynamoFault::AnswerLost, 1);
+    world.stack.dynamo.fail_next("UpdateItem", AwsFault::AnswerLost, 1);
 
     let outcome = finish(&world, &begun).await;
 
@@ -349,9 +348,9 @@ async fn a_state_whose_consumption_got_no_answer_is_consumed_once() {
 async fn one_hiccup_of_aws_at_each_write_is_not_noticed() {
     let world = World::start().await;
     let begun = begin(&world, ACCOUNT, &json!({})).await;
-    world.stack.dynamo.fail_next("UpdateItem", DynamoFault::Throttled, 1);
-    world.stack.secrets_manager.fail_next("CreateSecret", FaultKind::Throttle, 1);
-    world.stack.dynamo.fail_next("PutItem", DynamoFault::Refused, 1);
+    world.stack.dynamo.fail_next("UpdateItem", AwsFault::Throttled, 1);
+    world.stack.secrets_manager.fail_next("CreateSecret", AwsFault::Throttled, 1);
+    world.stack.dynamo.fail_next("PutItem", AwsFault::Refused, 1);
 
     let outcome = finish(&world, &begun).await;
 
@@ -363,7 +362,7 @@ async fn one_hiccup_of_aws_at_each_write_is_not_noticed() {
 async fn a_record_whose_first_put_got_no_answer_is_there_once_and_connected() {
     let world = World::start().await;
     let begun = begin(&world, ACCOUNT, &json!({})).await;
-    world.stack.dynamo.fail_next("PutItem", DynamoFault::AnswerLost, 1);
+    world.stack.dynamo.fail_next("PutItem", AwsFault::AnswerLost, 1);
 
     let outcome = finish(&world, &begun).await;
 
@@ -376,7 +375,7 @@ async fn a_new_instance_whose_first_put_got_no_answer_is_there_once() {
     let world = World::start().await;
     connect(&world, ACCOUNT, &json!({})).await;
     let begun = begin(&world, ACCOUNT, &json!({"new_instance": true})).await;
-    world.stack.dynamo.fail_next("PutItem", DynamoFault::AnswerLost, 1);
+    world.stack.dynamo.fail_next("PutItem", AwsFault::AnswerLost, 1);
 
     let outcome = finish(&world, &begun).await;
 
@@ -388,7 +387,7 @@ async fn a_new_instance_whose_first_put_got_no_answer_is_there_once() {
 async fn a_secret_whose_creation_got_no_answer_is_there_once() {
     let world = World::start().await;
     let begun = begin(&world, ACCOUNT, &json!({})).await;
-    world.stack.secrets_manager.fail_next("CreateSecret", FaultKind::AnswerLost, 1);
+    world.stack.secrets_manager.fail_next("CreateSecret", AwsFault::AnswerLost, 1);
 
     let outcome = finish(&world, &begun).await;
 
@@ -401,9 +400,9 @@ async fn without_secrets_manager_or_dynamodb_a_connect_fails_and_a_later_one_wor
     let world = World::start().await;
     let (one, two) = (begin(&world, ACCOUNT, &json!({})).await, begin(&world, ACCOUNT, &json!({})).await);
 
-    world.stack.secrets_manager.fail_next("CreateSecret", FaultKind::Error, 3);
+    world.stack.secrets_manager.fail_next("CreateSecret", AwsFault::Refused, 3);
     let without_secrets = finish(&world, &one).await;
-    world.stack.dynamo.fail_next("PutItem", DynamoFault::Refused, 3);
+    world.stack.dynamo.fail_next("PutItem", AwsFault::Refused, 3);
     let without_records = finish(&world, &two).await;
     let records = traces(&world).await.records;
     let later = finish(&world, &begin(&world, ACCOUNT, &json!({})).await).await;
@@ -415,7 +414,7 @@ async fn without_secrets_manager_or_dynamodb_a_connect_fails_and_a_later_one_wor
 #[tokio::test]
 async fn an_authorization_that_cannot_be_stored_is_not_started() {
     let world = World::start().await;
-    world.stack.dynamo.fail_next("PutItem", DynamoFault::Refused, 3);
+    world.stack.dynamo.fail_next("PutItem", AwsFault::Refused, 3);
 
     let answer = world.dashboard(ACCOUNT, "admin", "POST", "/v1/authorizations", &json!({})).await;
 

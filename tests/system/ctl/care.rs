@@ -1,7 +1,7 @@
 //! `status`, `integrations`, `refresh`, `disconnect`: the health of an account, and what to do.
 
+use devstack::aws::AwsFault;
 use devstack::hubspot::{Match, PORTAL};
-use devstack::secrets_manager::FaultKind;
 use serde_json::{Value, json};
 use shared::integration::Status;
 
@@ -218,7 +218,7 @@ async fn a_disconnect_asks_deletes_and_schedules_the_previous_one() {
 async fn a_disconnect_reports_what_it_leaves_behind() {
     let world = World::start().await;
     plant(&world, ACCOUNT, 1).await;
-    world.stack.secrets_manager.fail_next("DeleteSecret", FaultKind::AccessDenied, 1);
+    world.stack.secrets_manager.fail_next("DeleteSecret", AwsFault::AccessDenied, 1);
 
     let ended = run(&world.stack, &["disconnect", ACCOUNT, "integration-1", "--yes"]).await;
 

@@ -1,6 +1,6 @@
 //! `decommission`: what `sam delete` leaves behind goes, and nothing else.
 
-use devstack::secrets_manager::FaultKind;
+use devstack::aws::AwsFault;
 use serde_json::{Value, json};
 
 use super::run;
@@ -85,7 +85,7 @@ async fn nothing_is_deleted_of_a_live_stack_by_another_name_or_unasked() {
 async fn failed_deletions_are_counted_and_done_by_the_next_run() {
     let world = world().await;
     delete_stack(&world).await;
-    world.stack.secrets_manager.fail_next("DeleteSecret", FaultKind::AccessDenied, 1);
+    world.stack.secrets_manager.fail_next("DeleteSecret", AwsFault::AccessDenied, 1);
 
     let first = run(&world.stack, &["decommission", "--stack-name", "local", "--json"]).await;
     let second = run(&world.stack, &["decommission", "--stack-name", "local", "--json"]).await;

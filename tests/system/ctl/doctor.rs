@@ -4,9 +4,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use devstack::dynamodb::Fault as DynamoFault;
+use devstack::aws::AwsFault;
 use devstack::hubspot::{Fault, Match};
-use devstack::secrets_manager::FaultKind;
 use devstack::stack::Options;
 use serde_json::{Value, json};
 
@@ -171,9 +170,9 @@ async fn refusals_of_aws_are_found() {
         wrong(&ended)
     };
 
-    let reads = with(&|| world.stack.dynamo.fail_next("Query", DynamoFault::Refused, 3)).await;
-    let writes = with(&|| world.stack.dynamo.fail_next("UpdateItem", DynamoFault::Refused, 3)).await;
-    let lists = with(&|| world.stack.secrets_manager.fail_next("ListSecrets", FaultKind::AccessDenied, 1)).await;
+    let reads = with(&|| world.stack.dynamo.fail_next("Query", AwsFault::Refused, 3)).await;
+    let writes = with(&|| world.stack.dynamo.fail_next("UpdateItem", AwsFault::Refused, 3)).await;
+    let lists = with(&|| world.stack.secrets_manager.fail_next("ListSecrets", AwsFault::AccessDenied, 1)).await;
 
     assert_eq!(
         (reads, writes, lists),

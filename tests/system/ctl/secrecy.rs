@@ -1,7 +1,7 @@
 //! No token and no secret is in anything that the tool prints, whatever it is given and whatever it meets.
 
+use devstack::aws::AwsFault;
 use devstack::hubspot::{Fault, Match};
-use devstack::secrets_manager::FaultKind;
 use devstack::stack::Options;
 use devstack::wire::Answer;
 use serde_json::{Value, json};
@@ -90,10 +90,10 @@ async fn no_command_prints_a_token_or_a_secret_in_any_spelling() {
     look(&world, &mut printed).await;
     world.stack.hubspot.clear_scripts();
     for (operation, kind) in [
-        ("GetSecretValue", FaultKind::AccessDenied),
-        ("GetSecretValue", FaultKind::KeyDenied),
-        ("PutSecretValue", FaultKind::AccessDenied),
-        ("ListSecretVersionIds", FaultKind::AccessDenied),
+        ("GetSecretValue", AwsFault::AccessDenied),
+        ("GetSecretValue", AwsFault::KeyDenied),
+        ("PutSecretValue", AwsFault::AccessDenied),
+        ("ListSecretVersionIds", AwsFault::AccessDenied),
     ] {
         world.stack.secrets_manager.fail_next(operation, kind, 100);
         look(&world, &mut printed).await;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use devstack::hubspot::Match;
-use devstack::stack::Answer;
+use devstack::stack::ApiResponse;
 use devstack::wire::{At, Gate};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -31,10 +31,10 @@ enum Blow {
 
 /// What the deliveries of one key were told.
 #[derive(Debug, Default)]
-struct Told {
+struct KeyHistory {
     blow: Option<(Step, Blow)>,
-    answers: Vec<Answer>,
-    last: Option<Answer>,
+    answers: Vec<ApiResponse>,
+    last: Option<ApiResponse>,
 }
 
 fn hold(world: &World, step: Step, key: &str) -> Gate {
@@ -64,11 +64,11 @@ fn blow(seed: u64, nth: usize) -> Option<(Step, Blow)> {
 }
 
 /// Five deliveries at once; the owner gets its blow when the others have been told, so that nobody else is busy.
-async fn trigger(world: &World, key: &str, blow: Option<(Step, Blow)>) -> Told {
+async fn trigger(world: &World, key: &str, blow: Option<(Step, Blow)>) -> KeyHistory {
     let body = note(key).to_string();
     let gate = blow.map(|(step, _)| hold(world, step, key));
     let mut open: FuturesUnordered<_> = (0..DELIVERIES).map(|_| world.stack.post_automation(body.clone())).collect();
-    let mut told = Told { blow, ..Told::default() };
+    let mut told = KeyHistory { blow, ..KeyHistory::default() };
     let mut frozen = None;
     if let (Some((_, blow)), Some(gate)) = (blow, gate) {
         while told.answers.len() < DELIVERIES - 1 {
@@ -104,7 +104,7 @@ async fn freeze_busy(world: &World) -> u32 {
 }
 
 /// Delivers until the key has its final word. A minute of waiting is an owner that looks a minute older.
-async fn settle(world: &World, key: &str, told: &mut Told) {
+async fn settle(world: &World, key: &str, told: &mut KeyHistory) {
     for _ in 0..30 {
         let answer = world.stack.post_automation(note(key).to_string()).await;
         let running = answer.code().as_deref() == Some("execution_in_progress");
@@ -128,7 +128,7 @@ enum Word {
     Died,
 }
 
-fn word(answer: &Answer) -> Word {
+fn word(answer: &ApiResponse) -> Word {
     let body = answer.json();
     let header = answer.header("retry-after").map(|seconds| seconds.parse::<u64>().unwrap());
     assert_eq!(body["retry_after_seconds"].as_u64(), header, "{body}");
@@ -142,13 +142,13 @@ fn word(answer: &Answer) -> Word {
     }
 }
 
-fn judge(key: &str, told: &Told, writes: usize) {
+fn judge(key: &str, told: &KeyHistory, writes: usize) {
     let words: Vec<Word> = told.answers.iter().map(word).collect();
     let last = word(told.last.as_ref().unwrap());
     let context = format!("{key} {:?}: {words:?}, {writes} writes", told.blow);
     let count = |wanted| words.iter().filter(|word| **word == wanted).count();
     let texts = |wanted| -> BTreeSet<String> {
-        told.answers.iter().filter(|answer| word(answer) == wanted).map(Answer::text).collect()
+        told.answers.iter().filter(|answer| word(answer) == wanted).map(ApiResponse::text).collect()
     };
 
     assert!(writes <= 1, "written twice: {context}");

@@ -1,4 +1,4 @@
-//! Thousands of requests in bad weather, sent again only where `retryable` says so, when `Retry-After` says so.
+//! Thousands of requests under random faults, sent again only where `retryable` says so, when `Retry-After` says so.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 
 use super::judge::{Word, word};
-use super::{dice, effects, marks, say, seed, setting, weather};
+use super::{dice, effects, marks, random_faults, say, seed, setting};
 use crate::world::{ADMIN, World};
 
 /// Worlds beside each other, so that one works while another waits.
@@ -250,9 +250,9 @@ async fn lane(seed: u64, requests: usize) -> Figures {
     world.stack.hubspot.set_rate_limit(None);
     connected(&world).await;
     let mut jobs: Vec<Job> = (0..requests).map(|nth| job(&world, seed, nth)).collect();
-    world.stack.hubspot.set_weather(seed, weather::hubspot);
-    world.stack.dynamo.set_weather(seed, weather::dynamo);
-    world.stack.secrets_manager.set_weather(seed, weather::secrets);
+    world.stack.hubspot.set_random_faults(seed, random_faults::hubspot);
+    world.stack.dynamo.set_random_faults(seed, random_faults::dynamo);
+    world.stack.secrets_manager.set_random_faults(seed, random_faults::secrets);
 
     let deliveries = run(&world, seed, &mut jobs).await;
 
@@ -300,6 +300,6 @@ async fn an_engine_that_obeys_only_retryable_neither_loses_nor_doubles_a_write()
     say(&format!("{all:#?}"));
     for code in ["rate_limited", "temporarily_unavailable", "hubspot_unreachable", "execution_in_progress"] {
         let said = all.keys().any(|name| name.contains(code));
-        assert!(said, "the weather was too good: no {code}");
+        assert!(said, "the faults never caused {code}");
     }
 }

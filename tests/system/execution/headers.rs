@@ -1,6 +1,6 @@
 //! Headers over the wire: what a customer writes into names and values makes no other header and no other request.
 
-use devstack::hubspot::Recorded;
+use devstack::hubspot::RecordedRequest;
 use serde_json::{Value, json};
 
 use super::{access_token, connected, to, with};
@@ -28,7 +28,7 @@ fn head(world: &World, token: &str, method: &str, own: &[(&str, &str)], length: 
 }
 
 /// Whether the raw bytes are this head, ended by an empty line, and this body.
-fn is(sent: &Recorded, head: &[String], body: &str) -> Result<(), String> {
+fn is(sent: &RecordedRequest, head: &[String], body: &str) -> Result<(), String> {
     let raw = std::str::from_utf8(&sent.raw).map_err(|error| error.to_string())?;
     let (lines, rest) = raw.split_once("\r\n\r\n").ok_or("the head has no end")?;
     let mut lines: Vec<&str> = lines.split("\r\n").collect();

@@ -20,7 +20,7 @@ const LARGE: usize = 5_800 * 1024;
 
 /// What the engine has to be told of the body.
 #[derive(Clone, Debug)]
-enum Told {
+enum OmittedBody {
     /// The field, with this value.
     Field(&'static str, Value),
     /// The field, as it is too long to be compared: only how long the body is, and the last of it.
@@ -38,8 +38,8 @@ fn typed(status: u16, kind: &str, body: impl Into<Vec<u8>>) -> Fault {
     Fault::Answer(Answer::new(status).header("content-type", kind).body(body))
 }
 
-fn omitted() -> Told {
-    Told::Field("body_omitted", json!("too_large"))
+fn omitted() -> OmittedBody {
+    OmittedBody::Field("body_omitted", json!("too_large"))
 }
 
 /// JSON of which a tree of values would take far more memory than the text.
@@ -48,34 +48,42 @@ fn zeros() -> String {
 }
 
 /// What HubSpot answers, and what the engine is told of it.
-fn cases(token: &str) -> Vec<(&'static str, Fault, Told)> {
+fn cases(token: &str) -> Vec<(&'static str, Fault, OmittedBody)> {
     let (json, html, binary) = ("application/json", "text/html", "application/octet-stream");
     let quotes = format!("[{}\"\"]", "\"\\\"\\\"\",".repeat(LARGE / 7));
     let words = format!("\"{}\"", "x".repeat(LARGE - 2));
     let echoed = format!("{}{token}", "x".repeat(LARGE - token.len()));
     let gzip = Answer::new(200).header("content-type", json).header("content-encoding", "gzip").body(bomb());
     vec![
-        ("ordinary", Fault::Pass, Told::Length("body", 0)),
+        ("ordinary", Fault::Pass, OmittedBody::Length("body", 0)),
         ("100 MiB", Fault::Long(100 * 1024 * 1024), omitted()),
         ("endless", Fault::Endless, omitted()),
-        ("1,000:1", Fault::Answer(gzip), Told::Field("body_base64", json!(STANDARD.encode(bomb())))),
-        ("JSON of words", typed(200, json, words.clone()), Told::Field("body", serde_json::from_str(&words).unwrap())),
+        ("1,000:1", Fault::Answer(gzip), OmittedBody::Field("body_base64", json!(STANDARD.encode(bomb())))),
+        (
+            "JSON of words",
+            typed(200, json, words.clone()),
+            OmittedBody::Field("body", serde_json::from_str(&words).unwrap()),
+        ),
         ("JSON of quotes", typed(200, json, quotes), omitted()),
-        ("text of words", typed(200, "text/plain", "x".repeat(LARGE)), Told::Length("body_text", LARGE)),
+        ("text of words", typed(200, "text/plain", "x".repeat(LARGE)), OmittedBody::Length("body_text", LARGE)),
         ("HTML of quotes", typed(200, html, "<a b=\"\">".repeat(LARGE / 8)), omitted()),
         ("text of control characters", typed(200, "text/plain", "\u{1}".repeat(LARGE)), omitted()),
         ("binary", typed(200, binary, vec![0xff; LARGE]), omitted()),
-        ("binary that fits", typed(200, binary, vec![0xff; 4_400_000]), Told::Length("body_base64", 5_866_668)),
-        ("401 of zeros", typed(401, json, zeros()), Told::Length("body", 0)),
-        ("403 of zeros", typed(403, json, zeros()), Told::Length("body", 0)),
-        ("500 of zeros", typed(500, json, zeros()), Told::Length("body", 0)),
-        ("the token at the end", typed(200, "text/plain", echoed), Told::Length("body_text", LARGE - token.len() + 10)),
+        ("binary that fits", typed(200, binary, vec![0xff; 4_400_000]), OmittedBody::Length("body_base64", 5_866_668)),
+        ("401 of zeros", typed(401, json, zeros()), OmittedBody::Length("body", 0)),
+        ("403 of zeros", typed(403, json, zeros()), OmittedBody::Length("body", 0)),
+        ("500 of zeros", typed(500, json, zeros()), OmittedBody::Length("body", 0)),
+        (
+            "the token at the end",
+            typed(200, "text/plain", echoed),
+            OmittedBody::Length("body_text", LARGE - token.len() + 10),
+        ),
     ]
 }
 
 /// Two requests, one after the other, of a fresh process, while another one gets an answer drop by drop. What the
 /// engine was told, and of the dripping one.
-async fn run(world: &World, fault: Fault) -> ([devstack::stack::Answer; 2], devstack::stack::Answer) {
+async fn run(world: &World, fault: Fault) -> ([devstack::stack::ApiResponse; 2], devstack::stack::ApiResponse) {
     world.stack.lambda.kill_all(FUNCTION).await;
     world.stack.hubspot.clear_scripts();
     let drip = Fault::Slow { piece: 1, pause: Duration::from_millis(300) };
@@ -91,13 +99,13 @@ async fn run(world: &World, fault: Fault) -> ([devstack::stack::Answer; 2], devs
     tokio::join!(both, world.stack.post_automation(dripping.to_string()))
 }
 
-fn assert_told(name: &str, answer: &devstack::stack::Answer, told: &Told) {
+fn assert_told(name: &str, answer: &devstack::stack::ApiResponse, told: &OmittedBody) {
     let body = answer.json();
     assert_eq!((answer.status, body["code"].as_str()), (200, None), "{name}");
     match told {
-        Told::Field(field, value) => assert!(body["hubspot"][field] == *value, "{name}: {field}"),
-        Told::Length(field, 0) => assert!(body["hubspot"].get(*field).is_some(), "{name}: {field}"),
-        Told::Length(field, length) => {
+        OmittedBody::Field(field, value) => assert!(body["hubspot"][field] == *value, "{name}: {field}"),
+        OmittedBody::Length(field, 0) => assert!(body["hubspot"].get(*field).is_some(), "{name}: {field}"),
+        OmittedBody::Length(field, length) => {
             assert_eq!(body["hubspot"][field].as_str().map(str::len), Some(*length), "{name}: {field}");
         }
     }
@@ -134,7 +142,7 @@ async fn a_large_request_with_a_large_answer_fits_too() {
 
     let answer = world.stack.post_automation(text).await;
 
-    assert_told("large", &answer, &Told::Length("body_text", LARGE));
+    assert_told("large", &answer, &OmittedBody::Length("body_text", LARGE));
     assert_eq!(world.stack.hubspot.api_requests()[0].body.len(), properties.len() + 2);
     let peak = world.stack.lambda.peak_memory(FUNCTION);
     assert!(peak < LIMIT, "{peak}");

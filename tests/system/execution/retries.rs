@@ -321,7 +321,7 @@ async fn the_use_is_noted_once_an_hour_beside_the_call() {
 #[tokio::test]
 async fn an_execution_goes_through_although_its_use_cannot_be_noted() {
     let world = connected().await;
-    world.stack.dynamo.fail_next("UpdateItem", devstack::dynamodb::Fault::Refused, 3);
+    world.stack.dynamo.fail_next("UpdateItem", devstack::aws::AwsFault::Refused, 3);
 
     let answer = world.execute(&list()).await;
 

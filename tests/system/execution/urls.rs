@@ -1,6 +1,6 @@
 //! URLs over the wire: legitimate ones arrive byte for byte, hostile ones at HubSpot or nowhere.
 
-use devstack::hubspot::Recorded;
+use devstack::hubspot::RecordedRequest;
 
 use super::{connected, to};
 use crate::world::{Answer, World};
@@ -8,14 +8,14 @@ use attacks::tally::Tally;
 use attacks::{endpoints, foreign};
 
 /// Executes a request, and returns the answer with what HubSpot got.
-async fn sent(world: &World, method: &str, endpoint: &str) -> (Answer, Vec<Recorded>) {
+async fn sent(world: &World, method: &str, endpoint: &str) -> (Answer, Vec<RecordedRequest>) {
     world.stack.hubspot.forget_requests();
     let answer = world.execute(&to(method, endpoint)).await;
     (answer, world.stack.hubspot.requests())
 }
 
 /// Whether one request of this target, and nothing else, stood on the wire.
-fn is_only(answer: &Answer, requests: &[Recorded], method: &str, target: &str) -> Result<(), String> {
+fn is_only(answer: &Answer, requests: &[RecordedRequest], method: &str, target: &str) -> Result<(), String> {
     let line = format!("{method} {target} HTTP/1.1\r\n");
     match requests {
         [request] if answer.status == 200 && request.complete && request.raw.starts_with(line.as_bytes()) => Ok(()),

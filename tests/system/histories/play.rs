@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::task::{JoinHandle, spawn_local};
 
 use super::fleet::{Customer, Fleet, Process};
-use super::story::{Act, Fate, Step, Story};
+use super::story::{Act, Step, StepEnd, Story};
 use super::truth::{Executed, Truth};
 
 /// What came of a history: what happened in which order, and what was wrong.
@@ -110,20 +110,23 @@ async fn go_on(pending: Vec<Pending>) -> Vec<Pending> {
 }
 
 /// What a fate did to the window, by the names of the calls since it was planned.
-fn window(fate: Fate, calls: &[String]) -> Window {
+fn window(fate: StepEnd, calls: &[String]) -> Window {
     let until = |nth: usize| calls.get(..nth).unwrap_or_default();
     match fate {
-        Fate::Killed(nth, at) if is_open(until(nth), at) => Window::Lost,
-        Fate::Interrupted(nth, Interruption::AnswerLost)
+        StepEnd::Killed(nth, at) if is_open(until(nth), at) => Window::Lost,
+        StepEnd::Interrupted(nth, Interruption::AnswerLost)
             if until(nth).last().is_some_and(|call| call == TOKEN_ENDPOINT) =>
         {
             Window::Lost
         }
-        Fate::Frozen(nth, at, _) if is_open(until(nth), at) => Window::StoodStill,
-        Fate::Delayed(nth, _) if until(nth).last().is_some_and(|call| call == TOKEN_ENDPOINT) => Window::Late,
-        Fate::Ends | Fate::Beside | Fate::Interrupted(..) | Fate::Killed(..) | Fate::Frozen(..) | Fate::Delayed(..) => {
-            Window::Untouched
-        }
+        StepEnd::Frozen(nth, at, _) if is_open(until(nth), at) => Window::StoodStill,
+        StepEnd::Delayed(nth, _) if until(nth).last().is_some_and(|call| call == TOKEN_ENDPOINT) => Window::Late,
+        StepEnd::Ends
+        | StepEnd::Beside
+        | StepEnd::Interrupted(..)
+        | StepEnd::Killed(..)
+        | StepEnd::Frozen(..)
+        | StepEnd::Delayed(..) => Window::Untouched,
     }
 }
 
@@ -173,20 +176,20 @@ impl Play {
         // What stood still until now may have called meanwhile.
         let before = interruptions.calls().len();
         let (gate, steps) = match step.fate {
-            Fate::Ends => (None, None),
-            Fate::Beside => (None, Some(0)),
-            Fate::Interrupted(nth, what) => {
+            StepEnd::Ends => (None, None),
+            StepEnd::Beside => (None, Some(0)),
+            StepEnd::Interrupted(nth, what) => {
                 interruptions.plan(nth, what);
                 (None, None)
             }
-            Fate::Killed(nth, at) => (Some(interruptions.hold(nth, at)), None),
-            Fate::Frozen(nth, at, steps) => (Some(interruptions.hold(nth, at)), Some(steps)),
-            Fate::Delayed(nth, steps) => (Some(interruptions.delay(nth)), Some(steps)),
+            StepEnd::Killed(nth, at) => (Some(interruptions.hold(nth, at)), None),
+            StepEnd::Frozen(nth, at, steps) => (Some(interruptions.hold(nth, at)), Some(steps)),
+            StepEnd::Delayed(nth, steps) => (Some(interruptions.delay(nth)), Some(steps)),
         };
         let began = self.look().await;
         let mut task = spawn_local(self.clone().act(number, *step, began));
         match (step.fate, gate, steps) {
-            (Fate::Killed(..), Some(gate), _) => {
+            (StepEnd::Killed(..), Some(gate), _) => {
                 let killed = tokio::select! {
                     () = gate.reached(1) => true,
                     end = &mut task => { ended(end); false }
@@ -200,7 +203,7 @@ impl Play {
                     self.processes.borrow_mut()[step.process] = fresh;
                 }
             }
-            (Fate::Frozen(..), Some(gate), Some(steps)) => {
+            (StepEnd::Frozen(..), Some(gate), Some(steps)) => {
                 let frozen = tokio::select! {
                     () = gate.reached(1) => true,
                     end = &mut task => { ended(end); false }
@@ -209,7 +212,7 @@ impl Play {
                     pending.push(Pending { gate: Some(gate), task, steps });
                 }
             }
-            (Fate::Delayed(nth, _), gate, Some(steps)) => {
+            (StepEnd::Delayed(nth, _), gate, Some(steps)) => {
                 ended(task.await);
                 let call = interruptions.calls().into_iter().nth(before + nth - 1);
                 if call.as_deref() == Some("PutItem") {
@@ -226,7 +229,7 @@ impl Play {
         self.after(before, step.fate).await;
     }
 
-    async fn after(&self, before: usize, fate: Fate) {
+    async fn after(&self, before: usize, fate: StepEnd) {
         self.look().await;
         let interruptions = &self.fleet.stack.interruptions;
         let calls = interruptions.calls();

@@ -5,7 +5,7 @@ use devstack::interrupt::Interruption;
 use devstack::wire::At;
 use fastrand::Rng;
 
-use super::story::{Act, Fate, Habits, Step, Story, Word};
+use super::story::{Act, Habits, Step, StepEnd, Story, Word};
 
 /// How long a replaced refresh token is still accepted where HubSpot grants grace: longer than it takes until the
 /// schedule has looked after a process that died.
@@ -40,7 +40,7 @@ pub(crate) fn random(seed: u64) -> Story {
         rotation,
     };
     let length = rng.usize(3..12);
-    let mut steps = vec![Step { process: 0, act: Act::Connect, fate: Fate::Ends }];
+    let mut steps = vec![Step { process: 0, act: Act::Connect, fate: StepEnd::Ends }];
     if rng.u8(..8) == 0 {
         steps[0].act = Act::Import;
     }
@@ -68,26 +68,26 @@ fn step(rng: &mut Rng, disturbed: bool) -> Step {
         _ => Act::Pass([1, 4, 27, 60, 400, 1_500, 1_790, 7_300][rng.usize(..8)]),
     };
     let fate = if matches!(act, Act::Pass(_) | Act::Says(_)) {
-        Fate::Ends
+        StepEnd::Ends
     } else if disturbed {
         fate(rng)
     } else {
-        [Fate::Ends, Fate::Beside][rng.usize(..2)]
+        [StepEnd::Ends, StepEnd::Beside][rng.usize(..2)]
     };
     Step { process: rng.usize(..3), act, fate }
 }
 
-fn fate(rng: &mut Rng) -> Fate {
+fn fate(rng: &mut Rng) -> StepEnd {
     // The calls of the longest act, a reconnect; a refresh on use has eight.
     let nth = rng.usize(1..11);
     let at = if rng.bool() { At::Before } else { At::After };
     match rng.usize(..100) {
-        0..40 => Fate::Ends,
-        40..52 => Fate::Beside,
-        52..66 => Fate::Interrupted(nth, INTERRUPTIONS[rng.usize(..4)]),
-        66..80 => Fate::Killed(nth, at),
-        80..93 => Fate::Frozen(nth, at, rng.usize(1..5)),
-        _ => Fate::Delayed(nth, rng.usize(1..5)),
+        0..40 => StepEnd::Ends,
+        40..52 => StepEnd::Beside,
+        52..66 => StepEnd::Interrupted(nth, INTERRUPTIONS[rng.usize(..4)]),
+        66..80 => StepEnd::Killed(nth, at),
+        80..93 => StepEnd::Frozen(nth, at, rng.usize(1..5)),
+        _ => StepEnd::Delayed(nth, rng.usize(1..5)),
     }
 }
 
@@ -95,7 +95,7 @@ const INTERRUPTIONS: [Interruption; 4] =
     [Interruption::Refused(1), Interruption::Refused(3), Interruption::AnswerLost, Interruption::Twice];
 
 /// An act with one fate, and later an execution by another process.
-pub(crate) fn one_act(rotation: Rotation, (act, after): (Act, u64), fate: Fate) -> Story {
+pub(crate) fn one_act(rotation: Rotation, (act, after): (Act, u64), fate: StepEnd) -> Story {
     let steps = vec![
         // A first connect finds nothing that was there before.
         ends(0, if act == Act::Connect { Act::Pass(1) } else { Act::Connect }),
@@ -109,14 +109,14 @@ pub(crate) fn one_act(rotation: Rotation, (act, after): (Act, u64), fate: Fate) 
 }
 
 /// The ways in which a process may die at one call.
-pub(crate) fn deaths(nth: usize) -> Vec<Fate> {
-    vec![Fate::Killed(nth, At::Before), Fate::Killed(nth, At::After)]
+pub(crate) fn deaths(nth: usize) -> Vec<StepEnd> {
+    vec![StepEnd::Killed(nth, At::Before), StepEnd::Killed(nth, At::After)]
 }
 
 /// The ways in which one call may go wrong.
-pub(crate) fn mishaps(nth: usize) -> Vec<Fate> {
-    let later = [Fate::Frozen(nth, At::Before, 2), Fate::Frozen(nth, At::After, 2), Fate::Delayed(nth, 2)];
-    INTERRUPTIONS.into_iter().map(|what| Fate::Interrupted(nth, what)).chain(later).collect()
+pub(crate) fn mishaps(nth: usize) -> Vec<StepEnd> {
+    let later = [StepEnd::Frozen(nth, At::Before, 2), StepEnd::Frozen(nth, At::After, 2), StepEnd::Delayed(nth, 2)];
+    INTERRUPTIONS.into_iter().map(|what| StepEnd::Interrupted(nth, what)).chain(later).collect()
 }
 
 /// An act that stands still at one call while another process does something: before its lease has lapsed, or after.
@@ -128,7 +128,7 @@ pub(crate) fn pairs(rotation: Rotation, first: Act, nth: usize, seconds: &[(Act,
                 let steps = vec![
                     ends(0, Act::Connect),
                     ends(0, Act::Pass(EXPIRED)),
-                    Step { process: 0, act: first, fate: Fate::Frozen(nth, at, 2) },
+                    Step { process: 0, act: first, fate: StepEnd::Frozen(nth, at, 2) },
                     ends(1, Act::Pass(pause)),
                     ends(1, second),
                     ends(2, Act::Execute),
@@ -142,5 +142,5 @@ pub(crate) fn pairs(rotation: Rotation, first: Act, nth: usize, seconds: &[(Act,
 }
 
 const fn ends(process: usize, act: Act) -> Step {
-    Step { process, act, fate: Fate::Ends }
+    Step { process, act, fate: StepEnd::Ends }
 }

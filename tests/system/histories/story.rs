@@ -38,7 +38,7 @@ impl Habits {
 pub(crate) struct Step {
     pub(crate) process: usize,
     pub(crate) act: Act,
-    pub(crate) fate: Fate,
+    pub(crate) fate: StepEnd,
 }
 
 /// What is done.
@@ -73,7 +73,7 @@ pub(crate) enum Word {
 
 /// What becomes of an act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum StepEnd {
     /// It ends before anything else happens.
     Ends,
     /// It goes on while the next step happens.
@@ -92,7 +92,8 @@ pub(crate) enum Fate {
 impl Story {
     /// Whether nothing goes wrong in it but that several things happen at once.
     pub(crate) fn is_undisturbed(&self) -> bool {
-        let fine = |step: &Step| matches!(step.fate, Fate::Ends | Fate::Beside) && !matches!(step.act, Act::Says(_));
+        let fine =
+            |step: &Step| matches!(step.fate, StepEnd::Ends | StepEnd::Beside) && !matches!(step.act, Act::Says(_));
         self.steps.iter().all(fine)
     }
 
@@ -112,12 +113,12 @@ impl fmt::Display for Step {
         }
         write!(f, "process {}: {:?}", self.process, self.act)?;
         match self.fate {
-            Fate::Ends => Ok(()),
-            Fate::Beside => write!(f, ", while the next step happens"),
-            Fate::Interrupted(nth, what) => write!(f, ", call {nth} {what:?}"),
-            Fate::Killed(nth, at) => write!(f, ", killed {at:?} call {nth}"),
-            Fate::Frozen(nth, at, steps) => write!(f, ", frozen {at:?} call {nth} for {steps} steps"),
-            Fate::Delayed(nth, steps) => write!(f, ", call {nth} arrives {steps} steps later"),
+            StepEnd::Ends => Ok(()),
+            StepEnd::Beside => write!(f, ", while the next step happens"),
+            StepEnd::Interrupted(nth, what) => write!(f, ", call {nth} {what:?}"),
+            StepEnd::Killed(nth, at) => write!(f, ", killed {at:?} call {nth}"),
+            StepEnd::Frozen(nth, at, steps) => write!(f, ", frozen {at:?} call {nth} for {steps} steps"),
+            StepEnd::Delayed(nth, steps) => write!(f, ", call {nth} arrives {steps} steps later"),
         }
     }
 }

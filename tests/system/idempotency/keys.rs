@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use devstack::dynamodb::Fault as Lost;
+use devstack::aws::AwsFault;
 use devstack::hubspot::{Fault, Match};
 use devstack::wire::{Answer, At};
 use serde_json::{Value, json};
@@ -250,7 +250,7 @@ async fn a_key_that_cannot_be_noted_is_not_sent() {
         let gate = world.stack.dynamo.hold_from("PutItem", nth, At::Before);
         let failing = async {
             gate.reached(1).await;
-            world.stack.dynamo.fail_next("PutItem", Lost::Refused, 9);
+            world.stack.dynamo.fail_next("PutItem", AwsFault::Refused, 9);
             gate.lose();
         };
 

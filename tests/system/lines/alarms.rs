@@ -3,7 +3,7 @@
 mod judge;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use devstack::dynamodb::Fault as Lost;
+use devstack::aws::AwsFault;
 use devstack::hubspot::{Fault, Match};
 use devstack::stack::Options;
 use devstack::wire::Answer as Wire;
@@ -184,7 +184,7 @@ async fn hubspots_rate_limit_is_one_alarm() {
 #[tokio::test]
 async fn a_quota_of_aws_is_one_alarm() {
     let (world, mut night) = quiet().await;
-    world.stack.dynamo.fail_next("Query", Lost::Throttled, 1_000);
+    world.stack.dynamo.fail_next("Query", AwsFault::Throttled, 1_000);
     execute(&world, &mut night, ACCOUNT, 12).await;
 
     assert_eq!(morning(world, night).await, ["throttled-by-aws"]);
@@ -248,7 +248,7 @@ async fn a_schedule_that_does_not_run_or_never_to_its_end_is_one_alarm() {
     assert_eq!(morning(world, Night::default()).await, ["schedule-did-not-run"]);
 
     let (world, mut night) = (World::start().await, Night::default());
-    world.stack.dynamo.fail_next("Query", Lost::Refused, 1_000);
+    world.stack.dynamo.fail_next("Query", AwsFault::Refused, 1_000);
     run(&world, &mut night).await;
     assert_eq!(night.dead_letters, 1);
     assert_eq!(morning(world, night).await, ["schedule-did-not-run"]);
@@ -257,7 +257,7 @@ async fn a_schedule_that_does_not_run_or_never_to_its_end_is_one_alarm() {
 #[tokio::test]
 async fn a_single_run_that_fails_is_one_alarm() {
     let (world, mut night) = quiet().await;
-    world.stack.dynamo.fail_next("Query", Lost::Refused, 1_000);
+    world.stack.dynamo.fail_next("Query", AwsFault::Refused, 1_000);
     run(&world, &mut night).await;
     world.stack.dynamo.heal();
     run(&world, &mut night).await;

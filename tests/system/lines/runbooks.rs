@@ -10,7 +10,7 @@ use super::metrics::resources;
 use super::{SCHEMA, lines};
 
 /// A query of a runbook, with what it is asked of.
-struct Asked {
+struct RunbookQuery {
     runbook: String,
     text: String,
     /// The functions whose log groups stand before it; none for the access log of the API.
@@ -26,7 +26,7 @@ fn runbooks() -> BTreeMap<String, String> {
     named.collect()
 }
 
-fn queries() -> Vec<Asked> {
+fn queries() -> Vec<RunbookQuery> {
     let mut queries = Vec::new();
     for (runbook, text) in runbooks() {
         let (mut services, mut before) = (BTreeSet::new(), String::new());
@@ -38,11 +38,17 @@ fn queries() -> Vec<Asked> {
             let named = named.into_iter().filter(|name| before.contains(&format!("/{name}`"))).collect::<BTreeSet<_>>();
             services = if named.is_empty() { services } else { named };
             match language {
-                "insights" => {
-                    queries.push(Asked { runbook: runbook.clone(), text: text.to_owned(), services: services.clone() })
-                }
+                "insights" => queries.push(RunbookQuery {
+                    runbook: runbook.clone(),
+                    text: text.to_owned(),
+                    services: services.clone(),
+                }),
                 "insights access-log" => {
-                    queries.push(Asked { runbook: runbook.clone(), text: text.to_owned(), services: BTreeSet::new() });
+                    queries.push(RunbookQuery {
+                        runbook: runbook.clone(),
+                        text: text.to_owned(),
+                        services: BTreeSet::new(),
+                    });
                 }
                 "sh" => {}
                 other => panic!("{runbook}: a block of {other:?}"),
@@ -86,7 +92,7 @@ async fn every_query_names_fields_that_lines_have_and_finds_some_of_a_hard_life(
 
     assert!(queries.len() >= 18, "{}", queries.len());
     for asked in queries.iter().filter(|asked| !asked.services.is_empty()) {
-        let Asked { runbook, text, services } = asked;
+        let RunbookQuery { runbook, text, services } = asked;
         let query = Query::parse(text).unwrap_or_else(|error| panic!("{runbook}: {error}\n{text}"));
         let of_services = |line: &&Value| line["service"].as_str().is_some_and(|service| services.contains(service));
         let lines: Vec<Value> = lines.iter().filter(of_services).cloned().collect();
@@ -106,10 +112,10 @@ fn the_queries_of_the_access_log_name_fields_that_it_has() {
     let stage = resources("AWS::ApiGatewayV2::Stage").into_values().next().unwrap();
     let format: Value = serde_json::from_str(stage["AccessLogSettings"]["Format"].as_str().unwrap()).unwrap();
 
-    let queries: Vec<Asked> = queries().into_iter().filter(|asked| asked.services.is_empty()).collect();
+    let queries: Vec<RunbookQuery> = queries().into_iter().filter(|asked| asked.services.is_empty()).collect();
 
     assert!(!queries.is_empty());
-    for Asked { runbook, text, .. } in queries {
+    for RunbookQuery { runbook, text, .. } in queries {
         let fields = Query::parse(&text).unwrap().fields();
         let strange: Vec<&String> = fields.iter().filter(|field| format.get(field.as_str()).is_none()).collect();
         assert!(strange.is_empty(), "{runbook}: {strange:?}");

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use devstack::dynamodb::Fault as DynamoFault;
+use devstack::aws::AwsFault;
 use devstack::hubspot::{Fault, Match};
 use devstack::stack::{Options, Stack};
 use devstack::wire::At;
@@ -144,7 +144,7 @@ async fn broken() {
     tamper(&world, "acc_broken", 1, "status", Some(AttributeValue::S("odd".to_owned()))).await;
     for account in [ACCOUNT, "acc_broken"] {
         let away = if account == ACCOUNT { 100 } else { 0 };
-        world.stack.dynamo.fail_next("Query", DynamoFault::Refused, away);
+        world.stack.dynamo.fail_next("Query", AwsFault::Refused, away);
         // At once, since the SDK tries again for a while.
         let (none, check, request) =
             (json!({}), json!({"request": {"method": "GET", "endpoint": "/crm"}}), request(account, None));

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::document::Document;
-use super::{Seen, check};
+use super::{ObservedCall, check};
 
 /// An answer that can be edited.
 #[derive(Clone)]
@@ -19,7 +19,7 @@ struct Draft {
 impl Draft {
     fn check(&self) -> Result<super::Kind, String> {
         let body = if self.body.is_null() { String::new() } else { self.body.to_string() };
-        check(&Seen {
+        check(&ObservedCall {
             method: self.method,
             path: self.path.to_owned(),
             request: self.request.as_bytes(),

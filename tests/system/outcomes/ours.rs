@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use devstack::dynamodb::Fault as Lost;
+use devstack::aws::AwsFault;
 use devstack::hubspot::{Fault, Match, PORTAL};
-use devstack::secrets_manager::FaultKind;
 use devstack::stack::Options;
 use devstack::wire::{Answer as Sent, At};
 use serde_json::{Value, json};
@@ -90,12 +89,12 @@ async fn troubles_of_ours_are_told_as_what_passes_and_after_them_the_request_goe
     let sent = || world.stack.hubspot.api_requests().len();
 
     plant(&world, "table", 1).await;
-    world.stack.dynamo.fail_next("Query", Lost::Refused, 9);
+    world.stack.dynamo.fail_next("Query", AwsFault::Refused, 9);
     assert_both_end(&world, "table", UNAVAILABLE, "the record cannot be read").await;
     world.stack.dynamo.heal();
 
     plant(&world, "secret", 1).await;
-    world.stack.secrets_manager.fail_next("GetSecretValue", FaultKind::KeyDenied, 2);
+    world.stack.secrets_manager.fail_next("GetSecretValue", AwsFault::KeyDenied, 2);
     assert_both_end(&world, "secret", UNAVAILABLE, "the secret cannot be read").await;
 
     let cooling = plant(&world, "cooling", 1).await;
@@ -254,7 +253,7 @@ async fn deliveries_of_a_key_are_told_what_became_of_the_key() {
         assert_ends(&last, end, "the owner is dead");
         assert_eq!(world.execute(&request).await.text, last.text);
     }
-    world.stack.dynamo.fail_next("PutItem", Lost::Refused, 3);
+    world.stack.dynamo.fail_next("PutItem", AwsFault::Refused, 3);
     assert_ends(&world.execute(&keyed(both(ACCOUNT)[1].clone(), "n")).await, UNAVAILABLE, "the key cannot be noted");
     assert!(row(&world, "n").await.is_none());
 }

@@ -94,7 +94,7 @@ async fn cost(all: usize, due: usize) -> Cost {
 fn asked(world: &World) -> BTreeMap<String, usize> {
     let aws = world.stack.dynamo.calls().into_iter().filter(|call| call.body["IndexName"].is_null());
     let secrets = world.stack.secrets_manager.calls().into_iter();
-    let secrets = secrets.filter(|call| call.secret.as_ref().is_some_and(|name| !name.ends_with("/app")));
+    let secrets = secrets.filter(|call| call.secret().is_some_and(|name| !name.ends_with("/app")));
     let names = aws.map(|call| call.operation).chain(secrets.map(|call| call.operation));
     let mut all: BTreeMap<String, usize> = BTreeMap::new();
     names.for_each(|name| *all.entry(name).or_default() += 1);

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use devstack::hubspot::{Fault, Match, PORTAL, Recorded};
+use devstack::hubspot::{Fault, Match, PORTAL, RecordedRequest};
 use serde_json::Value;
 
 use super::plant_all;
@@ -52,7 +52,7 @@ async fn an_outage_of_hubspot_costs_a_few_calls_and_the_recovery_is_no_stampede(
     let size = Size::of(6 * 60);
     let world = in_use(size.integrations).await;
     let steady = minutes(&world, CYCLE).await;
-    world.stack.hubspot.set_weather(1, down);
+    world.stack.hubspot.set_random_faults(1, down);
 
     let outage = minutes(&world, size.bad).await;
     world.stack.hubspot.clear_scripts();
@@ -84,7 +84,7 @@ async fn an_hour_of_refused_credentials_marks_nobody() {
 async fn a_hundredth_of_resets_for_hours_marks_nobody_and_leaves_nothing_behind() {
     let size = Size::of(4 * 60);
     let world = in_use(size.integrations).await;
-    world.stack.hubspot.set_weather(1, resets);
+    world.stack.hubspot.set_random_faults(1, resets);
 
     let all = minutes(&world, size.bad + CYCLE * 2).await;
 
@@ -225,15 +225,15 @@ async fn mark(world: &World, record: &shared::integration::Integration) {
     change(world, record, &[("refresh_at", Some(world.clock.now() - 5))]).await;
 }
 
-fn down(_: u64, request: &Recorded, nth: usize) -> Fault {
+fn down(_: u64, request: &RecordedRequest, nth: usize) -> Option<Fault> {
     match (request.is_token(), nth % 4) {
-        (false, _) => Fault::Pass,
-        (true, 0) => Fault::Close,
-        (true, 1) => Fault::Reset,
-        (true, _) => Fault::status(503),
+        (false, _) => None,
+        (true, 0) => Some(Fault::Close),
+        (true, 1) => Some(Fault::Reset),
+        (true, _) => Some(Fault::status(503)),
     }
 }
 
-fn resets(_: u64, request: &Recorded, nth: usize) -> Fault {
-    if request.is_token() && nth % 100 == 7 { Fault::Reset } else { Fault::Pass }
+fn resets(_: u64, request: &RecordedRequest, nth: usize) -> Option<Fault> {
+    (request.is_token() && nth % 100 == 7).then_some(Fault::Reset)
 }

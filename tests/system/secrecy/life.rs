@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use devstack::dynamodb::Fault as DynamoFault;
+use devstack::aws::AwsFault;
 use devstack::hubspot::{Fault, Match};
 use devstack::lambda::LogLine;
-use devstack::secrets_manager::{FaultKind, SecretValue};
-use devstack::stack::{Answer, Authorization, Options};
+use devstack::secrets_manager::SecretValue;
+use devstack::stack::{ApiResponse, Authorization, Options};
 use devstack::wire::Answer as Wire;
 use serde_json::{Value, json};
 use shared::integration::{Pointer, TokenState};
@@ -101,13 +101,13 @@ impl Living {
         self.world.stack.put_app_secret(&credentials).await.unwrap();
     }
 
-    fn keep(&mut self, what: &str, answer: &Answer) {
+    fn keep(&mut self, what: &str, answer: &ApiResponse) {
         let head: String = answer.headers.iter().map(|(name, value)| format!("{name}: {value:?}\n")).collect();
         self.life.answers.push((what.to_owned(), format!("{} {head}{}", answer.status, answer.text())));
     }
 
     /// Calls a route of the dashboard and keeps the answer.
-    async fn dashboard(&mut self, role: &str, account: &str, method: &str, path: &str, body: &str) -> Answer {
+    async fn dashboard(&mut self, role: &str, account: &str, method: &str, path: &str, body: &str) -> ApiResponse {
         let token = self.world.stack.jwt(account, ADMIN, role);
         self.life.nowhere.insert(token.clone());
         let answer = self.world.stack.call_as(&token, method, path, body.to_owned()).await;
@@ -115,11 +115,11 @@ impl Living {
         answer
     }
 
-    async fn execute(&mut self, body: &Value) -> Answer {
+    async fn execute(&mut self, body: &Value) -> ApiResponse {
         self.execute_text(body.to_string()).await
     }
 
-    async fn execute_text(&mut self, body: String) -> Answer {
+    async fn execute_text(&mut self, body: String) -> ApiResponse {
         let answer = self.world.stack.post_automation(body.clone()).await;
         self.keep(&format!("execute {body}"), &answer);
         answer
@@ -140,7 +140,7 @@ impl Living {
         Authorization { authorize_url, cookie }
     }
 
-    async fn callback(&mut self, query: &str, cookie: Option<&str>) -> Answer {
+    async fn callback(&mut self, query: &str, cookie: Option<&str>) -> ApiResponse {
         let headers: Vec<(&str, &str)> = cookie.map(|cookie| ("cookie", cookie)).into_iter().collect();
         let answer = self.world.stack.call("GET", &format!("/oauth/hubspot/callback?{query}"), &headers, "").await;
         self.keep(&format!("callback {query}"), &answer);
@@ -429,11 +429,11 @@ impl Living {
         let [request, ..] = old_requests();
         let order = json!({"account_id": ACCOUNT, "request": request});
         self.world.stack.lambda.kill_all("automation-execute").await;
-        self.world.stack.dynamo.fail_next("Query", DynamoFault::Refused, 3);
+        self.world.stack.dynamo.fail_next("Query", AwsFault::Refused, 3);
         assert_eq!(self.execute(&order).await.status, 503);
-        self.world.stack.dynamo.fail_next("Query", DynamoFault::Throttled, 3);
+        self.world.stack.dynamo.fail_next("Query", AwsFault::Throttled, 3);
         assert_eq!(self.execute(&order).await.status, 503);
-        for kind in [FaultKind::AccessDenied, FaultKind::KeyDenied] {
+        for kind in [AwsFault::AccessDenied, AwsFault::KeyDenied] {
             self.world.stack.secrets_manager.fail_next("GetSecretValue", kind, 3);
             assert_ne!(self.execute(&order).await.status, 200);
             self.world.stack.secrets_manager.heal();
@@ -442,8 +442,8 @@ impl Living {
             let begun = self.begin("acc_aws", &json!({})).await;
             let callback = self.world.stack.consent(&begun).await.unwrap();
             self.life.nowhere.insert(parameter(&callback, "code"));
-            self.world.stack.secrets_manager.fail_next(operation, FaultKind::AccessDenied, 1);
-            self.world.stack.dynamo.fail_next(operation, DynamoFault::Refused, 3);
+            self.world.stack.secrets_manager.fail_next(operation, AwsFault::AccessDenied, 1);
+            self.world.stack.dynamo.fail_next(operation, AwsFault::Refused, 3);
             self.callback(callback.split_once('?').unwrap().1, Some(&begun.cookie)).await;
             self.world.stack.secrets_manager.heal();
             self.world.stack.dynamo.heal();

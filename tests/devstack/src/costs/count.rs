@@ -1,16 +1,13 @@
 //! Goes through one act of each kind and counts.
 
-use std::collections::BTreeSet;
-
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use uuid::Uuid;
 
 use super::Counts;
-use crate::hubspot::{PORTAL, Recorded};
-use crate::pipe;
-use crate::stack::{Answer, Stack};
+use crate::hubspot::{PORTAL, RecordedRequest};
+use crate::stack::Stack;
 
 const ADMIN: &str = "alice";
 /// Who is found by their number: what HubSpot's answer holds, and a key's row with it.
@@ -27,7 +24,7 @@ const LEFT: i64 = 300;
 
 /// What the acts took.
 #[derive(Clone, Debug)]
-pub struct Counted {
+pub struct OperationCounts {
     /// Connecting an account, to the page that says so.
     pub connect: Counts,
     /// A run of the schedule with nothing to do.
@@ -44,14 +41,19 @@ pub struct Counted {
     pub key: Counts,
     /// An execution for which a process is started.
     pub execution_cold: Counts,
-    /// Metrics that have data when nothing happens.
-    pub idle_metrics: usize,
-    /// Metrics that have data when all of this happens.
-    pub metrics: usize,
 }
 
-/// Counts on a stack that nobody else uses.
-pub(super) async fn acts(stack: &Stack) -> Result<Counted, String> {
+impl OperationCounts {
+    /// Counts on a stack that was started with [`super::options`] and not used yet.
+    ///
+    /// # Errors
+    /// An operation fails.
+    pub async fn on(stack: &Stack) -> Result<Self, String> {
+        operations(stack).await
+    }
+}
+
+async fn operations(stack: &Stack) -> Result<OperationCounts, String> {
     stack.dynamo.measure_capacity();
     stack.hubspot.create_object(PORTAL, "contacts", &CALLER);
     // First what only the first ones do: start processes, read the app's credentials.
@@ -59,30 +61,30 @@ pub(super) async fn acts(stack: &Stack) -> Result<Counted, String> {
     execute(stack, "acc_before", None).await?;
     refresh(stack, "acc_before", LEFT).await?;
 
-    let mut counter = Counter::new(stack).await?;
+    let mut counter = Counter::new(stack);
     connect(stack, "acc_1").await?;
-    let connect = counter.act(0).await?;
+    let connect = counter.act();
     run(stack).await?;
-    let run_alone = counter.act(0).await?;
-    let answer = execute(stack, "acc_1", None).await?;
-    let execution = counter.act(answer).await?;
-    let answer = execute(stack, "acc_1", None).await?;
-    let execution_in_memory = counter.act(answer).await?;
-    let answer = execute(stack, "acc_1", Some("key")).await?;
-    let execution_with_key = counter.act(answer).await?;
+    let run_alone = counter.act();
+    execute(stack, "acc_1", None).await?;
+    let execution = counter.act();
+    execute(stack, "acc_1", None).await?;
+    let execution_in_memory = counter.act();
+    execute(stack, "acc_1", Some("key")).await?;
+    let execution_with_key = counter.act();
     refresh(stack, "acc_1", LEFT).await?;
-    let run_with_one = counter.act(0).await?;
+    let run_with_one = counter.act();
     refresh(stack, "acc_1", -LEFT).await?;
-    let run_with_idle = counter.act(0).await?;
+    let run_with_idle = counter.act();
     stack.lambda.kill_all("automation-execute").await;
-    counter.skip().await?;
-    let answer = execute(stack, "acc_1", None).await?;
-    let execution_cold = counter.act(answer).await?;
+    counter.skip();
+    execute(stack, "acc_1", None).await?;
+    let execution_cold = counter.act();
 
     let lines = Lines::of(stack).await;
     let counted = |act: &Span| Counts { log_bytes: lines.bytes(act), ..act.counts.clone() };
     let (run, in_memory) = (counted(&run_alone), counted(&execution_in_memory));
-    Ok(Counted {
+    Ok(OperationCounts {
         connect: counted(&connect),
         refresh: counted(&run_with_one).since(&run),
         refresh_idle: counted(&run_with_idle).since(&run),
@@ -91,8 +93,6 @@ pub(super) async fn acts(stack: &Stack) -> Result<Counted, String> {
         execution_in_memory: in_memory,
         execution_cold: counted(&execution_cold),
         run,
-        idle_metrics: lines.metrics(|id| run_alone.has(id)).len(),
-        metrics: lines.metrics(|_| true).len(),
     })
 }
 
@@ -116,63 +116,41 @@ struct Counter<'a> {
 }
 
 impl<'a> Counter<'a> {
-    async fn new(stack: &'a Stack) -> Result<Self, String> {
-        Ok(Self { stack, before: seen(stack).await?, mark: Uuid::now_v7() })
+    fn new(stack: &'a Stack) -> Self {
+        Self { stack, before: seen(stack), mark: Uuid::now_v7() }
     }
 
-    /// What has come since the last act; `answer` bytes went to who called.
-    async fn act(&mut self, answer: u64) -> Result<Span, String> {
+    /// What has come since the last act.
+    fn act(&mut self) -> Span {
         let (from, to) = (self.mark, Uuid::now_v7());
-        let seen = seen(self.stack).await?;
-        let mut counts = seen.since(&self.before);
-        counts.internet_bytes += answer;
+        let seen = seen(self.stack);
+        let counts = seen.since(&self.before);
         (self.before, self.mark) = (seen, Uuid::now_v7());
-        Ok(Span { from, to, counts })
+        Span { from, to, counts }
     }
 
     /// Leaves out what has come since the last act.
-    async fn skip(&mut self) -> Result<(), String> {
-        self.act(0).await.map(drop)
+    fn skip(&mut self) {
+        (self.before, self.mark) = (seen(self.stack), Uuid::now_v7());
     }
 }
 
 /// Everything so far, but for the log.
-async fn seen(stack: &Stack) -> Result<Counts, String> {
+fn seen(stack: &Stack) -> Counts {
     let invocations =
         |function: &str| stack.lambda.processes(function).iter().map(|process| process.invocations).sum::<usize>();
-    let functions = ["oauth-callback", "automation-execute"];
     let capacity = stack.dynamo.capacity();
-    let secret_calls =
-        |wanted: &[&str]| wanted.iter().map(|operation| stack.secrets_manager.count(operation)).sum::<usize>() as u64;
-    let (reads, writes) = (secret_calls(&["GetSecretValue"]), secret_calls(&["CreateSecret", "PutSecretValue"]));
-    let requests: Vec<Recorded> = stack.hubspot.requests().into_iter().filter(by_us).collect();
-    let stream = stack.dynamo.stream(stack.table("INTEGRATIONS_TABLE")).await?;
-    let pipes = &stack.deployment.pipes;
-    Ok(Counts {
-        requests: functions.map(invocations).iter().sum::<usize>() as u64,
-        scheduled: invocations("token-refresh") as u64,
-        starts: stack.deployment.functions.iter().map(|function| stack.lambda.spawned(&function.binary) as u64).sum(),
-        dynamodb_calls: stack.dynamo.calls().len() as u64,
+    // Not the browser's requests at the consent page.
+    let by_us = |request: &&RecordedRequest| !request.path().starts_with("/oauth/authorize");
+    Counts {
+        invocations: stack.deployment.functions.iter().map(|function| invocations(&function.binary)).sum(),
+        dynamodb_calls: stack.dynamo.calls().len(),
         read_units: capacity.read,
         write_units: capacity.write,
-        secret_reads: reads,
-        secret_writes: writes,
-        secret_others: stack.secrets_manager.calls().len() as u64 - reads - writes,
-        hubspot_calls: requests.iter().filter(|request| !request.is_oauth()).count() as u64,
-        token_calls: requests.iter().filter(|request| request.is_oauth()).count() as u64,
-        internet_bytes: requests.iter().map(|request| request.raw.len() as u64).sum(),
+        secret_calls: stack.secrets_manager.calls().len(),
+        hubspot_calls: stack.hubspot.requests().iter().filter(by_us).count(),
         log_bytes: 0,
-        events: stream
-            .iter()
-            .map(|record| pipes.iter().filter_map(|pipe| pipe::event(pipe, record)).count() as u64)
-            .sum(),
-        secrets: stack.secrets_manager.secrets().len() as u64,
-    })
-}
-
-/// Whether a request to HubSpot is ours, and not the browser's at the consent page.
-fn by_us(request: &Recorded) -> bool {
-    !request.path().starts_with("/oauth/authorize")
+    }
 }
 
 async fn connect(stack: &Stack, account: &str) -> Result<(), String> {
@@ -186,10 +164,9 @@ async fn connect(stack: &Stack, account: &str) -> Result<(), String> {
     }
 }
 
-/// Executes an ordinary automation: who is calling? The bytes of the answer.
-async fn execute(stack: &Stack, account: &str, key: Option<&str>) -> Result<u64, String> {
-    let filter =
-        json!({ "propertyName": "hs_searchable_calculated_phone_number", "operator": "EQ", "value": "777123456" });
+/// Executes an ordinary automation: it looks up who is calling.
+async fn execute(stack: &Stack, account: &str, key: Option<&str>) -> Result<(), String> {
+    let filter = json!({ "propertyName": "phone", "operator": "EQ", "value": "+420777123456" });
     let body =
         json!({ "filterGroups": [{ "filters": [filter] }], "properties": CALLER.map(|(name, _)| name), "limit": 1 });
     let request = json!({ "method": "POST", "endpoint": "/crm/v3/objects/contacts/search", "body": body });
@@ -197,14 +174,9 @@ async fn execute(stack: &Stack, account: &str, key: Option<&str>) -> Result<u64,
         json!({ "account_id": account, "automation_id": "wf_42", "idempotency_key": key, "request": request });
     let answer = stack.post_automation(automation.to_string()).await;
     match answer.json()["hubspot"]["body"]["total"].as_u64() {
-        Some(1) => Ok(size(&answer)),
+        Some(1) => Ok(()),
         Some(_) | None => Err(format!("an execution ends with {} {}", answer.status, answer.text())),
     }
-}
-
-fn size(answer: &Answer) -> u64 {
-    let headers = answer.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
-    (headers.sum::<usize>() + answer.body.len()) as u64
 }
 
 /// A run of the schedule in which one account's integration is due, whose access token lives so long.
@@ -232,7 +204,7 @@ async fn make_due(stack: &Stack, account: &str, left: i64) -> Result<(), String>
 }
 
 /// What the functions logged, each line with the id of its invocation.
-struct Lines(Vec<(Uuid, usize, Value)>);
+struct Lines(Vec<(Uuid, usize)>);
 
 impl Lines {
     /// Ends the functions, since only then all lines have come.
@@ -241,29 +213,12 @@ impl Lines {
         let lines = lines.filter_map(|line| {
             let value: Value = serde_json::from_str(&line.text).ok()?;
             let id = Uuid::try_parse(value["function_request_id"].as_str()?).ok()?;
-            Some((id, line.text.len(), value))
+            Some((id, line.text.len()))
         });
         Self(lines.collect())
     }
 
-    fn bytes(&self, act: &Span) -> u64 {
-        self.0.iter().filter(|(id, ..)| act.has(*id)).map(|(_, bytes, _)| *bytes as u64).sum()
-    }
-
-    /// The metrics that lines make, with their dimensions.
-    fn metrics(&self, wanted: impl Fn(Uuid) -> bool) -> BTreeSet<String> {
-        let mut metrics = BTreeSet::new();
-        for (_, _, line) in self.0.iter().filter(|(id, ..)| wanted(*id)) {
-            for group in line["_aws"]["CloudWatchMetrics"].as_array().into_iter().flatten() {
-                for dimensions in group["Dimensions"].as_array().into_iter().flatten() {
-                    let names = dimensions.as_array().into_iter().flatten().filter_map(Value::as_str);
-                    let values: Vec<String> = names.map(|name| line[name].to_string()).collect();
-                    for metric in group["Metrics"].as_array().into_iter().flatten() {
-                        metrics.insert(format!("{} {}", metric["Name"], values.join(" ")));
-                    }
-                }
-            }
-        }
-        metrics
+    fn bytes(&self, act: &Span) -> usize {
+        self.0.iter().filter(|(id, ..)| act.has(*id)).map(|(_, bytes)| *bytes).sum()
     }
 }

@@ -17,32 +17,32 @@ pub struct Capacity {
 impl DynamoDb {
     /// From now on adds up what calls consume.
     pub fn measure_capacity(&self) {
-        self.proxy.plan().capacity = Some(Capacity::default());
+        self.proxy.state().capacity = Some(Capacity::default());
     }
 
     /// What calls consumed since [`Self::measure_capacity`].
     #[must_use]
     pub fn capacity(&self) -> Capacity {
-        self.proxy.plan().capacity.unwrap_or_default()
+        self.proxy.state().capacity.unwrap_or_default()
     }
 }
 
 impl Proxy {
     /// The request with the question what it consumes, if that is wanted.
     pub(super) fn asking_for_capacity(&self, body: &Bytes) -> Option<Bytes> {
-        self.plan().capacity?;
+        self.state().capacity?;
         let mut request: Value = serde_json::from_slice(body).ok()?;
         request["ReturnConsumedCapacity"] = json!("TOTAL");
         Some(request.to_string().into())
     }
 
     pub(super) fn note_capacity(&self, operation: &str, answer: &Bytes) {
-        let mut plan = self.plan();
-        let Some(capacity) = plan.capacity.as_mut() else { return };
+        let mut state = self.state();
+        let Some(capacity) = state.capacity.as_mut() else { return };
         let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
         // One for a call of one table, a list for a transaction or a batch.
-        let told = &answer["ConsumedCapacity"];
-        let each = told.as_array().map_or_else(|| std::slice::from_ref(told), Vec::as_slice);
+        let consumed = &answer["ConsumedCapacity"];
+        let each = consumed.as_array().map_or_else(|| std::slice::from_ref(consumed), Vec::as_slice);
         let units: f64 = each.iter().filter_map(|one| one["CapacityUnits"].as_f64()).sum();
         match operation {
             "Query" | "GetItem" | "BatchGetItem" | "TransactGetItems" | "Scan" => capacity.read += units,

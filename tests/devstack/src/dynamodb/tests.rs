@@ -2,7 +2,9 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::*;
+use crate::aws::AwsFault;
 use crate::stack::aws;
+use crate::wire::At;
 
 async fn started() -> (Arc<DynamoDb>, Client) {
     let create = json!({
@@ -43,15 +45,15 @@ async fn calls_pass_and_are_counted_by_operation_and_table() {
 async fn a_refused_call_has_no_effect_and_one_whose_answer_is_lost_has() {
     let (dynamo, client) = started().await;
 
-    dynamo.fail_next("PutItem", Fault::Refused, 3);
+    dynamo.fail_next("PutItem", AwsFault::Refused, 3);
     assert!(!put(&client, "a").await, "the SDK gives up after three attempts");
     assert!(!is_there(&client, "a").await);
 
-    dynamo.fail_next("PutItem", Fault::AnswerLost, 1);
+    dynamo.fail_next("PutItem", AwsFault::AnswerLost, 1);
     assert!(!put(&client, "b").await, "the SDK's second attempt meets the effect of its first");
     assert!(is_there(&client, "b").await);
 
-    dynamo.fail_next("PutItem", Fault::Throttled, 1);
+    dynamo.fail_next("PutItem", AwsFault::Throttled, 1);
     assert!(put(&client, "c").await, "the SDK tries again");
 }
 
@@ -111,15 +113,15 @@ async fn a_call_that_is_held_alone_arrives_although_its_caller_has_gone() {
 }
 
 #[tokio::test]
-async fn the_weather_decides_by_seed_operation_and_count_until_it_heals() {
+async fn random_faults_depend_on_seed_operation_and_count_until_healed() {
     let (dynamo, client) = started().await;
-    dynamo.set_weather(7, |seed, operation, nth| {
-        (seed == 7 && operation == "PutItem" && nth < 3).then_some(Fault::Refused)
+    dynamo.set_random_faults(7, |seed, call, nth| {
+        (seed == 7 && call.operation == "PutItem" && nth < 3).then_some(AwsFault::Refused)
     });
 
     assert!(!put(&client, "a").await, "the SDK gives up after three attempts");
     assert!(put(&client, "a").await);
-    dynamo.set_weather(7, |_, _, _| Some(Fault::Refused));
+    dynamo.set_random_faults(7, |_, _, _| Some(AwsFault::Refused));
     dynamo.heal();
     assert!(is_there(&client, "a").await);
 }

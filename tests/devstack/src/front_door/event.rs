@@ -14,7 +14,7 @@ use super::time::event_time;
 use crate::template::ACCOUNT;
 
 /// What an event is made of.
-pub(super) struct Request<'a> {
+pub(super) struct HttpRequest<'a> {
     pub(super) route_key: &'a str,
     pub(super) method: &'a str,
     pub(super) path: &'a str,
@@ -26,7 +26,7 @@ pub(super) struct Request<'a> {
     pub(super) request_id: &'a str,
 }
 
-impl Request<'_> {
+impl HttpRequest<'_> {
     pub(super) fn event(self) -> Value {
         let headers = joined(self.headers);
         let host = headers.get("host").map(|host| host.split(':').next().unwrap_or(host)).unwrap_or_default();

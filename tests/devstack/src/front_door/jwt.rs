@@ -1,6 +1,6 @@
 //! The dashboard's tokens: issued by the local stack, checked as API Gateway's JWT authorizer checks.
 //!
-//! API Gateway accepts RSA keys only; the stand-in has one HMAC key per stack, which nobody else needs to know.
+//! API Gateway accepts RSA keys only; the emulator has one HMAC key per stack, which nobody else needs to know.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -43,7 +43,7 @@ fn parts(method: &str, uri: &str, headers: &[(&str, String)]) -> Parts {
     request.body(()).unwrap().into_parts().0
 }
 
-fn status(outcome: Result<Option<Value>, Refusal>) -> u16 {
+fn status(outcome: Result<Option<Value>, HttpError>) -> u16 {
     outcome.map_or_else(|refusal| refusal.status.as_u16(), |_| 200)
 }
 
@@ -187,7 +187,7 @@ fn an_event_has_the_shape_of_payload_format_two() {
             ("content-type", "application/x-www-form-urlencoded".to_owned()),
         ],
     );
-    let event = event::Request {
+    let event = event::HttpRequest {
         route_key: "POST /open/{id}",
         method: "POST",
         path: "/open/a%20b",

@@ -2,16 +2,17 @@
 
 use percent_encoding::percent_decode_str;
 
-use super::app::App;
-use super::journal::Recorded;
+use super::call::Call;
+use super::journal::RecordedRequest;
 use super::kind::Kind;
 use super::portal::Portal;
-use super::{associations, elsewhere, legacy, objects, owners, problem};
+use super::state::App;
+use super::{associations, elsewhere, objects, problem};
 use crate::wire::Answer;
 
 /// What a path and a method ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Route {
+pub(super) enum Endpoint {
     List(&'static Kind),
     Create(&'static Kind),
     Read(&'static Kind, String),
@@ -22,23 +23,11 @@ pub(super) enum Route {
     BatchCreate(&'static Kind),
     Associate(&'static Kind, String, &'static Kind, String),
     Associations(&'static Kind, String, &'static Kind),
-    Owners,
-    Owner(String),
-    Engagement,
-    CreateOrUpdate(String),
-    AccountDetails,
     /// One of the APIs of which only the scopes are modelled.
     Elsewhere(&'static [&'static str]),
 }
 
-/// One call, allowed.
-pub(super) struct Call<'a> {
-    pub(super) request: &'a Recorded,
-    pub(super) query: Vec<(String, String)>,
-    pub(super) now: i64,
-}
-
-pub(super) fn answer(app: &mut App, request: &Recorded) -> Answer {
+pub(super) fn answer(app: &mut App, request: &RecordedRequest) -> Answer {
     let route = match route(request) {
         Ok(route) => route,
         Err(refusal) => return refusal,
@@ -52,7 +41,7 @@ pub(super) fn answer(app: &mut App, request: &Recorded) -> Answer {
         return problem::problem(401, "INVALID_AUTHENTICATION", "The account of this token does not exist.");
     };
     let max = limit.unwrap_or_default().per_ten_seconds.to_string();
-    let counted = portal.count(limit, matches!(route, Route::Search(_)), now);
+    let counted = portal.count(limit, matches!(route, Endpoint::Search(_)), now);
     let (answer, remaining) = match counted {
         Err(policy) => (problem::rate_limited(policy), 0),
         Ok(remaining) if !route.scopes().iter().all(|scope| scopes.iter().any(|own| own == scope)) => {
@@ -70,29 +59,24 @@ pub(super) fn answer(app: &mut App, request: &Recorded) -> Answer {
         .header("X-HubSpot-RateLimit-Interval-Milliseconds", "10000")
 }
 
-fn perform(portal: &mut Portal, call: &Call<'_>, route: &Route) -> Answer {
+fn perform(portal: &mut Portal, call: &Call<'_>, route: &Endpoint) -> Answer {
     let outcome = match route {
-        Route::List(kind) => objects::list(portal, call, kind),
-        Route::Create(kind) => objects::create(portal, call, kind),
-        Route::Read(kind, id) => objects::read(portal, call, kind, id),
-        Route::Update(kind, id) => objects::update(portal, call, kind, id),
-        Route::Archive(kind, id) => objects::archive(portal, call, kind, id),
-        Route::Search(kind) => super::search::search(portal, call, kind),
-        Route::BatchRead(kind) => objects::batch_read(portal, call, kind),
-        Route::BatchCreate(kind) => objects::batch_create(portal, call, kind),
-        Route::Associate(from, id, to, other) => associations::put(portal, (from, id), (to, other)),
-        Route::Associations(from, id, to) => associations::list(portal, (from, id), to),
-        Route::Owners => owners::list(portal, call),
-        Route::Owner(id) => owners::read(portal, call, id),
-        Route::Engagement => legacy::engagement(portal, call),
-        Route::CreateOrUpdate(email) => legacy::create_or_update(portal, call, email),
-        Route::AccountDetails => Ok(owners::account_details(portal)),
-        Route::Elsewhere(_) => Ok(elsewhere::answer()),
+        Endpoint::List(kind) => objects::list(portal, call, kind),
+        Endpoint::Create(kind) => objects::create(portal, call, kind),
+        Endpoint::Read(kind, id) => objects::read(portal, call, kind, id),
+        Endpoint::Update(kind, id) => objects::update(portal, call, kind, id),
+        Endpoint::Archive(kind, id) => objects::archive(portal, call, kind, id),
+        Endpoint::Search(kind) => super::search::search(portal, call, kind),
+        Endpoint::BatchRead(kind) => objects::batch_read(portal, call, kind),
+        Endpoint::BatchCreate(kind) => objects::batch_create(portal, call, kind),
+        Endpoint::Associate(from, id, to, other) => associations::put(portal, (from, id), (to, other)),
+        Endpoint::Associations(from, id, to) => associations::list(portal, (from, id), to),
+        Endpoint::Elsewhere(_) => Ok(elsewhere::answer()),
     };
     outcome.unwrap_or_else(|refusal| refusal)
 }
 
-impl Route {
+impl Endpoint {
     /// The scopes that it takes, all of them.
     fn scopes(&self) -> Vec<&'static str> {
         match self {
@@ -103,16 +87,13 @@ impl Route {
             Self::Associate(from, _, to, _) if from.write == to.write => from.write.to_vec(),
             Self::Associate(from, _, to, _) => [from.write, to.write].concat(),
             Self::Associations(from, _, _) => from.read.to_vec(),
-            Self::Owners | Self::Owner(_) => vec!["crm.objects.owners.read"],
-            Self::Engagement | Self::CreateOrUpdate(_) => vec!["crm.objects.contacts.write"],
-            Self::AccountDetails => vec!["oauth"],
             Self::Elsewhere(scopes) => scopes.to_vec(),
         }
     }
 }
 
 /// The route, or what the web server says to a path or method that it does not know.
-fn route(request: &Recorded) -> Result<Route, Answer> {
+fn route(request: &RecordedRequest) -> Result<Endpoint, Answer> {
     let decoded: Vec<String> = request
         .path()
         .split('/')
@@ -130,43 +111,36 @@ fn route(request: &Recorded) -> Result<Route, Answer> {
             of_objects(method, kind(name)?, rest)
         }
         ["crm", "v4", "objects", from, id, "associations", "default", to, other] => {
-            only(method, "PUT", Route::Associate(kind(from)?, (*id).to_owned(), kind(to)?, (*other).to_owned()))
+            only(method, "PUT", Endpoint::Associate(kind(from)?, (*id).to_owned(), kind(to)?, (*other).to_owned()))
         }
         ["crm", "v4", "objects", from, id, "associations", to] => {
-            only(method, "GET", Route::Associations(kind(from)?, (*id).to_owned(), kind(to)?))
+            only(method, "GET", Endpoint::Associations(kind(from)?, (*id).to_owned(), kind(to)?))
         }
-        ["crm", "v3", "owners"] => only(method, "GET", Route::Owners),
-        ["crm", "v3", "owners", id] => only(method, "GET", Route::Owner((*id).to_owned())),
-        ["engagements", "v1", "engagements"] => only(method, "POST", Route::Engagement),
-        ["contacts", "v1", "contact", "createOrUpdate", "email", email] => {
-            only(method, "POST", Route::CreateOrUpdate((*email).to_owned()))
-        }
-        ["account-info", "v3", "details"] => only(method, "GET", Route::AccountDetails),
-        segments => elsewhere::scopes(method, segments).map(Route::Elsewhere).ok_or_else(problem::no_route),
+        segments => elsewhere::scopes(method, segments).map(Endpoint::Elsewhere).ok_or_else(problem::no_route),
     }
 }
 
-fn of_objects(method: &str, kind: &'static Kind, rest: &[&str]) -> Result<Route, Answer> {
+fn of_objects(method: &str, kind: &'static Kind, rest: &[&str]) -> Result<Endpoint, Answer> {
     match (rest, method) {
-        ([], "GET") => Ok(Route::List(kind)),
-        ([], "POST") => Ok(Route::Create(kind)),
-        (["search"], _) => only(method, "POST", Route::Search(kind)),
-        (["batch", "read"], _) => only(method, "POST", Route::BatchRead(kind)),
-        (["batch", "create"], _) => only(method, "POST", Route::BatchCreate(kind)),
-        ([id], "GET") => Ok(Route::Read(kind, (*id).to_owned())),
-        ([id], "PATCH") => Ok(Route::Update(kind, (*id).to_owned())),
-        ([id], "DELETE") => Ok(Route::Archive(kind, (*id).to_owned())),
+        ([], "GET") => Ok(Endpoint::List(kind)),
+        ([], "POST") => Ok(Endpoint::Create(kind)),
+        (["search"], _) => only(method, "POST", Endpoint::Search(kind)),
+        (["batch", "read"], _) => only(method, "POST", Endpoint::BatchRead(kind)),
+        (["batch", "create"], _) => only(method, "POST", Endpoint::BatchCreate(kind)),
+        ([id], "GET") => Ok(Endpoint::Read(kind, (*id).to_owned())),
+        ([id], "PATCH") => Ok(Endpoint::Update(kind, (*id).to_owned())),
+        ([id], "DELETE") => Ok(Endpoint::Archive(kind, (*id).to_owned())),
         ([] | [_], _) => Err(problem::method_not_allowed()),
         _ => Err(problem::no_route()),
     }
 }
 
-fn only(method: &str, allowed: &str, route: Route) -> Result<Route, Answer> {
+fn only(method: &str, allowed: &str, route: Endpoint) -> Result<Endpoint, Answer> {
     if method == allowed { Ok(route) } else { Err(problem::method_not_allowed()) }
 }
 
 /// The portal and the scopes of the caller's access token.
-fn authenticate(app: &App, request: &Recorded) -> Result<(u64, Vec<String>), Answer> {
+fn authenticate(app: &App, request: &RecordedRequest) -> Result<(u64, Vec<String>), Answer> {
     let invalid = |words: &str| problem::problem(401, "INVALID_AUTHENTICATION", words);
     let headers = request.headers_named("authorization");
     let [header] = headers.as_slice() else {

@@ -2,13 +2,13 @@
 
 use url::Url;
 
-use super::app::App;
 use super::grants::{Code, identifier};
 use super::journal::pairs;
+use super::state::App;
 use crate::wire::Answer;
 
 /// What the app asks for, checked.
-struct Request {
+struct ConsentRequest {
     redirect_uri: Url,
     given_redirect_uri: String,
     /// None where HubSpot makes the request itself, for an app without partner sign-in.
@@ -22,7 +22,7 @@ struct Request {
 
 /// The page that asks the person.
 pub(super) fn page(app: &App, query: &str) -> Answer {
-    match Request::parse(app, &pairs(query.as_bytes())) {
+    match ConsentRequest::parse(app, &pairs(query.as_bytes())) {
         Ok(request) => Answer::html(200, &html(app, &request, query)).header("cache-control", "no-store"),
         Err(words) => refuse(words),
     }
@@ -31,7 +31,7 @@ pub(super) fn page(app: &App, query: &str) -> Answer {
 /// What the person decided: the page's query, and `decision` (`accept` or `decline`) and `hub_id` beside it.
 pub(super) fn decision(app: &mut App, form: &str) -> Answer {
     let parameters = pairs(form.as_bytes());
-    let request = match Request::parse(app, &parameters) {
+    let request = match ConsentRequest::parse(app, &parameters) {
         Ok(request) => request,
         Err(words) => return refuse(words),
     };
@@ -48,7 +48,7 @@ pub(super) fn decision(app: &mut App, form: &str) -> Answer {
     }
 }
 
-fn accept(app: &mut App, request: &Request, hub_id: u64) -> Answer {
+fn accept(app: &mut App, request: &ConsentRequest, hub_id: u64) -> Answer {
     let Some(portal) = app.portals.get(&hub_id).filter(|portal| portal.exists) else {
         return refuse("this HubSpot account does not exist");
     };
@@ -74,7 +74,7 @@ fn accept(app: &mut App, request: &Request, hub_id: u64) -> Answer {
     request.back(&[("code", &code)])
 }
 
-impl Request {
+impl ConsentRequest {
     fn parse(app: &App, parameters: &[(String, String)]) -> Result<Self, &'static str> {
         let one = |name| one(parameters, name);
         if one("client_id")? != Some(app.client_id.as_str()) {
@@ -151,7 +151,7 @@ fn refuse(words: &str) -> Answer {
     Answer::html(400, &page)
 }
 
-fn html(app: &App, request: &Request, query: &str) -> String {
+fn html(app: &App, request: &ConsentRequest, query: &str) -> String {
     let hidden: String = pairs(query.as_bytes())
         .iter()
         .map(|(name, value)| format!("<input type=\"hidden\" name=\"{}\" value=\"{}\">\n", escape(name), escape(value)))
@@ -167,10 +167,10 @@ fn html(app: &App, request: &Request, query: &str) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>Connect an app to HubSpot (stand-in)</title>\n\
+         <title>Connect an app to HubSpot (emulated)</title>\n\
          <style>:root{{color-scheme:light dark}}body{{font:1rem/1.5 system-ui;max-width:34rem;margin:3rem auto;padding:0 1rem}}\
          button{{font:inherit;padding:.5rem 1.5rem;margin-right:1rem}}</style>\n\
-         <h1>Connect CloudTalk to HubSpot</h1>\n<p>This page stands in for HubSpot's own. CloudTalk asks for:</p>\n\
+         <h1>Connect CloudTalk to HubSpot</h1>\n<p>This page emulates HubSpot's. CloudTalk asks for:</p>\n\
          <ul>\n{}</ul>\n<p>and, where the account has it:</p>\n<ul>\n{}</ul>\n\
          <form method=\"post\" action=\"/oauth/authorize/decision\">\n{hidden}\
          <p><label>HubSpot account <select name=\"hub_id\">\n{portals}</select></label></p>\n\

@@ -1,4 +1,4 @@
-//! APIs of which the double knows only who may call them, by the scopes of HubSpot's OpenAPI documents.
+//! APIs of which the emulator knows only who may call them, by the scopes of HubSpot's OpenAPI documents.
 
 use serde_json::json;
 
@@ -7,6 +7,12 @@ use crate::wire::Answer;
 /// The scopes that a call takes, all of them; `None` for a route that does not exist.
 pub(super) fn scopes(method: &str, segments: &[&str]) -> Option<&'static [&'static str]> {
     match (method, segments) {
+        ("GET", ["crm", "v3", "owners"] | ["crm", "v3", "owners", _]) => Some(&["crm.objects.owners.read"]),
+        (
+            "POST",
+            ["engagements", "v1", "engagements"] | ["contacts", "v1", "contact", "createOrUpdate", "email", _],
+        ) => Some(&["crm.objects.contacts.write"]),
+        ("GET", ["account-info", "v3", "details"]) => Some(&["oauth"]),
         ("GET", ["crm", "v3", "lists", _] | ["crm", "v3", "lists", _, "memberships"])
         | (
             "POST",

@@ -1,10 +1,9 @@
 //! Misbehaviour on demand.
 
-use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use super::journal::Recorded;
-use crate::wire::{Answer, Barrier};
+use super::journal::RecordedRequest;
+use crate::wire::Answer;
 
 /// Which requests are meant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -82,11 +81,16 @@ impl Match {
         self
     }
 
-    pub(super) fn fits(&self, request: &Recorded) -> bool {
+    /// Whether the head of a request says enough.
+    pub(super) const fn is_by_head(&self) -> bool {
+        self.body.is_none()
+    }
+
+    pub(super) fn fits(&self, request: &RecordedRequest) -> bool {
         self.fits_head(request) && self.body.as_deref().is_none_or(|text| request.text().contains(text))
     }
 
-    fn fits_head(&self, request: &Recorded) -> bool {
+    pub(super) fn fits_head(&self, request: &RecordedRequest) -> bool {
         let area = match self.area {
             Area::All => true,
             Area::Token => request.is_token(),
@@ -147,6 +151,11 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Whether it happens when the head of a request has come, the body unread.
+    pub(super) const fn leaves_body_unread(&self) -> bool {
+        matches!(self, Self::CloseUnread | Self::AnswerUnread(_))
+    }
+
     /// An answer of this status with a body in HubSpot's shape, before any effect.
     #[must_use]
     pub fn status(status: u16) -> Self {
@@ -167,98 +176,5 @@ impl Fault {
             answer.headers.push((name.to_owned(), value.to_owned()));
         }
         self
-    }
-}
-
-/// What goes wrong with a request, by a seed, and how many requests of its method and target came before it.
-pub type Weather = fn(u64, &Recorded, usize) -> Fault;
-
-/// What is planned, in the order in which it was.
-#[derive(Debug, Default)]
-pub(super) struct Plan {
-    rules: Vec<Rule>,
-    weather: Option<(u64, Weather)>,
-    /// How many requests of each method and target came so far under the weather.
-    counts: HashMap<(String, String), usize>,
-    barriers: Vec<(Match, usize, Barrier)>,
-}
-
-#[derive(Debug)]
-struct Rule {
-    matching: Match,
-    queue: VecDeque<Fault>,
-    standing: Option<Fault>,
-}
-
-impl Plan {
-    pub(super) fn queue(&mut self, matching: Match, faults: Vec<Fault>) {
-        self.rules.push(Rule { matching, queue: faults.into(), standing: None });
-    }
-
-    pub(super) fn stand(&mut self, matching: Match, fault: Fault) {
-        self.rules.push(Rule { matching, queue: VecDeque::new(), standing: Some(fault) });
-    }
-
-    pub(super) fn set_weather(&mut self, seed: u64, weather: Weather) {
-        self.weather = Some((seed, weather));
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.rules.clear();
-        self.weather = None;
-    }
-
-    /// How many planned faults of the queues did not happen yet.
-    pub(super) fn left(&self) -> usize {
-        self.rules.iter().map(|rule| rule.queue.len()).sum()
-    }
-
-    pub(super) fn hold(&mut self, matching: Match, pass: usize, barrier: Barrier) {
-        self.barriers.push((matching, pass, barrier));
-    }
-
-    /// The fault that keeps the body from being read, if it is one's turn.
-    pub(super) fn unread(&mut self, head: &Recorded) -> Option<Fault> {
-        let rule = self.rules.iter_mut().find(|rule| rule.has_more() && rule.matching.fits_head(head))?;
-        let unread = matches!(rule.next(), Some(Fault::CloseUnread | Fault::AnswerUnread(_)));
-        if rule.matching.body.is_some() || !unread {
-            return None;
-        }
-        rule.queue.pop_front().or_else(|| rule.standing.clone())
-    }
-
-    pub(super) fn fault(&mut self, request: &Recorded) -> Fault {
-        let rule = self.rules.iter_mut().find(|rule| rule.has_more() && rule.matching.fits(request));
-        let fault = rule.and_then(|rule| rule.queue.pop_front().or_else(|| rule.standing.clone()));
-        fault.or_else(|| self.by_weather(request)).unwrap_or(Fault::Pass)
-    }
-
-    fn by_weather(&mut self, request: &Recorded) -> Option<Fault> {
-        let (seed, weather) = self.weather?;
-        let count = self.counts.entry((request.method.clone(), request.target.clone())).or_default();
-        *count += 1;
-        Some(weather(seed, request, *count - 1))
-    }
-
-    pub(super) fn barriers(&mut self, request: &Recorded) -> Vec<Barrier> {
-        self.barriers.retain(|(_, _, barrier)| !barrier.is_open());
-        let mut met = Vec::new();
-        for (_, pass, barrier) in self.barriers.iter_mut().filter(|(matching, _, _)| matching.fits(request)) {
-            if *pass == 0 {
-                met.push(barrier.clone());
-            }
-            *pass = pass.saturating_sub(1);
-        }
-        met
-    }
-}
-
-impl Rule {
-    fn has_more(&self) -> bool {
-        self.next().is_some()
-    }
-
-    fn next(&self) -> Option<&Fault> {
-        self.queue.front().or(self.standing.as_ref())
     }
 }

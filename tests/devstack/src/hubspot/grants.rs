@@ -76,12 +76,12 @@ pub(super) struct AccessToken {
 #[derive(Debug)]
 pub(super) struct RefreshToken {
     pub(super) grant: usize,
-    pub(super) state: Use,
+    pub(super) state: TokenStatus,
 }
 
 /// What a refresh token is still good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Use {
+pub(super) enum TokenStatus {
     Live,
     /// Another one took its place at this time.
     Replaced(i64),
@@ -108,7 +108,7 @@ impl Grants {
             self.grants.len() - 1
         });
         self.grants[grant].scopes = scopes;
-        let live = self.refresh.iter().find(|(_, token)| token.grant == grant && token.state == Use::Live);
+        let live = self.refresh.iter().find(|(_, token)| token.grant == grant && token.state == TokenStatus::Live);
         if let Some((token, _)) = live {
             return token.clone();
         }
@@ -122,19 +122,19 @@ impl Grants {
             return None;
         }
         match (state, rotation) {
-            (Use::Revoked, _) => None,
-            (Use::Live, Rotation::Keep | Rotation::Unnamed) => Some(shown.to_owned()),
-            (Use::Live, Rotation::Grace(_) | Rotation::Strict) => {
-                self.set(shown, Use::Replaced(now));
+            (TokenStatus::Revoked, _) => None,
+            (TokenStatus::Live, Rotation::Keep | Rotation::Unnamed) => Some(shown.to_owned()),
+            (TokenStatus::Live, Rotation::Grace(_) | Rotation::Strict) => {
+                self.set(shown, TokenStatus::Replaced(now));
                 Some(self.mint_refresh(grant))
             }
-            (Use::Replaced(at), Rotation::Grace(grace)) => (now < at + grace).then(|| self.mint_refresh(grant)),
-            (Use::Replaced(_), Rotation::Strict) => {
+            (TokenStatus::Replaced(at), Rotation::Grace(grace)) => (now < at + grace).then(|| self.mint_refresh(grant)),
+            (TokenStatus::Replaced(_), Rotation::Strict) => {
                 self.reuses += 1;
                 self.revoke_grant(grant);
                 None
             }
-            (Use::Replaced(_), Rotation::Keep | Rotation::Unnamed) => None,
+            (TokenStatus::Replaced(_), Rotation::Keep | Rotation::Unnamed) => None,
         }
     }
 
@@ -144,9 +144,9 @@ impl Grants {
             return false;
         };
         match (token.state, rotation) {
-            (Use::Live, _) => true,
-            (Use::Replaced(at), Rotation::Grace(grace)) => now < at + grace,
-            (Use::Replaced(_) | Use::Revoked, _) => false,
+            (TokenStatus::Live, _) => true,
+            (TokenStatus::Replaced(at), Rotation::Grace(grace)) => now < at + grace,
+            (TokenStatus::Replaced(_) | TokenStatus::Revoked, _) => false,
         }
     }
 
@@ -177,7 +177,7 @@ impl Grants {
         own.map(|(index, _)| index).collect()
     }
 
-    pub(super) fn set(&mut self, refresh: &str, state: Use) {
+    pub(super) fn set(&mut self, refresh: &str, state: TokenStatus) {
         if let Some(token) = self.refresh.get_mut(refresh) {
             token.state = state;
         }
@@ -185,7 +185,7 @@ impl Grants {
 
     fn mint_refresh(&mut self, grant: usize) -> String {
         let token = identifier();
-        self.refresh.insert(token.clone(), RefreshToken { grant, state: Use::Live });
+        self.refresh.insert(token.clone(), RefreshToken { grant, state: TokenStatus::Live });
         token
     }
 }

@@ -1,10 +1,10 @@
-//! What the double got, byte for byte.
+//! The requests that the emulator got, byte for byte.
 
 use serde_json::Value;
 
 /// A request as it came over the socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recorded {
+pub struct RecordedRequest {
     /// The method; empty for bytes that are no request.
     pub method: String,
     /// The target of the request line, untouched.
@@ -15,7 +15,7 @@ pub struct Recorded {
     pub body: Vec<u8>,
     /// Everything, head and framing included.
     pub raw: Vec<u8>,
-    /// When it came, by the double's clock, in milliseconds since the epoch.
+    /// When it came, by the emulator's clock, in milliseconds since the epoch.
     pub at: i64,
     /// The number of the connection that brought it, from 1 on.
     pub connection: u64,
@@ -23,7 +23,7 @@ pub struct Recorded {
     pub complete: bool,
 }
 
-impl Recorded {
+impl RecordedRequest {
     /// The target without its query, untouched.
     #[must_use]
     pub fn path(&self) -> &str {

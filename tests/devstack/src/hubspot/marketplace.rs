@@ -4,13 +4,13 @@
 
 use url::form_urlencoded::Serializer;
 
-use super::app::App;
 use super::consent;
-use super::journal::Recorded;
+use super::journal::RecordedRequest;
+use super::state::App;
 use crate::wire::Answer;
 
 /// `GET /marketplace/install`: the person has clicked *Install*. With `sign_in=none` the app has no partner sign-in.
-pub(super) fn install(app: &App, request: &Recorded) -> Answer {
+pub(super) fn install(app: &App, request: &RecordedRequest) -> Answer {
     let listing: Vec<_> = request.query_pairs().into_iter().filter(|(name, _)| name != "sign_in").collect();
     let continued = address(request, &listing);
     if request.query_pairs().iter().any(|(name, value)| name == "sign_in" && value == "none") {
@@ -25,7 +25,7 @@ pub(super) fn install(app: &App, request: &Recorded) -> Answer {
 }
 
 /// `GET /marketplace/authorize`: the return URL. With the app's `state` it asks for consent, without it shows the end.
-pub(super) fn authorize(app: &App, request: &Recorded) -> Answer {
+pub(super) fn authorize(app: &App, request: &RecordedRequest) -> Answer {
     let (state, listing): (Vec<_>, Vec<_>) = request.query_pairs().into_iter().partition(|(name, _)| name == "state");
     if state.is_empty() {
         return Answer::html(200, "<!doctype html><title>Installed</title><h1>The app is installed</h1>");
@@ -34,7 +34,7 @@ pub(super) fn authorize(app: &App, request: &Recorded) -> Answer {
     consent::page(app, &with_return_url(&all, &address(request, &listing)))
 }
 
-fn address(request: &Recorded, listing: &[(String, String)]) -> String {
+fn address(request: &RecordedRequest, listing: &[(String, String)]) -> String {
     let host = request.header("host").unwrap_or_default();
     let query = Serializer::new(String::new()).extend_pairs(listing).finish();
     format!("http://{host}/marketplace/authorize?{query}")

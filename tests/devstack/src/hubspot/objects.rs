@@ -4,45 +4,16 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::api::Call;
+use super::call::Call;
 use super::kind::Kind;
 use super::portal::Portal;
 use super::problem::{body, invalid, not_found, problem};
 use super::store::Object;
 use crate::wire::Answer;
 
-type Outcome = Result<Answer, Answer>;
+type ApiResult = Result<Answer, Answer>;
 
-impl Call<'_> {
-    /// A list parameter, repeated or joined by commas.
-    pub(super) fn list(&self, name: &str) -> Vec<String> {
-        let given = self.query.iter().filter(|(own, _)| own == name);
-        let parts = given.flat_map(|(_, value)| value.split(',').map(str::trim));
-        parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
-    }
-
-    pub(super) fn one(&self, name: &str) -> Option<&str> {
-        self.query.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
-    }
-
-    /// The body, which has to be a JSON object that says so.
-    pub(super) fn json(&self) -> Result<Map<String, Value>, Answer> {
-        let kind = self.request.header("content-type").unwrap_or_default().to_ascii_lowercase();
-        if kind.split(';').next().map(str::trim) != Some("application/json") {
-            return Err(problem(415, "VALIDATION_ERROR", "Content-Type must be application/json"));
-        }
-        match serde_json::from_slice(&self.request.body) {
-            Ok(Value::Object(members)) => Ok(members),
-            Ok(_) => Err(invalid("Invalid input JSON on line 1, column 1: the body must be an object")),
-            Err(error) => {
-                let place = format!("line {}, column {}", error.line(), error.column());
-                Err(invalid(&format!("Invalid input JSON on {place}: the body is malformed")))
-            }
-        }
-    }
-}
-
-pub(super) fn list(portal: &Portal, call: &Call<'_>, kind: &'static Kind) -> Outcome {
+pub(super) fn list(portal: &Portal, call: &Call<'_>, kind: &'static Kind) -> ApiResult {
     let limit: usize = call.one("limit").map_or(Ok(10), str::parse).map_err(|_| invalid("limit must be a number"))?;
     if !(1..=100).contains(&limit) {
         return Err(invalid("limit must be between 1 and 100"));
@@ -58,13 +29,13 @@ pub(super) fn list(portal: &Portal, call: &Call<'_>, kind: &'static Kind) -> Out
     Ok(Answer::json(200, &answer))
 }
 
-pub(super) fn create(portal: &mut Portal, call: &Call<'_>, kind: &'static Kind) -> Outcome {
+pub(super) fn create(portal: &mut Portal, call: &Call<'_>, kind: &'static Kind) -> ApiResult {
     let id = create_one(portal, &call.json()?, kind, call.now)?;
     let object = portal.store.find(kind, &id.to_string(), None).ok_or_else(not_found)?;
     Ok(Answer::json(201, &object.whole(kind)))
 }
 
-pub(super) fn batch_create(portal: &mut Portal, call: &Call<'_>, kind: &'static Kind) -> Outcome {
+pub(super) fn batch_create(portal: &mut Portal, call: &Call<'_>, kind: &'static Kind) -> ApiResult {
     let mut results = Vec::new();
     for input in inputs(&call.json()?)? {
         let id = create_one(portal, &input, kind, call.now)?;
@@ -73,7 +44,7 @@ pub(super) fn batch_create(portal: &mut Portal, call: &Call<'_>, kind: &'static 
     Ok(Answer::json(201, &json!({ "status": "COMPLETE", "results": results })))
 }
 
-pub(super) fn read(portal: &Portal, call: &Call<'_>, kind: &'static Kind, id: &str) -> Outcome {
+pub(super) fn read(portal: &Portal, call: &Call<'_>, kind: &'static Kind, id: &str) -> ApiResult {
     let object = portal.store.find(kind, id, call.one("idProperty")).ok_or_else(not_found)?;
     let mut shown = object.shown(kind, &call.list("properties"));
     for name in call.list("associations") {
@@ -90,7 +61,7 @@ pub(super) fn read(portal: &Portal, call: &Call<'_>, kind: &'static Kind, id: &s
     Ok(Answer::json(200, &shown))
 }
 
-pub(super) fn batch_read(portal: &Portal, call: &Call<'_>, kind: &'static Kind) -> Outcome {
+pub(super) fn batch_read(portal: &Portal, call: &Call<'_>, kind: &'static Kind) -> ApiResult {
     let input = call.json()?;
     let asked: Vec<String> = input.get("properties").map_or_else(Vec::new, strings);
     let id_property = input.get("idProperty").and_then(Value::as_str);
@@ -112,7 +83,7 @@ pub(super) fn batch_read(portal: &Portal, call: &Call<'_>, kind: &'static Kind) 
     Ok(Answer::json(207, &answer))
 }
 
-pub(super) fn update(portal: &mut Portal, call: &Call<'_>, kind: &'static Kind, id: &str) -> Outcome {
+pub(super) fn update(portal: &mut Portal, call: &Call<'_>, kind: &'static Kind, id: &str) -> ApiResult {
     let properties = properties(&call.json()?)?;
     let found = portal.store.find(kind, id, call.one("idProperty")).ok_or_else(not_found)?.id;
     check(portal, kind, &properties, Some(found))?;
@@ -122,7 +93,7 @@ pub(super) fn update(portal: &mut Portal, call: &Call<'_>, kind: &'static Kind, 
 }
 
 /// Archiving what is not there is a success, as at HubSpot.
-pub(super) fn archive(portal: &mut Portal, call: &Call<'_>, kind: &'static Kind, id: &str) -> Outcome {
+pub(super) fn archive(portal: &mut Portal, call: &Call<'_>, kind: &'static Kind, id: &str) -> ApiResult {
     if let Some(found) = portal.store.find(kind, id, call.one("idProperty")).map(|object| object.id) {
         portal.store.archive(kind, found);
     }

@@ -7,15 +7,15 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use super::Inner;
 use super::fault::Fault;
-use super::journal::Recorded;
-use crate::interrupt::{Now, TOKEN_ENDPOINT};
-use crate::wire::{Answer, At, Barrier, Broken, Framing, Head, Verdict, Wire};
+use super::journal::RecordedRequest;
+use super::{Inner, routes};
+use crate::interrupt::{CallAction, TOKEN_ENDPOINT};
+use crate::wire::{self, Answer, At, Framing, Head, ReadError, Verdict, Wire};
 
 /// What became of the connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Then {
+enum ConnectionState {
     Open,
     Close,
     Reset,
@@ -28,9 +28,9 @@ pub(super) async fn connection(socket: TcpStream, number: u64, shared: Arc<Inner
     let mut wire = Wire::new(socket);
     loop {
         match shared.serve(&mut wire, number).await {
-            Then::Open => {}
-            Then::Close => return,
-            Then::Reset => return wire.reset(),
+            ConnectionState::Open => {}
+            ConnectionState::Close => return,
+            ConnectionState::Reset => return wire.reset(),
         }
     }
 }
@@ -45,19 +45,22 @@ impl Drop for Open {
 }
 
 impl Inner {
-    async fn serve(self: &Arc<Self>, wire: &mut Wire, number: u64) -> Then {
+    async fn serve(self: &Arc<Self>, wire: &mut Wire, number: u64) -> ConnectionState {
         let head = match wire.head().await {
             Ok(head) => head,
             Err(broken) => return self.broken(wire, broken, number).await,
         };
         let mut request = self.recorded(&head, number);
-        let unread = self.state().plan.unread(&request);
+        let unread = self.state().plan.fault_if(
+            |matching| matching.fits_head(&request),
+            |matching, fault| matching.is_by_head() && fault.leaves_body_unread(),
+        );
         if let Some(fault) = unread {
             self.record(request);
             if let Fault::AnswerUnread(answer) = fault {
                 wire.send_last(&answer.bytes(true, true)).await;
             }
-            return Then::Close;
+            return ConnectionState::Close;
         }
         match wire.body(&head).await {
             Ok((body, raw)) => {
@@ -68,50 +71,52 @@ impl Inner {
             Err(broken) => return self.broken(wire, broken, number).await,
         }
         let (fault, barriers) = {
-            let mut state = self.state();
-            (state.plan.fault(&request), state.plan.barriers(&request))
+            let plan = &mut self.state().plan;
+            let kind = format!("{} {}", request.method, request.target);
+            let fault = plan.fault(&request, &kind, |matching| matching.fits(&request)).unwrap_or(Fault::Pass);
+            (fault, plan.barriers(|matching| matching.fits(&request)))
         };
         self.record(request.clone());
         let fault = match self.interrupted(&request).await {
             Some(Fault::Pass) => fault,
             Some(fault) => fault,
-            None => return Then::Close,
+            None => return ConnectionState::Close,
         };
-        if stand(&barriers, At::Before).await == Verdict::Lose {
-            return Then::Close;
+        if wire::stand(&barriers, At::Before).await == Verdict::Lose {
+            return ConnectionState::Close;
         }
         let Some(answer) = self.act(&request, &fault).await else {
-            return if fault == Fault::Reset { Then::Reset } else { Then::Close };
+            return if fault == Fault::Reset { ConnectionState::Reset } else { ConnectionState::Close };
         };
-        if stand(&barriers, At::After).await == Verdict::Lose {
-            return Then::Close;
+        if wire::stand(&barriers, At::After).await == Verdict::Lose {
+            return ConnectionState::Close;
         }
         send(wire, &head, &answer, &fault).await
     }
 
-    /// What a test planned for the n-th call of all stand-ins; nothing when the connection closes at once.
-    async fn interrupted(self: &Arc<Self>, request: &Recorded) -> Option<Fault> {
+    /// What a test planned for the n-th call of all emulators; nothing when the connection closes at once.
+    async fn interrupted(self: &Arc<Self>, request: &RecordedRequest) -> Option<Fault> {
         if request.path().starts_with("/oauth/authorize") {
             return Some(Fault::Pass);
         }
         let interruptions = self.state().interruptions.clone();
         match interruptions.next(if request.is_oauth() { TOKEN_ENDPOINT } else { "HubSpot's API" }) {
             // Nothing repeats a request to HubSpot unasked.
-            Now::Nothing | Now::Twice => Some(Fault::Pass),
-            Now::Refuse => Some(Fault::status(503)),
-            Now::LoseAnswer => Some(Fault::CloseAfterEffect),
-            Now::Hold(barrier) if barrier.at == At::Before => {
+            CallAction::Nothing | CallAction::Twice => Some(Fault::Pass),
+            CallAction::Refuse => Some(Fault::status(503)),
+            CallAction::LoseAnswer => Some(Fault::CloseAfterEffect),
+            CallAction::Hold(barrier) if barrier.at == At::Before => {
                 (barrier.stand().await == Verdict::GoOn).then_some(Fault::Pass)
             }
-            Now::Hold(barrier) => {
-                let answer = self.state().app.answer(request);
+            CallAction::Hold(barrier) => {
+                let answer = routes::answer(&mut self.state().app, request);
                 (barrier.stand().await == Verdict::GoOn).then_some(Fault::Answer(answer))
             }
-            Now::Late(barrier) => {
+            CallAction::Late(barrier) => {
                 let (shared, request) = (self.clone(), request.clone());
                 tokio::spawn(async move {
                     if barrier.stand().await == Verdict::GoOn {
-                        shared.state().app.answer(&request);
+                        routes::answer(&mut shared.state().app, &request);
                     }
                 });
                 None
@@ -120,7 +125,7 @@ impl Inner {
     }
 
     /// The effect and its answer; nothing when there is to be neither.
-    async fn act(&self, request: &Recorded, fault: &Fault) -> Option<Answer> {
+    async fn act(&self, request: &RecordedRequest, fault: &Fault) -> Option<Answer> {
         match fault {
             Fault::Answer(answer) => return Some(answer.clone()),
             Fault::Echo => return Some(echo(request)),
@@ -142,7 +147,7 @@ impl Inner {
         }
         let answer = {
             let mut state = self.state();
-            let answer = state.app.answer(request);
+            let answer = routes::answer(&mut state.app, request);
             state.acted.push((request.clone(), answer.status));
             answer
         };
@@ -156,10 +161,10 @@ impl Inner {
     }
 
     /// Bytes that are no whole request are recorded too.
-    async fn broken(&self, wire: &mut Wire, broken: Broken, number: u64) -> Then {
+    async fn broken(&self, wire: &mut Wire, broken: ReadError, number: u64) -> ConnectionState {
         if !broken.raw.is_empty() {
             let at = self.state().app.now();
-            self.record(Recorded {
+            self.record(RecordedRequest {
                 method: String::new(),
                 target: String::new(),
                 headers: Vec::new(),
@@ -173,11 +178,11 @@ impl Inner {
         if broken.malformed {
             let _ = wire.send(&Answer::html(400, "<h1>Bad Request</h1>").bytes(true, true)).await;
         }
-        Then::Close
+        ConnectionState::Close
     }
 
-    fn recorded(&self, head: &Head, number: u64) -> Recorded {
-        Recorded {
+    fn recorded(&self, head: &Head, number: u64) -> RecordedRequest {
+        RecordedRequest {
             method: head.method.clone(),
             target: head.target.clone(),
             headers: head.headers.clone(),
@@ -189,16 +194,16 @@ impl Inner {
         }
     }
 
-    fn record(&self, request: Recorded) {
+    fn record(&self, request: RecordedRequest) {
         self.state().journal.push(request);
         self.seen.send_modify(|count| *count += 1);
     }
 }
 
-async fn send(wire: &mut Wire, head: &Head, answer: &Answer, fault: &Fault) -> Then {
+async fn send(wire: &mut Wire, head: &Head, answer: &Answer, fault: &Fault) -> ConnectionState {
     if let Some(bytes) = spoiled(answer, fault) {
         let _ = wire.send(&bytes).await;
-        return Then::Close;
+        return ConnectionState::Close;
     }
     if let Fault::StallBody(after) = fault {
         // An answer without a body is whole: its connection must not be used again.
@@ -207,11 +212,11 @@ async fn send(wire: &mut Wire, head: &Head, answer: &Answer, fault: &Fault) -> T
         if wire.send(&[head.as_slice(), part].concat()).await.is_ok() {
             wire.until_gone().await;
         }
-        return Then::Close;
+        return ConnectionState::Close;
     }
     if let Fault::Endless | Fault::Long(_) = fault {
         filled(wire, answer, fault).await;
-        return Then::Close;
+        return ConnectionState::Close;
     }
     let close = !head.keep_alive;
     let sent = if let Fault::Slow { piece, pause } = fault {
@@ -219,7 +224,7 @@ async fn send(wire: &mut Wire, head: &Head, answer: &Answer, fault: &Fault) -> T
     } else {
         wire.send(&answer.bytes(close, head.method != "HEAD")).await
     };
-    if sent.is_err() || close { Then::Close } else { Then::Open }
+    if sent.is_err() || close { ConnectionState::Close } else { ConnectionState::Open }
 }
 
 /// Bytes after which the connection can only be closed.
@@ -271,16 +276,7 @@ async fn filled(wire: &mut Wire, answer: &Answer, fault: &Fault) {
     }
 }
 
-async fn stand(barriers: &[Barrier], at: At) -> Verdict {
-    for barrier in barriers.iter().filter(|barrier| barrier.at == at) {
-        if barrier.stand().await == Verdict::Lose {
-            return Verdict::Lose;
-        }
-    }
-    Verdict::GoOn
-}
-
-fn echo(request: &Recorded) -> Answer {
+fn echo(request: &RecordedRequest) -> Answer {
     let header = |(name, value): &(String, Vec<u8>)| json!([name, String::from_utf8_lossy(value)]);
     let headers: Vec<Value> = request.headers.iter().map(header).collect();
     let body =

@@ -10,7 +10,6 @@ use super::grants::{Issued, Rotation, Sharing};
 use super::journal::pairs;
 use super::kind::Kind;
 use super::portal::{Portal, RateLimit};
-use super::store::Owner;
 use super::{HubSpot, consent};
 
 impl HubSpot {
@@ -80,7 +79,7 @@ impl HubSpot {
         self.shared.state().app.clock.clone()
     }
 
-    /// Moves the double's clock, and whatever shares it, forward.
+    /// Moves the emulator's clock, and whatever shares it, forward.
     pub fn advance(&self, by: Duration) {
         self.clock().advance(by);
     }
@@ -225,18 +224,6 @@ impl HubSpot {
     pub fn associated(&self, hub_id: u64, from: (&str, u64), to: &str) -> Vec<u64> {
         let (kind, to) = (Kind::find(from.0).expect("the kind is known"), Kind::find(to).expect("the kind is known"));
         self.portal(hub_id, |portal| portal.store.linked((kind, from.1), to).into_iter().map(|(id, _)| id).collect())
-    }
-
-    /// Adds a person who can own objects; their owner id.
-    ///
-    /// # Panics
-    /// There is no such portal.
-    pub fn add_owner(&self, hub_id: u64, email: &str) -> u64 {
-        self.portal(hub_id, |portal| {
-            let id = portal.store.next_id();
-            portal.store.owners.push(Owner { id, email: email.to_owned() });
-            id
-        })
     }
 
     fn portal<T>(&self, hub_id: u64, act: impl FnOnce(&mut Portal) -> T) -> T {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::kind::Kind;
@@ -16,27 +17,19 @@ pub(super) struct Object {
     pub(super) archived: bool,
 }
 
-/// A person who can own objects.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Owner {
-    pub(super) id: u64,
-    pub(super) email: String,
-}
-
 /// The plural of a kind, and an id.
-type Key = (&'static str, u64);
+type ObjectKey = (&'static str, u64);
 
 #[derive(Debug, Default)]
 pub(super) struct Store {
-    objects: BTreeMap<Key, Object>,
+    objects: BTreeMap<ObjectKey, Object>,
     /// Both directions: from, to, type id.
-    links: BTreeSet<(Key, Key, u64)>,
-    pub(super) owners: Vec<Owner>,
+    links: BTreeSet<(ObjectKey, ObjectKey, u64)>,
     issued: u64,
 }
 
 impl Store {
-    pub(super) fn next_id(&mut self) -> u64 {
+    fn next_id(&mut self) -> u64 {
         self.issued += 1;
         1000 + self.issued
     }
@@ -50,7 +43,7 @@ impl Store {
 
     /// All of a kind that are not archived, oldest first.
     pub(super) fn all(&self, kind: &Kind) -> impl Iterator<Item = &Object> {
-        let of = move |((plural, _), object): &(&Key, &Object)| *plural == kind.plural && !object.archived;
+        let of = move |((plural, _), object): &(&ObjectKey, &Object)| *plural == kind.plural && !object.archived;
         self.objects.iter().filter(of).map(|(_, object)| object)
     }
 
@@ -133,19 +126,9 @@ impl Object {
 }
 
 /// Milliseconds since the epoch as HubSpot writes them (RFC 3339, UTC).
-pub(super) fn iso(millis: i64) -> String {
-    let (days, time) = (millis.div_euclid(86_400_000), millis.rem_euclid(86_400_000));
-    // Days of a calendar whose years begin in March: the leap day is then a year's last.
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    let (hour, minute, second, milli) = (time / 3_600_000, time / 60_000 % 60, time / 1000 % 60, time % 1000);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
+fn iso(millis: i64) -> String {
+    let time = Timestamp::from_millisecond(millis).expect("a clock of today");
+    time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
 #[cfg(test)]

@@ -5,17 +5,17 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
-use super::app::App;
-use super::grants::{Issued, Rotation, Use};
-use super::journal::Recorded;
+use super::grants::{Issued, Rotation, TokenStatus};
+use super::journal::RecordedRequest;
 use super::problem::oauth;
+use super::state::App;
 use crate::wire::Answer;
 
 /// A form whose client is ours.
 struct Form(Vec<(String, String)>);
 
 /// `POST /oauth/{version}/token`.
-pub(super) fn token(app: &mut App, request: &Recorded) -> Answer {
+pub(super) fn token(app: &mut App, request: &RecordedRequest) -> Answer {
     let outcome = Form::read(app, request).and_then(|form| match form.required("grant_type")? {
         "authorization_code" => exchange(app, &form),
         "refresh_token" => refresh(app, &form),
@@ -25,7 +25,7 @@ pub(super) fn token(app: &mut App, request: &Recorded) -> Answer {
 }
 
 /// `POST /oauth/{version}/token/introspect`.
-pub(super) fn introspect(app: &App, request: &Recorded) -> Answer {
+pub(super) fn introspect(app: &App, request: &RecordedRequest) -> Answer {
     let body = Form::read(app, request).and_then(|form| {
         let token = form.required("token")?;
         Ok(describe(app, token).unwrap_or_else(|| json!({ "active": false })))
@@ -34,7 +34,7 @@ pub(super) fn introspect(app: &App, request: &Recorded) -> Answer {
 }
 
 /// `POST /oauth/{version}/token/revoke`. A token that is not known is a success, as RFC 7009 has it.
-pub(super) fn revoke(app: &mut App, request: &Recorded) -> Answer {
+pub(super) fn revoke(app: &mut App, request: &RecordedRequest) -> Answer {
     let form = match Form::read(app, request) {
         Ok(form) => form,
         Err(refusal) => return refusal,
@@ -44,7 +44,7 @@ pub(super) fn revoke(app: &mut App, request: &Recorded) -> Answer {
         Err(refusal) => return refusal,
     };
     // The access tokens already issued live on.
-    app.grants.set(token, Use::Revoked);
+    app.grants.set(token, TokenStatus::Revoked);
     if let Some(access) = app.grants.access.get_mut(token) {
         access.revoked = true;
     }
@@ -53,7 +53,7 @@ pub(super) fn revoke(app: &mut App, request: &Recorded) -> Answer {
 
 impl Form {
     /// The form, if everything is in the body, once, and the client is known.
-    fn read(app: &App, request: &Recorded) -> Result<Self, Answer> {
+    fn read(app: &App, request: &RecordedRequest) -> Result<Self, Answer> {
         let bad = |words: &str| Err(oauth("invalid_request", "BAD_REQUEST", words));
         let kind = request.header("content-type").unwrap_or_default();
         if kind.split(';').next().map(str::trim) != Some("application/x-www-form-urlencoded") {
@@ -133,7 +133,7 @@ fn portal_is_there(app: &App, hub_id: u64) -> Result<(), Answer> {
     there.then_some(()).ok_or_else(|| oauth("access_denied", "BAD_HUB", "the hub does not exist or is not active"))
 }
 
-/// The answer's fields; the optional ones only where the double is not terse.
+/// The answer's fields; the optional ones only where the emulator is not terse.
 fn answer(app: &App, issued: &Issued, names_refresh_token: bool) -> Answer {
     let mut body = json!({ "access_token": issued.access_token, "expires_in": issued.expires_in });
     if names_refresh_token {
@@ -154,8 +154,8 @@ fn describe(app: &App, token: &str) -> Option<Value> {
         let left = (access.expires_at - app.now()).div_euclid(1000);
         (!access.revoked && left > 0).then_some(("access_token", access.grant, &access.scopes, Some(left)))?
     } else {
-        let refresh = app.grants.refresh.get(token).filter(|refresh| refresh.state != Use::Revoked)?;
-        let spent = refresh.state != Use::Live && !matches!(app.rotation, Rotation::Grace(_));
+        let refresh = app.grants.refresh.get(token).filter(|refresh| refresh.state != TokenStatus::Revoked)?;
+        let spent = refresh.state != TokenStatus::Live && !matches!(app.rotation, Rotation::Grace(_));
         (!spent).then_some(("refresh_token", refresh.grant, &app.grants.grants[refresh.grant].scopes, None))?
     };
     let grant = app.grants.grants.get(grant).filter(|grant| !grant.revoked)?;

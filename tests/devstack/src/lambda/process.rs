@@ -2,9 +2,10 @@
 
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::Bytes;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
@@ -12,7 +13,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::log::{LogLine, Logs, Stream};
-use super::{InvokeError, ProcessInfo, Spec, runtime_api};
+use super::{InvokeError, ProcessInfo, Spec};
 use crate::loopback::{self, Server, Task};
 use crate::template::REGION;
 
@@ -21,7 +22,7 @@ const INIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Why a process was made to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(super) enum EndReason {
     /// A test wanted it.
     Killed,
     /// It did not answer in time.
@@ -31,7 +32,7 @@ pub(super) enum Ended {
 }
 
 /// `None` where the process ended before it had taken the invocation.
-type Outcome = Option<Result<Value, InvokeError>>;
+type InvocationResult = Option<Result<Value, InvokeError>>;
 
 /// A process.
 #[derive(Debug)]
@@ -58,7 +59,7 @@ struct Desk {
     /// Whether the process ever asked for work.
     ready: bool,
     init_error: Option<String>,
-    reason: Option<Ended>,
+    reason: Option<EndReason>,
     /// How the process ended, once it has.
     how: Option<String>,
     invocations: usize,
@@ -68,7 +69,7 @@ struct Desk {
 struct Job {
     id: String,
     payload: Bytes,
-    answer: oneshot::Sender<Outcome>,
+    answer: oneshot::Sender<InvocationResult>,
 }
 
 /// An invocation on its way to the process.
@@ -80,8 +81,12 @@ pub(super) struct Delivery {
 }
 
 impl Process {
-    /// Starts a process, reserved for the caller.
-    pub(super) async fn spawn(spec: &Spec, logs: Logs) -> Result<Arc<Self>, String> {
+    /// Starts a process, reserved for the caller, which polls `runtime_api`.
+    pub(super) async fn spawn(
+        spec: &Spec,
+        logs: Logs,
+        runtime_api: impl FnOnce(Weak<Self>) -> Router,
+    ) -> Result<Arc<Self>, String> {
         let listener = loopback::listen().await.map_err(|error| format!("no port for the Runtime API: {error}"))?;
         let api = listener.local_addr().map_err(|error| error.to_string())?.to_string();
         let mut child = command(spec, &api).spawn().map_err(|error| format!("{}: {error}", spec.program.display()))?;
@@ -103,10 +108,10 @@ impl Process {
             child.stdout.take().map(|pipe| read(pipe, logs.clone(), line(Stream::Out))),
             child.stderr.take().map(|pipe| read(pipe, logs.clone(), line(Stream::Err))),
         );
-        let server = Server::on(listener, runtime_api::router(Arc::downgrade(&process)));
+        let server = Server::on(listener, runtime_api(Arc::downgrade(&process)));
         let watcher = tokio::spawn(watch_over(child, readers, process.clone()));
         *process.tasks.lock().unwrap_or_else(PoisonError::into_inner) = Some((server, Task(watcher)));
-        process.clone().kill_after(INIT_TIMEOUT, Ended::InitTimedOut, |desk| !desk.ready);
+        process.clone().kill_after(INIT_TIMEOUT, EndReason::InitTimedOut, |desk| !desk.ready);
         Ok(process)
     }
 
@@ -134,7 +139,7 @@ impl Process {
     }
 
     /// Has the process handle one invocation.
-    pub(super) async fn run(&self, id: &str, payload: Bytes) -> Outcome {
+    pub(super) async fn run(&self, id: &str, payload: Bytes) -> InvocationResult {
         let (answer, outcome) = oneshot::channel();
         self.desk().waiting = Some(Job { id: id.to_owned(), payload, answer });
         self.work.notify_one();
@@ -152,7 +157,7 @@ impl Process {
     }
 
     /// Ends the process and waits until it is gone and all it printed is read.
-    pub(super) async fn kill(&self, reason: Ended) {
+    pub(super) async fn kill(&self, reason: EndReason) {
         self.desk().reason.get_or_insert(reason);
         self.kill.notify_one();
         let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
@@ -169,7 +174,7 @@ impl Process {
             if let Some(delivery) = self.take_work() {
                 let id = delivery.id.clone();
                 let is_running = move |desk: &Desk| desk.running.as_ref().is_some_and(|job| job.id == id);
-                self.kill_after(delivery.time_left, Ended::TimedOut, is_running);
+                self.kill_after(delivery.time_left, EndReason::TimedOut, is_running);
                 return delivery;
             }
             self.work.notified().await;
@@ -203,7 +208,7 @@ impl Process {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn kill_after(self: Arc<Self>, time: Duration, reason: Ended, still: impl Fn(&Desk) -> bool + Send + 'static) {
+    fn kill_after(self: Arc<Self>, time: Duration, reason: EndReason, still: impl Fn(&Desk) -> bool + Send + 'static) {
         let process = Arc::downgrade(&self);
         tokio::spawn(async move {
             tokio::time::sleep(time).await;
@@ -222,8 +227,8 @@ impl Process {
         desk.how = Some(how.to_owned());
         if let Some(job) = desk.running.take() {
             let error = match desk.reason {
-                Some(Ended::TimedOut) => InvokeError::TimedOut(self.timeout),
-                Some(Ended::Killed | Ended::InitTimedOut) | None => {
+                Some(EndReason::TimedOut) => InvokeError::TimedOut(self.timeout),
+                Some(EndReason::Killed | EndReason::InitTimedOut) | None => {
                     InvokeError::Exited { pid: self.pid, how: how.to_owned() }
                 }
             };
@@ -237,7 +242,7 @@ impl Process {
     }
 
     /// The outcome of an invocation that the process never took: another process may, unless this one cannot start.
-    fn untouched(&self, desk: &Desk) -> Outcome {
+    fn untouched(&self, desk: &Desk) -> InvocationResult {
         if desk.ready {
             return None;
         }
@@ -271,9 +276,9 @@ fn command(spec: &Spec, api: &str) -> Command {
     command
 }
 
-type Reader = tokio::task::JoinHandle<()>;
+type PipeReader = tokio::task::JoinHandle<()>;
 
-fn read(pipe: impl AsyncRead + Send + Unpin + 'static, logs: Logs, line: impl Fn(String) -> LogLine) -> Reader {
+fn read(pipe: impl AsyncRead + Send + Unpin + 'static, logs: Logs, line: impl Fn(String) -> LogLine) -> PipeReader {
     let template = line(String::new());
     tokio::spawn(async move {
         let mut pipe = BufReader::new(pipe);
@@ -286,7 +291,7 @@ fn read(pipe: impl AsyncRead + Send + Unpin + 'static, logs: Logs, line: impl Fn
     })
 }
 
-async fn watch_over(mut child: Child, readers: (Option<Reader>, Option<Reader>), process: Arc<Process>) {
+async fn watch_over(mut child: Child, readers: (Option<PipeReader>, Option<PipeReader>), process: Arc<Process>) {
     let status = loop {
         tokio::select! {
             status = child.wait() => break status,

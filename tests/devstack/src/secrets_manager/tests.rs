@@ -5,17 +5,19 @@ use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region, retry
 use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
 
 use super::*;
+use crate::aws::AwsFault;
+use crate::wire::At;
 
 const FIRST: &str = "00000000-0000-4000-8000-000000000001";
 const SECOND: &str = "00000000-0000-4000-8000-000000000002";
 const THIRD: &str = "00000000-0000-4000-8000-000000000003";
 
-fn client(double: &SecretsManager) -> Client {
+pub(super) fn client(emulator: &SecretsManager) -> Client {
     let config = aws_sdk_secretsmanager::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("eu-central-1"))
         .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-        .endpoint_url(double.url())
+        .endpoint_url(emulator.url())
         .http_client(shared::clients::aws_http().unwrap())
         .retry_config(RetryConfig::disabled())
         .build();
@@ -48,8 +50,8 @@ fn refused<T>(name: &str) -> Result<T, String> {
 
 #[tokio::test]
 async fn a_new_version_takes_the_current_label_and_the_oldest_keeps_none_but_is_still_readable() {
-    let double = SecretsManager::start().await;
-    let client = client(&double);
+    let emulator = SecretsManager::start().await;
+    let client = client(&emulator);
     create(&client, FIRST, "one").await.unwrap();
 
     put(&client, SECOND, "two").await.unwrap();
@@ -60,15 +62,15 @@ async fn a_new_version_takes_the_current_label_and_the_oldest_keeps_none_but_is_
     assert_eq!(get(&client, None, Some("AWSPREVIOUS")).await.unwrap(), "two");
     assert_eq!(get(&client, Some(FIRST), None).await.unwrap(), "one");
     assert_eq!(get(&client, Some(FIRST), Some("AWSCURRENT")).await, refused("InvalidRequestException"));
-    let secret = double.secret("local/one").unwrap();
+    let secret = emulator.secret("local/one").unwrap();
     let labels: Vec<_> = secret.versions.iter().map(|version| version.labels.clone()).collect();
     assert_eq!(labels, [vec![], vec!["AWSPREVIOUS".to_owned()], vec!["AWSCURRENT".to_owned()]]);
 }
 
 #[tokio::test]
 async fn the_same_token_and_value_change_nothing_and_another_value_is_refused() {
-    let double = SecretsManager::start().await;
-    let client = client(&double);
+    let emulator = SecretsManager::start().await;
+    let client = client(&emulator);
     create(&client, FIRST, "one").await.unwrap();
     put(&client, SECOND, "two").await.unwrap();
 
@@ -80,8 +82,8 @@ async fn the_same_token_and_value_change_nothing_and_another_value_is_refused() 
 
 #[tokio::test]
 async fn a_repeated_create_is_a_success_only_if_it_is_the_same_one() {
-    let double = SecretsManager::start().await;
-    let client = client(&double);
+    let emulator = SecretsManager::start().await;
+    let client = client(&emulator);
 
     assert_eq!(create(&client, FIRST, "one").await.unwrap(), FIRST);
     assert_eq!(create(&client, FIRST, "one").await.unwrap(), FIRST);
@@ -92,8 +94,8 @@ async fn a_repeated_create_is_a_success_only_if_it_is_the_same_one() {
 
 #[tokio::test]
 async fn a_value_holds_64_kib_and_no_more() {
-    let double = SecretsManager::start().await;
-    let client = client(&double);
+    let emulator = SecretsManager::start().await;
+    let client = client(&emulator);
 
     create(&client, FIRST, &"x".repeat(65_536)).await.unwrap();
 
@@ -102,8 +104,8 @@ async fn a_value_holds_64_kib_and_no_more() {
 
 #[tokio::test]
 async fn a_secret_is_found_by_its_arn_and_shows_its_key_and_labelled_versions() {
-    let double = SecretsManager::start().await;
-    let client = client(&double);
+    let emulator = SecretsManager::start().await;
+    let client = client(&emulator);
     let created = client.create_secret().name("local/one").client_request_token(FIRST).secret_string("one");
     let arn = created.kms_key_id("arn:key").send().await.unwrap().arn.unwrap();
     put(&client, SECOND, "two").await.unwrap();
@@ -124,8 +126,8 @@ async fn a_secret_is_found_by_its_arn_and_shows_its_key_and_labelled_versions() 
 
 #[tokio::test]
 async fn a_list_comes_in_pages_and_by_the_beginning_of_names() {
-    let double = SecretsManager::start().await;
-    let client = client(&double);
+    let emulator = SecretsManager::start().await;
+    let client = client(&emulator);
     for name in ["a/1", "a/2", "a/3", "b/1"] {
         client.create_secret().name(name).secret_string("x").send().await.unwrap();
     }
@@ -144,8 +146,8 @@ async fn a_list_comes_in_pages_and_by_the_beginning_of_names() {
 
 #[tokio::test]
 async fn a_forced_deletion_is_final_and_repeatable_and_one_with_a_window_can_be_undone() {
-    let double = SecretsManager::start().await;
-    let client = client(&double);
+    let emulator = SecretsManager::start().await;
+    let client = client(&emulator);
     create(&client, FIRST, "one").await.unwrap();
 
     client.delete_secret().secret_id("local/one").recovery_window_in_days(7).send().await.unwrap();
@@ -160,14 +162,14 @@ async fn a_forced_deletion_is_final_and_repeatable_and_one_with_a_window_can_be_
         call.send().await.unwrap();
     }
     assert_eq!(get(&client, None, None).await, refused("ResourceNotFoundException"));
-    assert_eq!(double.secrets(), []);
+    assert_eq!(emulator.secrets(), []);
     create(&client, SECOND, "again").await.unwrap();
 }
 
 #[tokio::test]
 async fn a_label_moves_only_from_the_version_that_is_named() {
-    let double = SecretsManager::start().await;
-    let client = client(&double);
+    let emulator = SecretsManager::start().await;
+    let client = client(&emulator);
     create(&client, FIRST, "one").await.unwrap();
     put(&client, SECOND, "two").await.unwrap();
     let call = client.update_secret_version_stage().secret_id("local/one").version_stage("AWSCURRENT");
@@ -184,8 +186,8 @@ async fn a_label_moves_only_from_the_version_that_is_named() {
 #[tokio::test]
 async fn a_secret_takes_a_hundred_versions_a_day() {
     let clock = Clock::default();
-    let double = SecretsManager::start_with(clock.clone()).await;
-    let client = client(&double);
+    let emulator = SecretsManager::start_with(clock.clone()).await;
+    let client = client(&emulator);
     create(&client, FIRST, "one").await.unwrap();
     for number in 1..100 {
         put(&client, &format!("10000000-0000-4000-8000-{number:012}"), "next").await.unwrap();
@@ -200,83 +202,83 @@ async fn a_secret_takes_a_hundred_versions_a_day() {
 
 #[tokio::test]
 async fn under_a_lag_reads_see_the_past_until_it_settles() {
-    let double = SecretsManager::start().await;
-    let client = client(&double);
+    let emulator = SecretsManager::start().await;
+    let client = client(&emulator);
     create(&client, FIRST, "one").await.unwrap();
-    double.set_lag(Duration::from_secs(3600));
+    emulator.set_lag(Duration::from_secs(3600));
 
     put(&client, SECOND, "two").await.unwrap();
     assert_eq!(get(&client, None, None).await.unwrap(), "one");
     assert_eq!(get(&client, Some(SECOND), None).await, refused("ResourceNotFoundException"));
-    assert_eq!(double.secret("local/one").unwrap().current().unwrap().id, SECOND);
+    assert_eq!(emulator.secret("local/one").unwrap().current().unwrap().id, SECOND);
 
-    double.settle();
+    emulator.settle();
     assert_eq!(get(&client, None, None).await.unwrap(), "two");
     client.delete_secret().secret_id("local/one").force_delete_without_recovery(true).send().await.unwrap();
     assert_eq!(get(&client, None, None).await.unwrap(), "two");
-    double.settle();
+    emulator.settle();
     assert_eq!(get(&client, None, None).await, refused("ResourceNotFoundException"));
 }
 
 #[tokio::test]
 async fn a_planned_fault_happens_before_or_after_the_effect_as_often_as_planned() {
-    let double = SecretsManager::start().await;
-    let client = client(&double);
+    let emulator = SecretsManager::start().await;
+    let client = client(&emulator);
     create(&client, FIRST, "one").await.unwrap();
-    let current = || double.secret("local/one").unwrap().current().unwrap().id.clone();
+    let current = || emulator.secret("local/one").unwrap().current().unwrap().id.clone();
 
-    for (kind, answer) in [(FaultKind::Error, "InternalServiceError"), (FaultKind::Throttle, "ThrottlingException")] {
-        double.fail_next("PutSecretValue", kind, 1);
+    for (kind, answer) in [(AwsFault::Refused, "InternalServiceError"), (AwsFault::Throttled, "ThrottlingException")] {
+        emulator.fail_next("PutSecretValue", kind, 1);
         assert_eq!(put(&client, SECOND, "two").await, refused(answer));
         assert_eq!(current(), FIRST);
     }
-    double.fail_next("PutSecretValue", FaultKind::ConnectionDropped, 1);
+    emulator.fail_next("PutSecretValue", AwsFault::ConnectionDropped, 1);
     assert_eq!(put(&client, SECOND, "two").await, refused("no code"));
     assert_eq!(current(), FIRST);
-    double.fail_next("PutSecretValue", FaultKind::ErrorAfterEffect, 1);
+    emulator.fail_next("PutSecretValue", AwsFault::RefusedAfterEffect, 1);
     assert_eq!(put(&client, SECOND, "two").await, refused("InternalServiceError"));
     assert_eq!(current(), SECOND);
-    double.fail_next("PutSecretValue", FaultKind::AnswerLost, 1);
+    emulator.fail_next("PutSecretValue", AwsFault::AnswerLost, 1);
     assert_eq!(put(&client, THIRD, "three").await, refused("no code"));
     assert_eq!(current(), THIRD);
 
     assert_eq!(put(&client, THIRD, "three").await.unwrap(), ["AWSCURRENT"]);
-    assert_eq!(double.count("PutSecretValue"), 6);
-    assert_eq!(double.calls().last().unwrap().version.as_deref(), Some(THIRD));
+    assert_eq!(emulator.count("PutSecretValue"), 6);
+    assert_eq!(emulator.calls().last().unwrap().version(), Some(THIRD));
 }
 
 #[tokio::test]
 async fn a_held_call_stands_before_or_after_its_effect_until_it_is_decided() {
-    let double = SecretsManager::start().await;
-    let client = client(&double);
+    let emulator = SecretsManager::start().await;
+    let client = client(&emulator);
     create(&client, FIRST, "one").await.unwrap();
-    let current = || double.secret("local/one").unwrap().current().unwrap().id.clone();
+    let current = || emulator.secret("local/one").unwrap().current().unwrap().id.clone();
     let call = |token: &'static str| {
         let client = client.clone();
         tokio::spawn(async move { put(&client, token, token).await })
     };
 
-    let gate = double.hold("PutSecretValue", At::Before);
+    let gate = emulator.hold("PutSecretValue", At::Before);
     let lost = call(SECOND);
     gate.reached(1).await;
     gate.lose();
     assert_eq!((lost.await.unwrap(), current()), (refused("no code"), FIRST.to_owned()));
 
-    let gate = double.hold("PutSecretValue", At::After);
+    let gate = emulator.hold("PutSecretValue", At::After);
     let held = call(THIRD);
     gate.reached(1).await;
     assert_eq!(current(), THIRD);
     gate.open();
     held.await.unwrap().unwrap();
-    double.wait_for_calls("PutSecretValue", 2).await;
+    emulator.wait_for_calls("PutSecretValue", 2).await;
 }
 
 #[tokio::test]
 async fn an_unsigned_an_unknown_and_a_broken_call_are_refused_by_name() {
-    let double = SecretsManager::start().await;
+    let emulator = SecretsManager::start().await;
     let http = crate::loopback::client();
     let call = |target: &str, signed: bool, body: &'static str| {
-        let call = http.post(double.url()).header("content-type", "application/x-amz-json-1.1");
+        let call = http.post(emulator.url()).header("content-type", "application/x-amz-json-1.1");
         let call = call.header("x-amz-target", target).body(body);
         if signed { call.header("authorization", "AWS4-HMAC-SHA256 Credential=test") } else { call }
     };
@@ -290,7 +292,7 @@ async fn an_unsigned_an_unknown_and_a_broken_call_are_refused_by_name() {
 
     for (call, name) in cases {
         let answer = call.send().await.unwrap();
-        assert_eq!(answer.headers()["x-amzn-errortype"], name);
         assert_eq!(answer.status(), 400);
+        assert!(answer.text().await.unwrap().contains(&format!(r#""__type":"{name}""#)));
     }
 }

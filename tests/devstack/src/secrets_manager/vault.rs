@@ -1,6 +1,6 @@
 //! The secrets, what their versions are called, and what a reader sees of a recent write.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use shared::clock::Clock;
 
 /// How many versions a secret can have.
 const MOST_VERSIONS: usize = 100;
-/// Secrets Manager removes no version younger than this.
-const YOUNG: i64 = 24 * 3600 * 1000;
+/// In milliseconds. Secrets Manager removes no version younger than that.
+const DAY: i64 = 24 * 3600 * 1000;
 
 /// A secret.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,6 +107,7 @@ impl Secret {
             version.labels.retain(|own| own != label);
             if version.id == id {
                 version.labels.push(label.to_owned());
+                version.labels.sort_unstable();
             }
         }
         if let (Some(former), "AWSCURRENT") = (former, label) {
@@ -114,10 +115,16 @@ impl Secret {
         }
     }
 
+    /// Takes a label from a version.
+    pub(super) fn unlabel(&mut self, id: &str, label: &str) {
+        let versions = self.versions.iter_mut().filter(|version| version.id == id);
+        versions.for_each(|version| version.labels.retain(|own| own != label));
+    }
+
     /// Room for one more version: the oldest unlabelled ones go, but none that is younger than a day.
     pub(super) fn make_room(&mut self, now: i64) -> bool {
         while self.versions.len() >= MOST_VERSIONS {
-            let spare = |version: &Version| version.labels.is_empty() && version.created_at < now - YOUNG;
+            let spare = |version: &Version| version.labels.is_empty() && version.created_at < now - DAY;
             let Some(index) = self.versions.iter().position(spare) else { return false };
             self.versions.remove(index);
         }
@@ -131,6 +138,8 @@ pub(super) struct Vault {
     pub(super) clock: Clock,
     pub(super) lag: Duration,
     secrets: BTreeMap<String, Vec<Snapshot>>,
+    /// The day on which each version was last read, in milliseconds since the epoch.
+    accesses: HashMap<String, i64>,
 }
 
 /// A state of one secret; none when it does not exist.
@@ -142,8 +151,8 @@ struct Snapshot {
 }
 
 impl Vault {
-    pub(super) const fn new(clock: Clock) -> Self {
-        Self { clock, lag: Duration::ZERO, secrets: BTreeMap::new() }
+    pub(super) fn new(clock: Clock) -> Self {
+        Self { clock, lag: Duration::ZERO, secrets: BTreeMap::new(), accesses: HashMap::new() }
     }
 
     /// The secret as it truly is.
@@ -166,6 +175,16 @@ impl Vault {
         self.secrets.keys().filter_map(|name| self.latest(name)).map(|secret| Secret::clone(&secret)).collect()
     }
 
+    /// AWS keeps the day of the last read, not the time.
+    pub(super) fn note_access(&mut self, version: &str) {
+        let now = self.clock.now_millis();
+        self.accesses.insert(version.to_owned(), now - now.rem_euclid(DAY));
+    }
+
+    pub(super) fn last_access(&self, version: &str) -> Option<i64> {
+        self.accesses.get(version).copied()
+    }
+
     /// The name that an id (a name, an ARN, an ARN without its random end) stands for.
     pub(super) fn name(&self, id: &str) -> String {
         let Some((_, resource)) = id.strip_prefix("arn:").and_then(|arn| arn.split_once(":secret:")) else {
@@ -175,7 +194,11 @@ impl Vault {
         if let Some(secret) = states().find(|secret| secret.arn == id) {
             return secret.name.clone();
         }
-        resource.to_owned()
+        // An ARN that ends like a whole one is not completed: a name that ends so is not found without its suffix.
+        let ends_like_a_whole_one = resource
+            .rsplit_once('-')
+            .is_some_and(|(_, end)| end.len() == 6 && end.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        if ends_like_a_whole_one { id.to_owned() } else { resource.to_owned() }
     }
 
     pub(super) fn write(&mut self, name: &str, state: Option<Secret>) {

@@ -1,4 +1,4 @@
-//! How this process speaks to the stand-ins of AWS: the real SDK, only its endpoints differ.
+//! How this process speaks to the emulators of AWS: the real SDK, only its endpoints differ.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -8,10 +8,10 @@ use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
 use crate::template::REGION;
 
-/// The key of who is no function. The stand-ins ask for a signature and check none.
+/// The key of who is no function. The emulators ask for a signature and check none.
 pub(super) const NO_FUNCTION: &str = "ASIALOCALTESTS";
 
-/// The credentials that a function gets, with the key by which the stand-ins know whose role counts.
+/// The credentials that a function gets, with the key by which the emulators know whose role counts.
 pub(super) fn credentials(key: &str) -> [(&'static str, &str); 3] {
     [("AWS_ACCESS_KEY_ID", key), ("AWS_SECRET_ACCESS_KEY", "local"), ("AWS_SESSION_TOKEN", "local")]
 }
@@ -32,7 +32,7 @@ impl LoadServiceConfig for Endpoints {
     }
 }
 
-/// A configuration by which each service's client finds its stand-in.
+/// A configuration by which each service's client finds its emulator.
 ///
 /// Each has a region of its own. The SDK keeps one budget of retries for all clients of a service and a region in a
 /// process: the faults of one test would use up what another one needs.

@@ -13,7 +13,7 @@ const EXECUTE: &str = "/v1/automation-requests";
 
 /// An answer of the API.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct ApiResponse {
     /// HTTP status.
     pub status: u16,
     /// HTTP headers.
@@ -22,7 +22,7 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-impl Answer {
+impl ApiResponse {
     /// The body as JSON, null if it is none.
     #[must_use]
     pub fn json(&self) -> Value {
@@ -58,7 +58,7 @@ pub struct Exchange<'a> {
     /// The request's body, byte for byte.
     pub body: &'a [u8],
     /// What came of it.
-    pub answer: &'a Answer,
+    pub answer: &'a ApiResponse,
 }
 
 /// Sees every exchange before the caller does; it may panic.
@@ -94,7 +94,13 @@ impl Stack {
     ///
     /// # Panics
     /// The front door does not answer.
-    pub async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
+    pub async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> ApiResponse {
         let body = body.into();
         let verb = Method::from_bytes(method.as_bytes()).expect("a method");
         let mut request = self.client.request(verb, format!("{}{path}", self.public_url())).body(body.clone());
@@ -104,7 +110,7 @@ impl Stack {
         let response = request.send().await.expect("the front door answers");
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let sent = response.url().path().to_owned();
-        let answer = Answer { status, headers, body: response.bytes().await.expect("an answer is complete") };
+        let answer = ApiResponse { status, headers, body: response.bytes().await.expect("an answer is complete") };
         if let Some(witness) = self.witness {
             witness(&Exchange { method, path: &sent, body: &body, answer: &answer });
         }
@@ -112,14 +118,14 @@ impl Stack {
     }
 
     /// Calls the API with a token of the dashboard; the body is JSON.
-    pub async fn call_as(&self, token: &str, method: &str, path: &str, body: impl Into<Bytes>) -> Answer {
+    pub async fn call_as(&self, token: &str, method: &str, path: &str, body: impl Into<Bytes>) -> ApiResponse {
         let authorization = format!("Bearer {token}");
         let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
         self.call(method, path, &headers, body).await
     }
 
     /// Hands over an automation request as the workflow engine does.
-    pub async fn post_automation(&self, body: impl Into<Bytes>) -> Answer {
+    pub async fn post_automation(&self, body: impl Into<Bytes>) -> ApiResponse {
         self.post_automation_as(&self.engine, body).await
     }
 
@@ -127,7 +133,7 @@ impl Stack {
     ///
     /// # Panics
     /// The front door does not answer.
-    pub async fn post_automation_as(&self, key: &AccessKey, body: impl Into<Bytes>) -> Answer {
+    pub async fn post_automation_as(&self, key: &AccessKey, body: impl Into<Bytes>) -> ApiResponse {
         let body = body.into();
         let headers = self.signed(key, &body);
         let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();

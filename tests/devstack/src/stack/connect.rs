@@ -39,7 +39,7 @@ impl Stack {
         Ok(Authorization { authorize_url, cookie: cookie.to_owned() })
     }
 
-    /// Accepts on HubSpot's consent page, for the double's first portal; where HubSpot sends the browser to.
+    /// Accepts on HubSpot's consent page, for the emulator's first portal; where HubSpot sends the browser to.
     ///
     /// # Errors
     /// The consent page refuses.

@@ -35,7 +35,7 @@ impl Stack {
         serde_json::from_value(tokens).expect("tokens as they are stored")
     }
 
-    /// An integration with fresh tokens of the double, written as a connect writes it. Its tokens expire, and the
+    /// An integration with fresh tokens of the HubSpot emulator, written as a connect writes it. Its tokens expire, and the
     /// schedule looks at it, in so many seconds.
     ///
     /// # Panics

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::resolve::Resolver;
-use super::{ACCOUNT, REGION, Values};
+use super::{ACCOUNT, REGION};
 
 impl<'a> Resolver<'a> {
     /// What `Ref` of a resource gives.
@@ -64,17 +64,5 @@ impl<'a> Resolver<'a> {
 
     fn resource(&self, logical: &str) -> Result<&'a Value, String> {
         self.root["Resources"].get(logical).ok_or(format!("the template has neither parameter nor resource {logical}"))
-    }
-}
-
-pub(super) fn pseudo_parameter(name: &str, values: &Values) -> Option<String> {
-    match name {
-        "AWS::Region" => Some(REGION.to_owned()),
-        "AWS::AccountId" => Some(ACCOUNT.to_owned()),
-        "AWS::Partition" => Some("aws".to_owned()),
-        "AWS::URLSuffix" => Some("amazonaws.com".to_owned()),
-        "AWS::StackName" => Some(values.stack_name.clone()),
-        "AWS::StackId" => Some(format!("arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{}/local", values.stack_name)),
-        _ => None,
     }
 }

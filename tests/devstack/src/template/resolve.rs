@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::Values;
-use super::names::pseudo_parameter;
 
 /// A template with the values it is deployed with.
 pub(super) struct Resolver<'a> {
@@ -122,7 +121,7 @@ impl<'a> Resolver<'a> {
         if self.missing.contains(name) {
             return Err(format!("the parameter {name} has no default, and the stack gives it no value"));
         }
-        if let Some(pseudo) = pseudo_parameter(name, self.values) {
+        if let Some(pseudo) = self.values.pseudo_parameter(name) {
             return Ok(Some(json!(pseudo)));
         }
         self.physical_id(name).map(|id| Some(json!(id)))

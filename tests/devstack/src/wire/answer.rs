@@ -1,4 +1,4 @@
-//! What a stand-in answers.
+//! What an emulator answers.
 
 use serde_json::Value;
 

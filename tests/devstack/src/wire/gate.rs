@@ -26,7 +26,7 @@ pub(crate) enum Verdict {
 }
 
 #[derive(Debug)]
-struct Held {
+struct GateState {
     standing: watch::Sender<usize>,
     verdict: watch::Sender<Option<Verdict>>,
 }
@@ -34,7 +34,7 @@ struct Held {
 /// Every call that meets the gate stands still until it is opened. Dropping it opens it.
 #[derive(Debug)]
 pub struct Gate {
-    held: Arc<Held>,
+    held: Arc<GateState>,
 }
 
 impl Gate {
@@ -73,16 +73,16 @@ impl Drop for Gate {
     }
 }
 
-/// The stand-in's side of a [`Gate`].
+/// The emulator's side of a [`Gate`].
 #[derive(Clone, Debug)]
 pub(crate) struct Barrier {
     pub(crate) at: At,
-    held: Arc<Held>,
+    held: Arc<GateState>,
 }
 
 impl Barrier {
     pub(crate) fn new(at: At) -> (Self, Gate) {
-        let held = Arc::new(Held { standing: watch::Sender::new(0), verdict: watch::Sender::new(None) });
+        let held = Arc::new(GateState { standing: watch::Sender::new(0), verdict: watch::Sender::new(None) });
         (Self { at, held: held.clone() }, Gate { held })
     }
 
@@ -97,6 +97,16 @@ impl Barrier {
         let decided = verdict.wait_for(Option::is_some).await;
         decided.ok().and_then(|decided| *decided).unwrap_or(Verdict::GoOn)
     }
+}
+
+/// Stands still at each of the gates that hold calls here, until one is lost.
+pub(crate) async fn stand(barriers: &[Barrier], at: At) -> Verdict {
+    for barrier in barriers.iter().filter(|barrier| barrier.at == at) {
+        if barrier.stand().await == Verdict::Lose {
+            return Verdict::Lose;
+        }
+    }
+    Verdict::GoOn
 }
 
 /// Waits, but not for ever: a test that hangs says nothing.

@@ -22,24 +22,24 @@ pub(crate) struct Head {
     /// As received, with the empty line that ends it.
     pub(crate) raw: Vec<u8>,
     pub(crate) keep_alive: bool,
-    framing: Framing,
+    framing: BodyFraming,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Framing {
+enum BodyFraming {
     Length(usize),
     Chunked,
 }
 
 /// The connection is over; `raw` is what had come of an unfinished or malformed request.
 #[derive(Debug)]
-pub(crate) struct Broken {
+pub(crate) struct ReadError {
     pub(crate) raw: Vec<u8>,
     /// Whether the fault is in the bytes, and not just that they ended.
     pub(crate) malformed: bool,
 }
 
-impl Broken {
+impl ReadError {
     fn malformed(raw: &[u8]) -> Self {
         Self { raw: raw.to_vec(), malformed: true }
     }
@@ -51,22 +51,22 @@ impl Wire {
     }
 
     /// The next request's head.
-    pub(crate) async fn head(&mut self) -> Result<Head, Broken> {
+    pub(crate) async fn head(&mut self) -> Result<Head, ReadError> {
         let end = loop {
             if let Some(at) = find(&self.buffer, b"\r\n\r\n") {
                 break at + 4;
             }
             if self.buffer.len() > LIMIT {
-                return Err(Broken::malformed(&self.buffer));
+                return Err(ReadError::malformed(&self.buffer));
             }
             self.more(&[]).await?;
         };
         let raw: Vec<u8> = self.buffer.drain(..end).collect();
-        parse(&raw).ok_or_else(|| Broken::malformed(&raw))
+        parse(&raw).ok_or_else(|| ReadError::malformed(&raw))
     }
 
     /// The body that belongs to `head`, and the bytes that carried it.
-    pub(crate) async fn body(&mut self, head: &Head) -> Result<(Vec<u8>, Vec<u8>), Broken> {
+    pub(crate) async fn body(&mut self, head: &Head) -> Result<(Vec<u8>, Vec<u8>), ReadError> {
         let expects = |(name, value): &(String, Vec<u8>)| {
             name.eq_ignore_ascii_case("expect") && value.eq_ignore_ascii_case(b"100-continue")
         };
@@ -74,11 +74,11 @@ impl Wire {
             let _ = self.send(b"HTTP/1.1 100 Continue\r\n\r\n").await;
         }
         match head.framing {
-            Framing::Length(length) => {
+            BodyFraming::Length(length) => {
                 let body = self.exactly(length, &head.raw).await?;
                 Ok((body.clone(), body))
             }
-            Framing::Chunked => self.chunks(&head.raw).await,
+            BodyFraming::Chunked => self.chunks(&head.raw).await,
         }
     }
 
@@ -106,13 +106,13 @@ impl Wire {
         let _ = self.socket.set_zero_linger();
     }
 
-    async fn chunks(&mut self, head: &[u8]) -> Result<(Vec<u8>, Vec<u8>), Broken> {
+    async fn chunks(&mut self, head: &[u8]) -> Result<(Vec<u8>, Vec<u8>), ReadError> {
         let (mut body, mut raw) = (Vec::new(), Vec::new());
         loop {
             let seen = [head, &raw].concat();
             let line = self.line(&seen).await?;
             raw.extend_from_slice(&line);
-            let size = chunk_size(&line).ok_or_else(|| Broken::malformed(&[head, &raw].concat()))?;
+            let size = chunk_size(&line).ok_or_else(|| ReadError::malformed(&[head, &raw].concat()))?;
             if size == 0 {
                 break;
             }
@@ -121,7 +121,7 @@ impl Wire {
             raw.extend_from_slice(&chunk);
             match chunk.strip_suffix(b"\r\n") {
                 Some(data) if body.len() + data.len() <= LIMIT => body.extend_from_slice(data),
-                _ => return Err(Broken::malformed(&[head, &raw].concat())),
+                _ => return Err(ReadError::malformed(&[head, &raw].concat())),
             }
         }
         loop {
@@ -134,21 +134,21 @@ impl Wire {
         }
     }
 
-    async fn line(&mut self, seen: &[u8]) -> Result<Vec<u8>, Broken> {
+    async fn line(&mut self, seen: &[u8]) -> Result<Vec<u8>, ReadError> {
         loop {
             if let Some(at) = find(&self.buffer, b"\r\n") {
                 return Ok(self.buffer.drain(..at + 2).collect());
             }
             if self.buffer.len() > 8192 {
-                return Err(Broken::malformed(&[seen, &self.buffer].concat()));
+                return Err(ReadError::malformed(&[seen, &self.buffer].concat()));
             }
             self.more(seen).await?;
         }
     }
 
-    async fn exactly(&mut self, length: usize, seen: &[u8]) -> Result<Vec<u8>, Broken> {
+    async fn exactly(&mut self, length: usize, seen: &[u8]) -> Result<Vec<u8>, ReadError> {
         if length > LIMIT {
-            return Err(Broken::malformed(seen));
+            return Err(ReadError::malformed(seen));
         }
         while self.buffer.len() < length {
             self.more(seen).await?;
@@ -157,10 +157,10 @@ impl Wire {
     }
 
     /// Reads on; the end of the stream is the end of the connection.
-    async fn more(&mut self, seen: &[u8]) -> Result<(), Broken> {
+    async fn more(&mut self, seen: &[u8]) -> Result<(), ReadError> {
         match self.socket.read_buf(&mut self.buffer).await {
             Ok(count) if count > 0 => Ok(()),
-            _ => Err(Broken { raw: [seen, &self.buffer].concat(), malformed: false }),
+            _ => Err(ReadError { raw: [seen, &self.buffer].concat(), malformed: false }),
         }
     }
 }
@@ -201,7 +201,7 @@ fn header(line: &[u8]) -> Option<(String, Vec<u8>)> {
     (is_token(name) && harmless).then(|| (String::from_utf8_lossy(name).into_owned(), value.to_vec()))
 }
 
-fn framing(headers: &[(String, Vec<u8>)]) -> Option<Framing> {
+fn framing(headers: &[(String, Vec<u8>)]) -> Option<BodyFraming> {
     let all = |wanted: &str| -> Vec<&[u8]> {
         headers
             .iter()
@@ -210,11 +210,11 @@ fn framing(headers: &[(String, Vec<u8>)]) -> Option<Framing> {
             .collect()
     };
     match (all("content-length").as_slice(), all("transfer-encoding").as_slice()) {
-        ([], []) => Some(Framing::Length(0)),
+        ([], []) => Some(BodyFraming::Length(0)),
         ([length], []) if length.iter().all(u8::is_ascii_digit) => {
-            std::str::from_utf8(length).ok()?.parse().ok().map(Framing::Length)
+            std::str::from_utf8(length).ok()?.parse().ok().map(BodyFraming::Length)
         }
-        ([], [coding]) if coding.eq_ignore_ascii_case(b"chunked") => Some(Framing::Chunked),
+        ([], [coding]) if coding.eq_ignore_ascii_case(b"chunked") => Some(BodyFraming::Chunked),
         _ => None,
     }
 }
@@ -267,7 +267,7 @@ mod tests {
         assert_eq!((head.method.as_str(), head.target.as_str()), ("POST", "/a%2Fb?x=%3D"));
         assert_eq!(head.headers[1], ("X-One".to_owned(), b"two".to_vec()));
         assert_eq!(head.headers[2], ("x-one".to_owned(), vec![0xff]));
-        assert_eq!((head.framing, head.raw.as_slice()), (Framing::Length(3), raw.as_slice()));
+        assert_eq!((head.framing, head.raw.as_slice()), (BodyFraming::Length(3), raw.as_slice()));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::vault::{Secret, SecretValue, Vault};
-use super::{Named, Outcome, marked_deleted, no_secret, refuse, seconds, with_stages, written};
+use super::{Named, OperationResult, marked_deleted, no_secret, refuse, seconds, with_stages, written};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -30,17 +30,42 @@ pub(super) struct List {
     next_token: Option<String>,
     include_planned_deletion: Option<bool>,
     #[serde(default)]
-    filters: Vec<Filter>,
+    filters: Vec<ListFilter>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Filter {
+struct ListFilter {
     key: String,
     values: Vec<String>,
 }
 
-pub(super) fn get(vault: &Vault, input: &Get) -> Outcome {
+const FILTER_KEYS: [&str; 5] = ["all", "description", "name", "tag-key", "tag-value"];
+
+impl ListFilter {
+    /// A secret that begins with one of the values where the key says; values that begin with `!` exclude.
+    fn selects(&self, secret: &Secret) -> bool {
+        let tags = |member: &str| -> Vec<String> {
+            let tags = secret.tags.as_array().into_iter().flatten();
+            tags.filter_map(|tag| tag[member].as_str()).map(str::to_owned).collect()
+        };
+        let description = || secret.description.iter().flat_map(|text| text.split_whitespace()).map(str::to_owned);
+        let texts = match self.key.as_str() {
+            "name" => vec![secret.name.clone()],
+            "description" => description().collect(),
+            "tag-key" => tags("Key"),
+            "tag-value" => tags("Value"),
+            _ => [vec![secret.name.clone()], description().collect(), tags("Key"), tags("Value")].concat(),
+        };
+        // AWS distinguishes upper and lower case in names and tags only.
+        let folds = ["all", "description"].contains(&self.key.as_str());
+        let fold = |text: &str| if folds { text.to_lowercase() } else { text.to_owned() };
+        let begins = |value: &str| texts.iter().any(|text| fold(text).starts_with(&fold(value)));
+        self.values.iter().any(|value| value.strip_prefix('!').map_or_else(|| begins(value), |value| !begins(value)))
+    }
+}
+
+pub(super) fn get(vault: &mut Vault, input: &Get) -> OperationResult {
     let secret = vault.visible(&vault.name(&input.secret_id)).ok_or_else(no_secret)?;
     if secret.deletion_at.is_some() {
         return marked_deleted();
@@ -68,22 +93,30 @@ pub(super) fn get(vault: &Vault, input: &Get) -> Outcome {
         SecretValue::Text(text) => answer["SecretString"] = json!(text),
         SecretValue::Binary(text) => answer["SecretBinary"] = json!(text),
     }
+    vault.note_access(&version.id);
     Ok(answer)
 }
 
-pub(super) fn describe(vault: &Vault, input: &Named) -> Outcome {
+pub(super) fn describe(vault: &Vault, input: &Named) -> OperationResult {
     let secret = vault.visible(&vault.name(&input.secret_id)).ok_or_else(no_secret)?;
-    Ok(entry(&secret, "VersionIdsToStages"))
+    Ok(entry(vault, &secret, "VersionIdsToStages"))
 }
 
-pub(super) fn list_versions(vault: &Vault, input: &ListVersions) -> Outcome {
+pub(super) fn list_versions(vault: &Vault, input: &ListVersions) -> OperationResult {
     let secret = vault.visible(&vault.name(&input.secret_id)).ok_or_else(no_secret)?;
     let deprecated = input.include_deprecated.unwrap_or(false);
     let listed = secret.versions.iter().filter(|version| deprecated || !version.labels.is_empty());
     let all = listed.map(|version| {
         let keys = [secret.kms_key_id.as_deref().unwrap_or("DefaultEncryptionKey")];
-        json!({ "VersionId": version.id, "VersionStages": version.labels, "CreatedDate": seconds(version.created_at),
-            "KmsKeyIds": keys })
+        let mut entry =
+            json!({ "VersionId": version.id, "CreatedDate": seconds(version.created_at), "KmsKeyIds": keys });
+        if !version.labels.is_empty() {
+            entry["VersionStages"] = json!(version.labels);
+        }
+        if let Some(day) = vault.last_access(&version.id) {
+            entry["LastAccessedDate"] = seconds(day);
+        }
+        entry
     });
     let mut answer = page("Versions", all.collect(), input.max_results, input.next_token.as_deref())?;
     answer["ARN"] = json!(secret.arn);
@@ -91,21 +124,21 @@ pub(super) fn list_versions(vault: &Vault, input: &ListVersions) -> Outcome {
     Ok(answer)
 }
 
-pub(super) fn list(vault: &Vault, input: &List) -> Outcome {
-    if let Some(filter) = input.filters.iter().find(|filter| filter.key != "name") {
-        return refuse("InvalidParameterException", &format!("Filters by {} are not acted out here.", filter.key));
+pub(super) fn list(vault: &Vault, input: &List) -> OperationResult {
+    if let Some(filter) = input.filters.iter().find(|filter| !FILTER_KEYS.contains(&filter.key.as_str())) {
+        return refuse("InvalidParameterException", &format!("The filter key {} is not emulated.", filter.key));
     }
-    let shown = |secret: &Secret| {
+    let listed = |secret: &Secret| {
         let planned = input.include_planned_deletion.unwrap_or(false) || secret.deletion_at.is_none();
-        let begins = |filter: &Filter| filter.values.iter().any(|value| secret.name.starts_with(value.as_str()));
-        planned && input.filters.iter().all(begins)
+        planned && input.filters.iter().all(|filter| filter.selects(secret))
     };
     let visible = vault.all_visible();
-    let all = visible.iter().filter(|secret| shown(secret)).map(|secret| entry(secret, "SecretVersionsToStages"));
+    let all =
+        visible.iter().filter(|secret| listed(secret)).map(|secret| entry(vault, secret, "SecretVersionsToStages"));
     page("SecretList", all.collect(), input.max_results, input.next_token.as_deref())
 }
 
-fn page(member: &str, all: Vec<Value>, most: Option<usize>, token: Option<&str>) -> Outcome {
+fn page(member: &str, all: Vec<Value>, most: Option<usize>, token: Option<&str>) -> OperationResult {
     let Ok(skip) = token.map_or(Ok(0), str::parse::<usize>) else {
         return refuse("InvalidNextTokenException", "The NextToken value is invalid.");
     };
@@ -121,11 +154,14 @@ fn page(member: &str, all: Vec<Value>, most: Option<usize>, token: Option<&str>)
     Ok(answer)
 }
 
-fn entry(secret: &Secret, stages: &str) -> Value {
+fn entry(vault: &Vault, secret: &Secret, stages: &str) -> Value {
     let changed = secret.versions.last().map_or(secret.created_at, |version| version.created_at);
     let mut entry = json!({ "ARN": secret.arn, "Name": secret.name, "CreatedDate": seconds(secret.created_at),
-        "LastChangedDate": seconds(changed), stages: secret.stages() });
+        "LastChangedDate": seconds(changed) });
+    let accessed = secret.versions.iter().filter_map(|version| vault.last_access(&version.id)).max();
     let optional = [
+        (stages, (!secret.versions.is_empty()).then(|| secret.stages())),
+        ("LastAccessedDate", accessed.map(seconds)),
         ("KmsKeyId", secret.kms_key_id.as_ref().map(|key| json!(key))),
         ("Description", secret.description.as_ref().map(|text| json!(text))),
         ("DeletedDate", secret.deletion_at.map(seconds)),

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::vault::{Secret, SecretValue, Vault, Version};
-use super::{Named, Outcome, Refusal, marked_deleted, no_secret, refuse, seconds, with_stages, written};
+use super::{Named, OperationError, OperationResult, marked_deleted, no_secret, refuse, seconds, with_stages, written};
 
 /// 64 KiB.
 const LARGEST_VALUE: usize = 65_536;
@@ -38,6 +38,17 @@ pub(super) struct Put {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
+pub(super) struct Update {
+    secret_id: String,
+    client_request_token: Option<String>,
+    description: Option<String>,
+    kms_key_id: Option<String>,
+    secret_string: Option<String>,
+    secret_binary: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
 pub(super) struct MoveStage {
     secret_id: String,
     version_stage: String,
@@ -53,13 +64,7 @@ pub(super) struct Delete {
     force_delete_without_recovery: Option<bool>,
 }
 
-pub(super) fn create(vault: &mut Vault, input: Create) -> Outcome {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/_+=.@-!".contains(&byte);
-    if input.name.is_empty() || input.name.len() > 512 || !input.name.bytes().all(allowed) {
-        let words =
-            "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!";
-        return refuse("ValidationException", words);
-    }
+pub(super) fn create(vault: &mut Vault, input: Create) -> OperationResult {
     let token = token(input.client_request_token)?;
     let value = value(input.secret_string, input.secret_binary)?;
     if let Some(existing) = vault.latest(&input.name) {
@@ -83,7 +88,7 @@ pub(super) fn create(vault: &mut Vault, input: Create) -> Outcome {
 }
 
 /// A repeated CreateSecret is a success if it is the same one.
-fn create_again(existing: &Secret, token: &str, value: Option<&SecretValue>) -> Outcome {
+fn create_again(existing: &Secret, token: &str, value: Option<&SecretValue>) -> OperationResult {
     if existing.deletion_at.is_some() {
         let words = "You can't create this secret because a secret with this name is already scheduled for deletion.";
         return refuse("InvalidRequestException", words);
@@ -97,7 +102,7 @@ fn create_again(existing: &Secret, token: &str, value: Option<&SecretValue>) -> 
     }
 }
 
-pub(super) fn put(vault: &mut Vault, input: Put) -> Outcome {
+pub(super) fn put(vault: &mut Vault, input: Put) -> OperationResult {
     let token = token(input.client_request_token)?;
     let Some(value) = value(input.secret_string, input.secret_binary)? else {
         return refuse("InvalidRequestException", "You must provide either SecretString or SecretBinary.");
@@ -107,7 +112,11 @@ pub(super) fn put(vault: &mut Vault, input: Put) -> Outcome {
         return if version.value == value {
             Ok(with_stages(written(&secret, Some(version)), version))
         } else {
-            refuse("ResourceExistsException", "A resource with the ID you requested already exists.")
+            let words = format!(
+                "You can't use ClientRequestToken {token} because that value is already in use for a version of secret {}.",
+                secret.arn
+            );
+            refuse("ResourceExistsException", &words)
         };
     }
     let now = vault.clock.now_millis();
@@ -116,9 +125,13 @@ pub(super) fn put(vault: &mut Vault, input: Put) -> Outcome {
     }
     let first = secret.versions.is_empty();
     secret.versions.push(Version { id: token.clone(), value, labels: Vec::new(), created_at: now });
+    let by_default = input.version_stages.is_none();
     let mut stages = input.version_stages.unwrap_or_else(|| vec!["AWSCURRENT".to_owned()]);
     if first && !stages.iter().any(|stage| stage == "AWSCURRENT") {
         stages.push("AWSCURRENT".to_owned());
+    }
+    if by_default && let Some(former) = secret.current().map(|version| version.id.clone()) {
+        secret.unlabel(&former, "AWSPENDING");
     }
     for stage in &stages {
         secret.label(&token, stage);
@@ -128,12 +141,44 @@ pub(super) fn put(vault: &mut Vault, input: Put) -> Outcome {
     Ok(answer.unwrap_or_default())
 }
 
-pub(super) fn move_stage(vault: &mut Vault, input: MoveStage) -> Outcome {
+/// Changes what is given; a value becomes a new version, as by PutSecretValue.
+pub(super) fn update(vault: &mut Vault, input: Update) -> OperationResult {
+    let token = token(input.client_request_token)?;
+    let mut secret = usable(vault, &input.secret_id)?;
+    secret.description = input.description.or(secret.description);
+    secret.kms_key_id = input.kms_key_id.or(secret.kms_key_id);
+    let answer = written(&secret, None);
+    vault.write(&secret.name.clone(), Some(secret));
+    if input.secret_string.is_none() && input.secret_binary.is_none() {
+        return Ok(answer);
+    }
+    let value = Put {
+        secret_id: input.secret_id,
+        client_request_token: Some(token),
+        secret_string: input.secret_string,
+        secret_binary: input.secret_binary,
+        version_stages: None,
+    };
+    let mut answer = put(vault, value)?;
+    if let Some(members) = answer.as_object_mut() {
+        members.remove("VersionStages");
+    }
+    Ok(answer)
+}
+
+pub(super) fn move_stage(vault: &mut Vault, input: MoveStage) -> OperationResult {
     let mut secret = usable(vault, &input.secret_id)?;
     let holder = secret.labelled(&input.version_stage).map(|version| version.id.clone());
-    if holder.is_some() && holder != input.remove_from_version_id && holder != input.move_to_version_id {
-        let words = "The staging label is attached to another version: name it in RemoveFromVersionId.";
-        return refuse("InvalidParameterException", words);
+    if let Some(holder) = &holder
+        && Some(holder) != input.remove_from_version_id.as_ref()
+        && Some(holder) != input.move_to_version_id.as_ref()
+    {
+        let stage = &input.version_stage;
+        let words = format!(
+            "The parameter RemoveFromVersionId can't be empty. Staging label {stage} is currently attached to version \
+             {holder}, so you must explicitly reference that version in RemoveFromVersionId."
+        );
+        return refuse("InvalidParameterException", &words);
     }
     match &input.move_to_version_id {
         Some(id) if secret.version(id).is_none() => {
@@ -147,8 +192,8 @@ pub(super) fn move_stage(vault: &mut Vault, input: MoveStage) -> Outcome {
             );
         }
         None => {
-            for version in &mut secret.versions {
-                version.labels.retain(|label| *label != input.version_stage);
+            if let Some(holder) = holder {
+                secret.unlabel(&holder, &input.version_stage);
             }
         }
     }
@@ -157,7 +202,7 @@ pub(super) fn move_stage(vault: &mut Vault, input: MoveStage) -> Outcome {
     Ok(answer)
 }
 
-pub(super) fn delete(vault: &mut Vault, input: Delete) -> Outcome {
+pub(super) fn delete(vault: &mut Vault, input: Delete) -> OperationResult {
     let force = input.force_delete_without_recovery.unwrap_or(false);
     let days = match (input.recovery_window_in_days, force) {
         (Some(_), true) => {
@@ -188,7 +233,7 @@ pub(super) fn delete(vault: &mut Vault, input: Delete) -> Outcome {
     Ok(answer)
 }
 
-pub(super) fn restore(vault: &mut Vault, input: &Named) -> Outcome {
+pub(super) fn restore(vault: &mut Vault, input: &Named) -> OperationResult {
     let name = vault.name(&input.secret_id);
     let mut secret = vault.latest(&name).map(|secret| Secret::clone(&secret)).ok_or_else(no_secret)?;
     secret.deletion_at = None;
@@ -198,7 +243,7 @@ pub(super) fn restore(vault: &mut Vault, input: &Named) -> Outcome {
 }
 
 /// The secret as a write finds it.
-fn usable(vault: &Vault, id: &str) -> Result<Secret, Refusal> {
+pub(super) fn usable(vault: &Vault, id: &str) -> Result<Secret, OperationError> {
     let secret = vault.latest(&vault.name(id)).ok_or_else(no_secret)?;
     if secret.deletion_at.is_some() {
         return marked_deleted();
@@ -206,15 +251,18 @@ fn usable(vault: &Vault, id: &str) -> Result<Secret, Refusal> {
     Ok(Secret::clone(&secret))
 }
 
-fn token(given: Option<String>) -> Result<String, Refusal> {
+fn token(given: Option<String>) -> Result<String, OperationError> {
     match given {
-        None => Ok(uuid::Uuid::now_v7().to_string()),
+        None => {
+            let words = "You must provide a ClientRequestToken value. We recommend a UUID-type value.";
+            refuse("InvalidRequestException", words)
+        }
         Some(token) if (32..=64).contains(&token.chars().count()) => Ok(token),
         Some(_) => refuse("InvalidParameterException", "ClientRequestToken must be 32-64 characters long."),
     }
 }
 
-fn value(text: Option<String>, binary: Option<String>) -> Result<Option<SecretValue>, Refusal> {
+fn value(text: Option<String>, binary: Option<String>) -> Result<Option<SecretValue>, OperationError> {
     let (value, size) = match (text, binary) {
         (None, None) => return Ok(None),
         (Some(_), Some(_)) => {

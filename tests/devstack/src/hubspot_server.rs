@@ -1,11 +1,11 @@
-//! `local hubspot`: HubSpot's double alone, for a deployment that runs elsewhere on this machine (`make rehearse`).
+//! `devstack hubspot`: the HubSpot emulator alone, for a deployment that runs elsewhere on this machine (`make rehearse`).
 
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 
-use crate::hubspot::{HubSpot, Options, Recorded};
+use crate::hubspot::{HubSpot, Options, RecordedRequest};
 
-/// Serves until its standard input ends, so that it never outlives who started it.
+/// Serves until its standard input ends, so that it never outlives the process that started it.
 ///
 /// The first line it prints says where it listens and what the app's credentials are; then every request it gets is one
 /// line. Access tokens live `lifetime` seconds.
@@ -13,7 +13,7 @@ use crate::hubspot::{HubSpot, Options, Recorded};
 /// # Errors
 /// The lifetime is no number, or standard input cannot be read.
 pub async fn run(lifetime: &str) -> Result<(), String> {
-    let expires_in = lifetime.parse().map_err(|_| format!("{lifetime} is no number of seconds"))?;
+    let expires_in = lifetime.parse().map_err(|_| format!("{lifetime} is not a number of seconds"))?;
     let hubspot = HubSpot::start(Options { expires_in, ..Options::default() }).await;
     println!(
         "{}",
@@ -52,7 +52,7 @@ async fn print_requests(hubspot: &HubSpot) {
     }
 }
 
-fn line(request: &Recorded) -> Value {
+fn line(request: &RecordedRequest) -> Value {
     let headers = request.headers.iter().map(|(name, value)| json!([name, String::from_utf8_lossy(value)]));
     json!({
         "method": request.method,

@@ -1,19 +1,12 @@
-//! The state behind the double: one app, its portals, and what was granted.
+//! The state of the emulator: one app, its portals, and what was granted.
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
-use jiff::fmt::rfc2822::DateTimePrinter;
 use shared::clock::Clock;
 
-use super::grants::{Grants, Issued, Rotation, Sharing, Use};
-use super::journal::Recorded;
-use super::portal::Portal;
-use super::{Options, RateLimit, api, consent, marketplace, problem, token};
-use crate::wire::Answer;
-
-/// The dated versions that the token endpoints answer under.
-const VERSIONS: [&str; 2] = ["2026-03", "2026-09"];
+use super::Options;
+use super::grants::{Grants, Issued, Rotation, Sharing, TokenStatus};
+use super::portal::{Portal, RateLimit};
 
 #[derive(Debug)]
 pub(super) struct App {
@@ -66,31 +59,6 @@ impl App {
         self.clock.now_millis()
     }
 
-    /// The whole of HubSpot: one request, its effect, its answer.
-    pub(super) fn answer(&mut self, request: &Recorded) -> Answer {
-        let now = Timestamp::from_millisecond(self.now()).expect("a clock of today");
-        let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&now).expect("a year of four digits");
-        self.effect(request).header("date", &date)
-    }
-
-    fn effect(&mut self, request: &Recorded) -> Answer {
-        let segments: Vec<_> = request.path().split('/').skip(1).collect();
-        match (request.method.as_str(), segments.as_slice()) {
-            ("GET", ["oauth", "authorize"]) => consent::page(self, request.query()),
-            ("GET", ["marketplace", "install"]) => marketplace::install(self, request),
-            ("GET", ["marketplace", "authorize"]) => marketplace::authorize(self, request),
-            ("POST", ["oauth", "authorize", "decision"]) => consent::decision(self, &request.text()),
-            ("POST", ["oauth", version, rest @ ..]) if VERSIONS.contains(version) => match rest {
-                ["token"] => token::token(self, request),
-                ["token", "introspect"] => token::introspect(self, request),
-                ["token", "revoke"] => token::revoke(self, request),
-                _ => problem::no_route(),
-            },
-            (_, ["oauth", ..]) => problem::no_route(),
-            _ => api::answer(self, request),
-        }
-    }
-
     /// Tokens of a fresh authorization.
     pub(super) fn authorize(&mut self, hub_id: u64, scopes: Vec<String>) -> Issued {
         let refresh_token = self.grants.authorize(hub_id, scopes, self.sharing);
@@ -116,6 +84,6 @@ impl App {
     pub(super) fn revoke_refresh_tokens(&mut self, hub_id: u64) {
         let grants = self.grants.of_portal(hub_id);
         let own = self.grants.refresh.values_mut().filter(|token| grants.contains(&token.grant));
-        own.for_each(|token| token.state = Use::Revoked);
+        own.for_each(|token| token.state = TokenStatus::Revoked);
     }
 }

@@ -1,10 +1,9 @@
-//! What goes wrong, by dice: the same seed, the same weather.
+//! What goes wrong, by dice: the same seed, the same faults.
 
 use std::time::Duration;
 
-use devstack::dynamodb::Fault as Lost;
-use devstack::hubspot::{Fault, Recorded};
-use devstack::secrets_manager::FaultKind;
+use devstack::aws::{AwsCall, AwsFault};
+use devstack::hubspot::{Fault, RecordedRequest};
 use devstack::wire::Answer;
 use serde_json::json;
 
@@ -14,22 +13,31 @@ use super::dice;
 const WELL_AFTER: usize = 8;
 
 /// HubSpot: of its API's requests two thirds pass, of those for tokens three quarters.
-pub(super) fn hubspot(seed: u64, request: &Recorded, nth: usize) -> Fault {
-    if request.is_oauth() {
-        return match dice(seed, "token", nth, 20) {
-            0 => Fault::status(503),
-            1 => Fault::Close,
-            2 => Fault::CloseAfterEffect,
-            3 => Fault::status(429).header("retry-after", "7"),
-            4 => Fault::Cut(30),
-            _ => Fault::Pass,
-        };
+pub(super) fn hubspot(seed: u64, request: &RecordedRequest, nth: usize) -> Option<Fault> {
+    let fault = if request.is_oauth() {
+        of_tokens(seed, nth)
+    } else if nth >= WELL_AFTER {
+        Fault::Pass
+    } else {
+        of_the_api(seed, &request.target, nth)
+    };
+    Some(fault)
+}
+
+fn of_tokens(seed: u64, nth: usize) -> Fault {
+    match dice(seed, "token", nth, 20) {
+        0 => Fault::status(503),
+        1 => Fault::Close,
+        2 => Fault::CloseAfterEffect,
+        3 => Fault::status(429).header("retry-after", "7"),
+        4 => Fault::Cut(30),
+        _ => Fault::Pass,
     }
-    if nth >= WELL_AFTER {
-        return Fault::Pass;
-    }
+}
+
+fn of_the_api(seed: u64, target: &str, nth: usize) -> Fault {
     let after_effect = |status| Fault::AnswerAfterEffect(Answer::json(status, &json!({"status": "error"})));
-    match dice(seed, &request.target, nth, 100) {
+    match dice(seed, target, nth, 100) {
         0 | 1 => Fault::Close,
         2 | 3 => Fault::Reset,
         4..=6 => Fault::CloseAfterEffect,
@@ -60,26 +68,26 @@ pub(super) fn hubspot(seed: u64, request: &Recorded, nth: usize) -> Fault {
 }
 
 /// DynamoDB: single calls, and times of trouble in which every call of an operation is refused.
-pub(super) fn dynamo(seed: u64, operation: &str, nth: usize) -> Option<Lost> {
-    if dice(seed, &format!("trouble {operation}"), nth / 150, 12) == 0 {
-        return Some(if nth.is_multiple_of(3) { Lost::Throttled } else { Lost::Refused });
+pub(super) fn dynamo(seed: u64, call: &AwsCall, nth: usize) -> Option<AwsFault> {
+    if dice(seed, &format!("trouble {}", call.operation), nth / 150, 12) == 0 {
+        return Some(if nth.is_multiple_of(3) { AwsFault::Throttled } else { AwsFault::Refused });
     }
-    match dice(seed, operation, nth, 100) {
-        0 => Some(Lost::Refused),
-        1 => Some(Lost::Throttled),
-        2 | 3 => Some(Lost::AnswerLost),
+    match dice(seed, &call.operation, nth, 100) {
+        0 => Some(AwsFault::Refused),
+        1 => Some(AwsFault::Throttled),
+        2 | 3 => Some(AwsFault::AnswerLost),
         _ => None,
     }
 }
 
 /// Secrets Manager: every fifth call.
-pub(super) fn secrets(seed: u64, operation: &str, nth: usize) -> Option<FaultKind> {
-    match dice(seed, operation, nth, 25) {
-        0 => Some(FaultKind::Error),
-        1 => Some(FaultKind::ErrorAfterEffect),
-        2 => Some(FaultKind::Throttle),
-        3 => Some(FaultKind::ConnectionDropped),
-        4 => Some(FaultKind::AnswerLost),
+pub(super) fn secrets(seed: u64, call: &AwsCall, nth: usize) -> Option<AwsFault> {
+    match dice(seed, &call.operation, nth, 25) {
+        0 => Some(AwsFault::Refused),
+        1 => Some(AwsFault::RefusedAfterEffect),
+        2 => Some(AwsFault::Throttled),
+        3 => Some(AwsFault::ConnectionDropped),
+        4 => Some(AwsFault::AnswerLost),
         _ => None,
     }
 }

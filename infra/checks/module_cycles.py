@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+"""Fails if sibling modules of a crate depend on each other in a cycle.
+
+For every library and binary of the workspace it resolves the paths in `use` items and in code to modules, follows
+re-exports, and looks for cycles among the children of each module, where a child stands for everything below it.
+A module and its own children may refer to each other. Test modules are not looked at.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+TESTS = re.compile(r"#\[cfg\(test\)\]\s*(?:#\[[^\]]*\]\s*)*mod \w+\s*(;|\{.*)", re.S)
+NOISE = re.compile(r'//[^\n]*|/\*.*?\*/|r#*".*?"#*|"(?:\\.|[^"\\])*"', re.S)
+USE = re.compile(r"\buse\s+([^;]+);")
+PATH = re.compile(r"\b(?:crate|super|self)(?:::\w+)+")
+
+
+def expand(tree: str) -> list[tuple[tuple[str, ...], str]]:
+    """The paths of a `use` tree, each with the name that it binds."""
+    head, brace, rest = tree.partition("{")
+    if not brace:
+        path, _, alias = (part.strip() for part in tree.partition(" as "))
+        segments = tuple(path.split("::"))
+        segments = segments[:-1] if segments[-1] in ("self", "*") and len(segments) > 1 else segments
+        return [(segments, alias or segments[-1])]
+    parts, depth, start, inner = [], 0, 0, rest[: rest.rindex("}")] + ","
+    for at, sign in enumerate(inner):
+        depth += (sign == "{") - (sign == "}")
+        if sign == "," and depth == 0:
+            parts, start = [*parts, inner[start:at].strip()], at + 1
+    return [found for part in parts if part for found in expand(head.strip() + part)]
+
+
+class Crate:
+    def __init__(self, root: Path) -> None:
+        self.paths: dict[tuple, set] = {}
+        self.names: dict[tuple, dict] = {}
+        self.read((), root, root.parent)
+        self.edges = {(own, to) for own, paths in self.paths.items() for path in paths if (to := self.resolve(own, path))}
+
+    def read(self, module: tuple, file: Path, folder: Path) -> None:
+        text = NOISE.sub('""', file.read_text())
+        text = TESTS.sub(lambda found: "" if found[1] == ";" else "\0", text).partition("\0")[0]
+        uses = [found for tree in USE.findall(text) for found in expand(" ".join(tree.split()))]
+        self.names[module] = {name: path for path, name in uses}
+        self.paths[module] = {path for path, _ in uses} | {tuple(path.split("::")) for path in PATH.findall(text)}
+        for name in re.findall(r"\bmod (\w+)\s*;", text):
+            child = next(path for path in (folder / f"{name}.rs", folder / name / "mod.rs") if path.exists())
+            self.read((*module, name), child, folder / name)
+
+    def resolve(self, own: tuple, path: tuple, seen: frozenset = frozenset()) -> tuple | None:
+        """The module that a path leads into; nothing outside the crate."""
+        at, rest = (own, path) if (*own, path[0]) in self.paths else ((), path[1:]) if path[0] == "crate" else (None, path)
+        while rest and rest[0] in ("super", "self"):
+            at = own if at is None else at
+            at, rest = (at[:-1] if rest[0] == "super" else at), rest[1:]
+        if at is None or (own, path) in seen:
+            return None
+        while rest and (*at, rest[0]) in self.paths:
+            at, rest = (*at, rest[0]), rest[1:]
+        imported = self.names[at].get(rest[0]) if rest else None
+        return (imported and self.resolve(at, imported, seen | {(own, path)})) or at
+
+    def cycles(self) -> list[list[str]]:
+        siblings: dict[tuple, dict] = {}
+        for own, to in self.edges:
+            depth = next((i for i, (a, b) in enumerate(zip(own, to)) if a != b), None)
+            if depth is not None:
+                siblings.setdefault(own[:depth], {}).setdefault(own[depth], set()).add(to[depth])
+        found = []
+        for parent, graph in siblings.items():
+            reach = {name: closure(graph, name) for name in graph}
+            groups = {frozenset(b for b in graph if b in reach[a] and a in reach[b]) for a in graph}
+            found += [sorted("::".join((*parent, name)) for name in group) for group in groups if group]
+        return sorted(found)
+
+
+def closure(graph: dict, start: str) -> set:
+    reached, open_ends = set(), [start]
+    while open_ends:
+        new = graph.get(open_ends.pop(), set()) - reached
+        reached |= new
+        open_ends += new
+    return reached
+
+
+def main() -> int:
+    metadata = subprocess.run(["cargo", "metadata", "--no-deps", "--format-version", "1"], check=True, capture_output=True)
+    failed = checked = 0
+    for package in json.loads(metadata.stdout)["packages"]:
+        for target in package["targets"]:
+            if {"lib", "bin"} & set(target["kind"]):
+                crate = Crate(Path(target["src_path"]))
+                checked += len(crate.paths)
+                for cycle in crate.cycles():
+                    failed += 1
+                    print(f"{package['name']}: {', '.join(cycle)} depend on each other")
+    print(f"{checked} modules, {failed} cycles")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
