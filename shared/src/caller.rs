@@ -1,6 +1,9 @@
 //! Who the authorizer says is calling. The functions check it again and refuse an event without it.
 
+use std::borrow::Cow;
+
 use crate::config::Claims;
+use crate::crypto;
 use crate::error::Error;
 use crate::gateway::Event;
 use crate::integration::AccountId;
@@ -33,6 +36,15 @@ impl Member {
         }
         Err(Error::Forbidden("Only an admin of the account may connect or disconnect HubSpot.".to_owned()))
     }
+}
+
+/// A person as log lines name them: by `sub` where it is opaque. An e-mail address is no opaque id and stands in no log, so
+/// that one is named by the first 16 hex digits of its SHA-256.
+pub fn logged_person(user_id: &str) -> Cow<'_, str> {
+    if user_id.contains('@') {
+        return Cow::Owned(format!("sha256:{}", &crypto::sha256_hex(user_id)[..16]));
+    }
+    Cow::Borrowed(user_id)
 }
 
 /// Makes sure that the caller is the workflow engine: authenticated by IAM, and of the one role where one is set.
@@ -119,6 +131,13 @@ mod tests {
 
         assert_eq!(Member::of(&event("u").unwrap(), &claims).unwrap().user_id, "u");
         assert_eq!(Member::of(&event("").unwrap(), &claims).unwrap_err().code(), "unauthenticated");
+    }
+
+    #[test]
+    fn an_email_address_is_logged_as_its_hash() {
+        assert_eq!(logged_person("auth0|7f3c"), "auth0|7f3c");
+        // `printf jane@example.com | sha256sum`
+        assert_eq!(logged_person("jane@example.com"), "sha256:8c87b489ce35cf2e");
     }
 
     #[test]

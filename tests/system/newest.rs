@@ -265,7 +265,7 @@ async fn a_second_connect_is_refused_with_an_explanation_of_both_choices() {
     assert_eq!((answer.status, answer.code()), (409, "already_connected"), "{}", answer.text);
     let detail = answer.body["detail"].as_str().unwrap();
     for part in
-        [format!("{{\"integration_id\": \"{integration}\"}}").as_str(), "{\"new_instance\": true}", "no longer run"]
+        [format!("{{\"integration_id\": \"{integration}\"}}").as_str(), "{\"new_instance\": true}", "stop running"]
     {
         assert!(detail.contains(part), "{part} is not in {detail}");
     }

@@ -2,7 +2,7 @@
 
 use guard::fields::Fields;
 use serde_json::json;
-use shared::caller::Member;
+use shared::caller::{Member, logged_person};
 use shared::crypto;
 use shared::error::Error;
 use shared::gateway::{Event, Response};
@@ -69,7 +69,7 @@ pub(crate) async fn start(app: &App, event: &Event) -> Result<Response, Error> {
     };
     app.authorizations.put(&authorization).await?;
     tracing::info!(account_id = %authorization.account_id, integration_id = %authorization.integration_id,
-        acted_by = authorization.user_id, "authorization started");
+        acted_by = %logged_person(&authorization.user_id), "authorization started");
 
     let mut response = Response::json(201, &json!({"authorize_url": authorize_url.as_str(), "expires_at": expires_at}));
     response.cookies.push(cookie);

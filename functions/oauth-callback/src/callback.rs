@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use shared::caller::logged_person;
 use shared::crypto;
 use shared::gateway::{Event, Response};
 use shared::store::authorizations::{Authorization, ConsumeResult};
@@ -126,7 +127,7 @@ async fn end(app: &App, authorization: &Authorization, consent: &Consent) -> Aut
 fn log_end(authorization: &Authorization, outcome: AuthorizationOutcome, cause: Option<&str>) {
     let account_id = authorization.account_id.as_str();
     let integration_id = authorization.integration_id.as_str();
-    let acted_by = authorization.user_id.as_str();
+    let acted_by = &*logged_person(&authorization.user_id);
     let outcome = outcome.as_str();
     let authorizations_ended = 1;
     match cause {

@@ -1,7 +1,7 @@
 //! The account's integrations: stored after an authorization, listed, disconnected.
 
 use serde::Serialize;
-use shared::caller::Member;
+use shared::caller::{Member, logged_person};
 use shared::error::Error;
 use shared::gateway::{Event, Response};
 use shared::integration::{Integration, IntegrationId, Key, Pointer, Status, TokenState};
@@ -209,7 +209,7 @@ pub(crate) async fn disconnect(app: &App, event: &Event, id: &str) -> Result<Res
     if let Some(cause) = &left.previous {
         tracing::warn!(account_id = %admin.account_id, %cause, "failed to schedule previous integration; it will refresh on use");
     }
-    tracing::info!(account_id = %admin.account_id, integration_id = %id, acted_by = admin.user_id,
+    tracing::info!(account_id = %admin.account_id, integration_id = %id, acted_by = %logged_person(&admin.user_id),
         outcome = "disconnected", "integration disconnected");
     Ok(Response::empty(204))
 }
