@@ -51,8 +51,11 @@ pub enum Verdict {
 /// Whether the scopes that HubSpot granted cover what a request needs.
 pub fn verdict(required: Option<&Required>, granted: &[String]) -> Verdict {
     let Some(required) = required else { return Verdict::Unknown };
-    match (missing(required, granted).is_empty(), required.knowledge) {
+    let missing = missing(required, granted);
+    let may_be_covered = |scope: &&str| granted.iter().any(|one| successors::related(scope, one));
+    match (missing.is_empty(), required.knowledge) {
         (true, Knowledge::Exact | Knowledge::Enough) => Verdict::Covered,
+        (false, Knowledge::Exact) if missing.iter().all(may_be_covered) => Verdict::Unknown,
         (false, Knowledge::Exact) => Verdict::Missing,
         (false, Knowledge::Enough) | (_, Knowledge::Disputed) => Verdict::Unknown,
     }

@@ -19,6 +19,8 @@ const RENAMED: [Renamed; 9] = [
             "content.landing_pages.write",
             "content.site_pages.read",
             "content.site_pages.write",
+            "marketing.email.read",
+            "marketing.email.write",
         ],
     ),
     ("tickets", &["crm.objects.tickets.read", "crm.objects.tickets.write"]),
@@ -45,6 +47,11 @@ const RENAMED: [Renamed; 9] = [
 /// The granular scopes that HubSpot may grant in place of this one; none are known of most scopes.
 pub fn successors(scope: &str) -> &'static [&'static str] {
     RENAMED.iter().find(|(coarse, _)| *coarse == scope).map_or(&[], |(_, successors)| successors)
+}
+
+/// Whether one of two scopes replaces the other.
+pub(super) fn related(one: &str, other: &str) -> bool {
+    successors(one).contains(&other) || successors(other).contains(&one)
 }
 
 /// The scopes that were asked for and came back neither under their own name nor under a successor's, in order.
@@ -78,6 +85,14 @@ mod tests {
     fn a_coarse_scope_does_not_stand_for_a_granular_one() {
         assert_eq!(not_granted(&list(&["files.read"]), &list(&["files"])), ["files.read"]);
         assert_eq!(not_granted(&list(&["hubdb"]), &list(&["hubdb.rows", "xhubdb.rows.read"])), ["hubdb"]);
+    }
+
+    #[test]
+    fn scopes_are_related_in_both_directions() {
+        assert!(related("tickets", "crm.objects.tickets.read"));
+        assert!(related("crm.objects.tickets.read", "tickets"));
+        assert!(!related("crm.objects.tickets.read", "crm.objects.tickets.write"));
+        assert!(!related("tickets", "tickets"));
     }
 
     #[test]

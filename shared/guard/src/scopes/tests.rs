@@ -200,6 +200,9 @@ fn a_verdict_is_unknown_wherever_it_would_be_a_guess() {
         (Method::POST, "/crm/v3/timeline/events", "timeline", Verdict::Unknown),
         (Method::POST, "/crm/v3/timeline/events", "", Verdict::Unknown),
         (Method::GET, "/cms/v3/blogs", "content", Verdict::Unknown),
+        (Method::GET, "/crm/v3/objects/tickets", "crm.objects.tickets.read", Verdict::Unknown),
+        (Method::GET, "/crm/v3/objects/tickets", "crm.objects.deals.read", Verdict::Missing),
+        (Method::POST, "/crm/v3/objects/emails", "contacts", Verdict::Missing),
     ];
 
     for (method, path, granted, expected) in cases {
