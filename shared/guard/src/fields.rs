@@ -1,15 +1,20 @@
 //! JSON objects from outside, taken apart field by field without losing a byte of any value.
 //!
 //! serde's own derive is not used for them: its error texts quote the offending value, which may be a credential,
-//! and it lets a field stand twice in a nested raw value.
+//! and it lets a field stand twice in a nested raw value. Names and values are handed over one at a time, so that
+//! whoever takes them can stop before they need memory.
 
-use std::collections::HashSet;
+use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use crate::refusal::Refusal;
+
+/// No object of the contract has more fields, with room for later ones.
+const MAX_FIELDS: usize = 32;
 
 /// The fields of one JSON object, in order, each value as the bytes that were sent.
 #[derive(Debug)]
@@ -21,18 +26,22 @@ pub struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// Takes `json` apart; `place` names the object in errors (`"body"`, `"request"`).
     pub fn parse(place: &'static str, json: &'a str) -> Result<Self, Refusal> {
-        let pairs: Pairs<'a> = serde_json::from_str(json)
-            .map_err(|_| Refusal::InvalidRequest(format!("{place}: one JSON object is expected")))?;
-        let mut names = HashSet::with_capacity(pairs.0.len());
-        for (name, _) in &pairs.0 {
-            if !names.insert(name) {
-                return Err(Refusal::InvalidRequest(format!(
-                    "{place}: field {} stands twice; once is expected",
-                    quoted(name)
-                )));
+        let mut fields: Vec<(String, &'a RawValue)> = Vec::new();
+        let taken = each_pair(json, Shape::Object, |name, value| {
+            if fields.iter().any(|(earlier, _)| *earlier == name) {
+                let detail = format!("{place}: field {} stands twice; once is expected", quoted(&name));
+                return Err(Refusal::InvalidRequest(detail));
             }
-        }
-        Ok(Self { place, fields: pairs.0 })
+            if fields.len() == MAX_FIELDS {
+                return Err(Refusal::InvalidRequest(format!("{place}: at most {MAX_FIELDS} fields are expected")));
+            }
+            fields.push((name, value));
+            Ok(())
+        });
+        taken.map_err(|stop| {
+            stop.refusal(|error| Refusal::InvalidRequest(format!("{place}: {}", shape_error(error))))
+        })?;
+        Ok(Self { place, fields })
     }
 
     /// Takes one field out, if it is there and not `null`.
@@ -73,34 +82,133 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Where a text stops being JSON. The parser's own text is not used: it may quote what it found.
+fn shape_error(error: serde_json::Error) -> String {
+    match error.classify() {
+        Category::Syntax | Category::Eof => {
+            format!("not valid JSON at line {}, column {}; one JSON object is expected", error.line(), error.column())
+        }
+        Category::Data | Category::Io => "one JSON object is expected".to_owned(),
+    }
+}
+
 /// The name of a field for an error text: short and without control characters.
 fn quoted(name: &str) -> String {
     let short: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
     format!("`{short}`")
 }
 
-/// An object's pairs in order, duplicates included.
-struct Pairs<'a>(Vec<(String, &'a RawValue)>);
+/// Why the parts of a value were not all taken.
+pub(crate) enum Stop {
+    /// The value has another shape, or is no JSON.
+    Shape(serde_json::Error),
+    /// Whoever took the parts refused one.
+    Refused(Refusal),
+}
 
-impl<'de> Deserialize<'de> for Pairs<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = Pairs<'de>;
+impl Stop {
+    pub(crate) fn refusal(self, shape: impl FnOnce(serde_json::Error) -> Refusal) -> Refusal {
+        match self {
+            Self::Shape(error) => shape(error),
+            Self::Refused(refusal) => refusal,
+        }
+    }
+}
 
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object")
-            }
+/// How names and values may be written.
+#[derive(Clone, Copy)]
+pub(crate) enum Shape {
+    Object,
+    /// An object, or a list of `[name, value]`.
+    ObjectOrPairs,
+    /// A list of values without names.
+    List,
+}
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some(pair) = map.next_entry::<String, &'de RawValue>()? {
-                    pairs.push(pair);
+/// Hands over the names and values of `json` in order, until `take` refuses one; a name may occur more than once.
+pub(crate) fn each_pair<'a>(
+    json: &'a str,
+    shape: Shape,
+    mut take: impl FnMut(String, &'a RawValue) -> Result<(), Refusal>,
+) -> Result<(), Stop> {
+    let mut refused = None;
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let parts = Parts { shape, take: &mut take, refused: &mut refused };
+    let parsed = parts.deserialize(&mut deserializer).and_then(|()| deserializer.end());
+    match (refused, parsed) {
+        (Some(refusal), _) => Err(Stop::Refused(refusal)),
+        (None, Err(error)) => Err(Stop::Shape(error)),
+        (None, Ok(())) => Ok(()),
+    }
+}
+
+/// Hands over the values of a list in order, until `take` refuses one.
+pub(crate) fn each_value<'a>(
+    json: &'a str,
+    mut take: impl FnMut(&'a RawValue) -> Result<(), Refusal>,
+) -> Result<(), Stop> {
+    each_pair(json, Shape::List, |_, value| take(value))
+}
+
+struct Parts<'f, F> {
+    shape: Shape,
+    take: &'f mut F,
+    refused: &'f mut Option<Refusal>,
+}
+
+impl<'de, F: FnMut(String, &'de RawValue) -> Result<(), Refusal>> Parts<'_, F> {
+    fn take<E: serde::de::Error>(&mut self, name: String, value: &'de RawValue) -> Result<(), E> {
+        (self.take)(name, value).map_err(|refusal| {
+            *self.refused = Some(refusal);
+            E::custom("refused")
+        })
+    }
+}
+
+impl<'de, F: FnMut(String, &'de RawValue) -> Result<(), Refusal>> DeserializeSeed<'de> for Parts<'_, F> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, F: FnMut(String, &'de RawValue) -> Result<(), Refusal>> Visitor<'de> for Parts<'_, F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.shape {
+            Shape::Object => "an object",
+            Shape::ObjectOrPairs => "an object or a list of pairs",
+            Shape::List => "a list",
+        })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        if matches!(self.shape, Shape::List) {
+            return Err(A::Error::custom("a list is expected"));
+        }
+        while let Some((name, value)) = map.next_entry::<String, &'de RawValue>()? {
+            self.take(name, value)?;
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
+        match self.shape {
+            Shape::Object => return Err(A::Error::custom("an object is expected")),
+            Shape::ObjectOrPairs => {
+                while let Some((name, value)) = list.next_element::<(String, &'de RawValue)>()? {
+                    self.take(name, value)?;
                 }
-                Ok(Pairs(pairs))
+            }
+            Shape::List => {
+                while let Some(value) = list.next_element::<&'de RawValue>()? {
+                    self.take(String::new(), value)?;
+                }
             }
         }
-        deserializer.deserialize_map(Object)
+        Ok(())
     }
 }
 
@@ -127,7 +235,13 @@ mod tests {
         assert_eq!(refused(r#"{"a":"s3cret","a":1}"#), "body: field `a` stands twice; once is expected");
         assert_eq!(refused(r#"{"typo":"s3cret"}"#), "body: field `typo` is not known; leave it out");
         assert_eq!(refused(r#""s3cret""#), "body: one JSON object is expected");
-        assert_eq!(refused(r#"{"a":1} x"#), "body: one JSON object is expected");
+        let at = |line: u32, column: u32| {
+            format!("body: not valid JSON at line {line}, column {column}; one JSON object is expected")
+        };
+        assert_eq!(refused(r#"{"a":1} x"#), at(1, 9));
+        assert_eq!(refused("{\n  \"a\": \"s3cret\",\n}"), at(3, 1));
+        assert_eq!(refused(r#"{"a":"s3cret"#), at(1, 12));
+        assert_eq!(refused(""), at(1, 0));
     }
 
     #[test]

@@ -3,11 +3,9 @@
 //! What comes out has passed the guard: a [`Call`] can be sent as it is, with the OAuth token added.
 //! Error texts name the field and what it may be, never its value.
 
-mod pairs;
-
 use std::fmt;
 
-use crate::fields::Fields;
+use crate::fields::{Fields, Shape, each_pair, each_value};
 use crate::ids::{AccountId, IntegrationId};
 use crate::refusal::Refusal;
 use base64::Engine as _;
@@ -15,12 +13,14 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;
 use url::Url;
 
-use self::pairs::{Pairs, scalar};
 use crate::credentials;
-use crate::target::Target;
+use crate::target::{self, EncodedQuery, MAX_URL_BYTES, Target};
 
 /// Largest request body that is accepted, in bytes.
 pub const MAX_REQUEST_BYTES: usize = 1_048_576;
+
+/// Longest value of a header, in bytes; servers take little more for all headers together.
+const MAX_HEADER_BYTES: usize = 8_192;
 
 /// The only headers of a customer that are sent.
 const HEADERS: [&str; 6] =
@@ -143,31 +143,30 @@ impl Call {
         let endpoint = fields
             .take_string("endpoint")?
             .ok_or_else(|| invalid("request.endpoint: it is missing; a path or a URL of HubSpot's API is expected"))?;
+        if endpoint.trim().len() > MAX_URL_BYTES {
+            return Err(target::too_large());
+        }
         let query = fields.take("query").map(parse_query).transpose()?.unwrap_or_default();
-        let (mut headers, mut ignored) = fields.take("headers").map(parse_headers).transpose()?.unwrap_or_default();
+        let Headers { sent: mut headers, mut ignored } =
+            fields.take("headers").map(parse_headers).transpose()?.unwrap_or_default();
         let body = parse_body(&mut fields)?;
         fields.finish()?;
 
-        let target = Target::parse(origin, &method, &endpoint, &query)?;
-        let body = match body {
-            None => None,
-            Some((bytes, default_type)) => {
-                if !headers.iter().any(|(name, _)| *name == "content-type") {
-                    headers.push(("content-type", default_type.to_owned()));
-                }
-                Some(bytes)
+        let target = Target::with_query(origin, &method, &endpoint, &query)?;
+        let body = body.map(|(bytes, default_type)| {
+            if !headers.iter().any(|(name, _)| *name == "content-type") {
+                headers.push(("content-type", default_type.to_owned()));
             }
-        };
-        let (query, userinfo): (Vec<&String>, Vec<&String>) =
-            target.ignored().iter().partition(|name| name.starts_with("query:"));
-        ignored.extend(query.into_iter().cloned());
+            bytes
+        });
+        ignored.extend("query", target.ignored_query().iter().copied());
         let content_type = headers.iter().find(|(name, _)| *name == "content-type");
         let body = match (body, content_type) {
             (Some(bytes), Some((_, content_type))) if is_form(content_type)? => Some(clean_form(bytes, &mut ignored)),
             (body, _) => body,
         };
-        ignored.extend(userinfo.into_iter().cloned());
-        let ignored = deduplicated(ignored);
+        let mut ignored = ignored.0;
+        ignored.extend(target.has_userinfo().then(|| "userinfo".to_owned()));
         Ok(Self { target, headers, body, ignored })
     }
 
@@ -213,45 +212,86 @@ fn fields_of(body: &str) -> Result<Fields<'_>, Refusal> {
     Fields::parse("body", body)
 }
 
-fn parse_query(raw: &RawValue) -> Result<Vec<(String, String)>, Refusal> {
+fn parse_query(raw: &RawValue) -> Result<EncodedQuery, Refusal> {
     let refused = || invalid("request.query: values have to be strings, numbers, booleans, or lists of them");
-    let mut query = Vec::new();
-    for (name, value) in Pairs::parse("request.query", raw)? {
+    let mut query = EncodedQuery::default();
+    let taken = each_pair(raw.get(), Shape::ObjectOrPairs, |name, value| {
+        let mut push = |value| query.push(&name, &scalar(value).ok_or_else(refused)?);
         if value.get().starts_with('[') {
-            for value in serde_json::from_str::<Vec<&RawValue>>(value.get()).map_err(|_| refused())? {
-                query.push((name.clone(), scalar(value).ok_or_else(refused)?));
-            }
-        } else {
-            query.push((name, scalar(value).ok_or_else(refused)?));
+            return each_value(value.get(), push).map_err(|stop| stop.refusal(|_| refused()));
         }
-    }
+        push(value)
+    });
+    taken.map_err(|stop| {
+        stop.refusal(|_| invalid("request.query: an object, or a list of [name, value], is expected"))
+    })?;
     Ok(query)
 }
 
 /// The headers to send, and the names of those dropped that carry credentials.
-type Headers = (Vec<(&'static str, String)>, Vec<String>);
+#[derive(Default)]
+struct Headers {
+    sent: Vec<(&'static str, String)>,
+    ignored: Ignored,
+}
 
 /// Takes the allowed headers; all others are dropped without a look at their values.
 fn parse_headers(raw: &RawValue) -> Result<Headers, Refusal> {
-    let mut headers: Vec<(&'static str, String)> = Vec::new();
-    let mut ignored = Vec::new();
-    for (name, value) in Pairs::parse("request.headers", raw)? {
-        let Some(name) = HEADERS.into_iter().find(|allowed| allowed.eq_ignore_ascii_case(&name)) else {
-            ignored.extend(credentials::header(&name).map(|name| format!("header:{name}")));
-            continue;
+    let mut headers = Headers::default();
+    let taken = each_pair(raw.get(), Shape::ObjectOrPairs, |name, value| headers.take(&name, value));
+    taken.map_err(|stop| {
+        stop.refusal(|_| invalid("request.headers: an object, or a list of [name, value], is expected"))
+    })?;
+    Ok(headers)
+}
+
+impl Headers {
+    fn take(&mut self, name: &str, value: &RawValue) -> Result<(), Refusal> {
+        let Some(name) = HEADERS.into_iter().find(|allowed| allowed.eq_ignore_ascii_case(name)) else {
+            self.ignored.extend("header", credentials::header(name));
+            return Ok(());
         };
-        if headers.iter().any(|(earlier, _)| *earlier == name) {
+        if self.sent.iter().any(|(earlier, _)| *earlier == name) {
             return Err(Refusal::InvalidRequest(format!("request.headers: {name} is given twice; once is expected")));
         }
         let value = scalar(value).filter(|value| value.bytes().all(|b| matches!(b, b' '..=b'~'))).ok_or_else(|| {
             Refusal::InvalidRequest(format!("request.headers.{name}: a string of printable ASCII is expected"))
         })?;
+        if value.len() > MAX_HEADER_BYTES {
+            let detail = format!("request.headers.{name}: at most {MAX_HEADER_BYTES} bytes are accepted");
+            return Err(Refusal::RequestTooLarge(detail));
+        }
         // A content type without a value says nothing: the default applies, and what follows from it.
         if name != "content-type" || !value.trim().is_empty() {
-            headers.push((name, value));
+            self.sent.push((name, value));
+        }
+        Ok(())
+    }
+}
+
+/// The names of dropped credentials, each once.
+#[derive(Default)]
+struct Ignored(Vec<String>);
+
+impl Ignored {
+    /// Adds names from one part of the request. There are few different ones, however many there are.
+    fn extend(&mut self, part: &str, names: impl IntoIterator<Item = &'static str>) {
+        for name in names {
+            let known = |one: &String| one.strip_prefix(part).and_then(|rest| rest.strip_prefix(':')) == Some(name);
+            if !self.0.iter().any(known) {
+                self.0.push(format!("{part}:{name}"));
+            }
         }
     }
-    Ok((headers, ignored))
+}
+
+/// A string's text, a number's digits as they were sent, or a boolean.
+fn scalar(raw: &RawValue) -> Option<String> {
+    match raw.get().as_bytes().first()? {
+        b'"' => serde_json::from_str(raw.get()).ok(),
+        b'0'..=b'9' | b'-' | b't' | b'f' => Some(raw.get().to_owned()),
+        _ => None,
+    }
 }
 
 /// The body's bytes and the content type that it has unless a header says otherwise.
@@ -295,23 +335,13 @@ fn is_form(content_type: &str) -> Result<bool, Refusal> {
     Ok(true)
 }
 
-fn clean_form(bytes: Vec<u8>, ignored: &mut Vec<String>) -> Vec<u8> {
+fn clean_form(bytes: Vec<u8>, ignored: &mut Ignored) -> Vec<u8> {
     let cleaned = credentials::clean(&bytes);
     if cleaned.dropped.is_empty() {
         return bytes;
     }
-    ignored.extend(cleaned.dropped.iter().map(|name| format!("form:{name}")));
+    ignored.extend("form", cleaned.dropped);
     cleaned.rest.map(std::borrow::Cow::into_owned).unwrap_or_default()
-}
-
-fn deduplicated(names: Vec<String>) -> Vec<String> {
-    let mut unique: Vec<String> = Vec::new();
-    for name in names {
-        if !unique.contains(&name) {
-            unique.push(name);
-        }
-    }
-    unique
 }
 
 fn invalid(detail: &str) -> Refusal {

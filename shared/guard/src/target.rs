@@ -24,7 +24,7 @@ const HOSTS: [&str; 7] = [
 ];
 
 /// Longest URL, in bytes: the HTTP client takes less than 64 KiB, and HubSpot no more than this.
-const MAX_URL_BYTES: usize = 32_768;
+pub(crate) const MAX_URL_BYTES: usize = 32_768;
 
 /// How often a path may be percent-encoded. Legitimate ones are once, by accident twice; what is still encoded after
 /// so many rounds is refused unread.
@@ -45,7 +45,8 @@ const PAIR: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_')
 pub struct Target {
     method: Method,
     url: Url,
-    ignored: Vec<String>,
+    ignored_query: Vec<&'static str>,
+    has_userinfo: bool,
 }
 
 impl Target {
@@ -55,24 +56,40 @@ impl Target {
     /// `invalid_request` for what is malformed or ambiguous, `endpoint_not_allowed` for another host, scheme or port
     /// and for the paths that no automation may call, `request_too_large` beyond 32 KiB.
     pub fn parse(origin: &Url, method: &str, endpoint: &str, query: &[(String, String)]) -> Result<Self, Refusal> {
+        let mut encoded = EncodedQuery::default();
+        query.iter().try_for_each(|(name, value)| encoded.push(name, value))?;
+        Self::with_query(origin, method, endpoint, &encoded)
+    }
+
+    pub(crate) fn with_query(
+        origin: &Url,
+        method: &str,
+        endpoint: &str,
+        query: &EncodedQuery,
+    ) -> Result<Self, Refusal> {
         let method = parse_method(method)?;
         let endpoint = endpoint.trim();
         let endpoint = endpoint.split('#').next().unwrap_or_default();
+        if endpoint.len() > MAX_URL_BYTES {
+            return Err(too_large());
+        }
         if endpoint.chars().any(char::is_control) {
             return Err(invalid("control characters are not accepted; leave them out"));
         }
         if endpoint.contains('\\') {
             return Err(invalid("backslashes are not accepted; write `/`"));
         }
-        let (rest, userinfo) = after_host(endpoint)?;
+        let (rest, has_userinfo) = after_host(endpoint)?;
         let (path, own_query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
         let path = utf8_percent_encode(path, PATH).to_string();
+        if path.len() > MAX_URL_BYTES {
+            return Err(too_large());
+        }
         check_path(&path)?;
 
-        let (query, mut ignored) = build_query(own_query, query)?;
-        ignored.extend(userinfo.then(|| "userinfo".to_owned()));
+        let (query, ignored_query) = build_query(own_query, query)?;
         let url = build_url(origin, &path, query.as_deref())?;
-        Ok(Self { method, url, ignored })
+        Ok(Self { method, url, ignored_query, has_userinfo })
     }
 
     /// GET, POST, PUT, PATCH or DELETE.
@@ -91,8 +108,19 @@ impl Target {
     }
 
     /// The credentials that were dropped, as answers name them (`query:…`, `userinfo`).
-    pub fn ignored(&self) -> &[String] {
-        &self.ignored
+    pub fn ignored(&self) -> Vec<String> {
+        let query = self.ignored_query.iter().map(|name| format!("query:{name}"));
+        query.chain(self.has_userinfo.then(|| "userinfo".to_owned())).collect()
+    }
+
+    /// The credentials that were dropped from the query; a name may occur twice.
+    pub(crate) fn ignored_query(&self) -> &[&'static str] {
+        &self.ignored_query
+    }
+
+    /// Whether the URL had userinfo, which was dropped.
+    pub(crate) fn has_userinfo(&self) -> bool {
+        self.has_userinfo
     }
 
     /// Whether HubSpot only reads: GET, the CRM's `POST …/search`, and `POST …/batch/read`.
@@ -116,7 +144,7 @@ impl Target {
 /// Prints no path and no query: both may hold e-mail addresses.
 impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Target").field("method", &self.method).field("ignored", &self.ignored).finish_non_exhaustive()
+        f.debug_struct("Target").field("method", &self.method).field("ignored", &self.ignored()).finish_non_exhaustive()
     }
 }
 
@@ -216,23 +244,41 @@ fn check_reading(path: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Names and values as they are appended to a URL. They are measured while they are taken: a name that is repeated for
+/// every value of a list would otherwise grow to the product of both.
+#[derive(Default)]
+pub(crate) struct EncodedQuery(String);
+
+impl EncodedQuery {
+    /// Appends a parameter, or refuses it where no URL has room for it.
+    pub(crate) fn push(&mut self, name: &str, value: &str) -> Result<(), Refusal> {
+        if self.0.len() + name.len() + value.len() > MAX_URL_BYTES {
+            return Err(too_large());
+        }
+        if !self.0.is_empty() {
+            self.0.push('&');
+        }
+        self.0.extend(utf8_percent_encode(name, PAIR));
+        self.0.push('=');
+        self.0.extend(utf8_percent_encode(value, PAIR));
+        if self.0.len() > MAX_URL_BYTES { Err(too_large()) } else { Ok(()) }
+    }
+}
+
 /// The query to send, if there is one, and the names of the credentials that were in it.
-fn build_query(own: Option<&str>, more: &[(String, String)]) -> Result<(Option<String>, Vec<String>), Refusal> {
+fn build_query(own: Option<&str>, more: &EncodedQuery) -> Result<(Option<String>, Vec<&'static str>), Refusal> {
     let mut query = own.map(repaired_query);
-    for (name, value) in more {
+    if !more.0.is_empty() {
         let query = query.get_or_insert_default();
         if !query.is_empty() {
             query.push('&');
         }
-        query.extend(utf8_percent_encode(name, PAIR));
-        query.push('=');
-        query.extend(utf8_percent_encode(value, PAIR));
+        query.push_str(&more.0);
     }
     let Some(query) = query else { return Ok((None, Vec::new())) };
     let cleaned = credentials::clean(query.as_bytes());
-    let ignored = cleaned.dropped.iter().map(|name| format!("query:{name}")).collect();
     let rest = cleaned.rest.map(|rest| String::from_utf8(rest.into_owned())).transpose();
-    Ok((rest.map_err(|_| invalid("the query is not UTF-8"))?, ignored))
+    Ok((rest.map_err(|_| invalid("the query is not UTF-8"))?, cleaned.dropped))
 }
 
 /// Percent-encodes what a query may not carry raw, a `%` that begins no encoding included.
@@ -277,6 +323,6 @@ fn not_allowed(detail: &str) -> Refusal {
     Refusal::EndpointNotAllowed(format!("request.endpoint: {detail}"))
 }
 
-fn too_large() -> Refusal {
+pub(crate) fn too_large() -> Refusal {
     Refusal::RequestTooLarge("request.endpoint: endpoint and query may have 32 KiB together".to_owned())
 }
