@@ -2,6 +2,7 @@
 //!
 //! Pure functions over untrusted text. The crate knows no Lambda, no AWS and no HTTP client; its manifest keeps it so.
 
+mod canonical;
 pub mod credentials;
 pub mod fields;
 pub mod ids;

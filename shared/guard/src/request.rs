@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;
 use url::Url;
 
+use crate::canonical::canonical;
 use crate::credentials;
 use crate::target::{self, EncodedQuery, MAX_URL_BYTES, Target};
 
@@ -76,18 +77,19 @@ impl AutomationRequest {
         Ok(Self { account_id, integration_id, automation_id, deadline_ms, idempotency_key, call })
     }
 
-    /// Bytes that differ wherever two requests differ: the integration and everything that would be sent.
+    /// Bytes that differ wherever what would be sent differs: method, URL, headers and body.
+    ///
+    /// A JSON body counts by its value, so that white space, the order of members and escapes do not matter; numbers
+    /// count as they are spelled. The integration does not count, whether it is named or not.
     pub fn identity(&self) -> Vec<u8> {
         let target = &self.call.target;
-        let mut parts: Vec<&[u8]> = vec![
-            self.integration_id.as_ref().map(IntegrationId::as_str).unwrap_or_default().as_bytes(),
-            target.method().as_str().as_bytes(),
-            target.url().as_str().as_bytes(),
-        ];
+        let mut parts: Vec<&[u8]> = vec![target.method().as_str().as_bytes(), target.url().as_str().as_bytes()];
         let mut headers: Vec<_> = self.call.headers.iter().collect();
         headers.sort();
         parts.extend(headers.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]));
-        parts.extend(self.call.body());
+        let body = self.call.body();
+        let json = body.filter(|_| self.call.is_json()).and_then(canonical);
+        parts.extend(json.as_deref().or(body));
         // Each part's length before it, so that no two lists of parts look alike.
         let mut bytes = Vec::new();
         for part in parts {
@@ -184,6 +186,14 @@ impl Call {
     /// automations carry left-over bodies, which HubSpot ignores there.
     pub fn body(&self) -> Option<&[u8]> {
         self.body.as_deref()
+    }
+
+    fn is_json(&self) -> bool {
+        let content_type = self.headers.iter().find(|(name, _)| *name == "content-type");
+        content_type.is_some_and(|(_, value)| {
+            let media_type = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+            media_type == "application/json" || media_type.ends_with("+json")
+        })
     }
 
     /// What was dropped because it carries credentials: `header:…`, `query:…`, `form:…`, `userinfo`, each once.

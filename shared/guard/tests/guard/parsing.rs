@@ -294,12 +294,16 @@ fn a_check_is_parsed_like_an_execution() {
 fn requests_are_identified_by_what_would_be_sent() {
     let identity = |text: &str| AutomationRequest::parse(text, &origin()).unwrap().identity();
     let first = r#"{"account_id":"a","integration_id":"i","request":{"method":"POST","endpoint":"/crm?a=1",
-        "headers":{"Accept":"x","If-Match":"y"},"body":{"b":1}}}"#;
+        "headers":{"Accept":"x","If-Match":"y"},"body":{"b":1,"c":"é"}}}"#;
 
     for same in [
         first.replace("/crm?a=1", "https://api.hubapi.com/crm?a=1&hapikey=k"),
         first.replace(r#""Accept":"x","If-Match":"y""#, r#""if-match":"y","Cookie":"z","accept":"x""#),
         first.replace("POST", "post").replace(r#""account_id":"a""#, r#""account_id":"b","deadline_ms":2000"#),
+        first.replace(r#""integration_id":"i","#, ""),
+        first.replace(r#""integration_id":"i","#, r#""integration_id":"j","#),
+        first.replace(r#"{"b":1,"c":"é"}"#, r#"{"c": "\u00e9",  "b": 1}"#),
+        first.replace(r#""body":{"b":1,"c":"é"}"#, r#""body_text":"{\"c\":\"é\",\"b\":1}""#),
     ] {
         assert_eq!(identity(&same), identity(first), "{same}");
     }
@@ -308,12 +312,18 @@ fn requests_are_identified_by_what_would_be_sent() {
         first.replace("a=1", "a=2"),
         first.replace(r#""x""#, r#""z""#),
         first.replace("If-Match", "If-None-Match"),
-        first.replace(r#"{"b":1}"#, r#"{"b": 1}"#),
-        first.replace(r#","body":{"b":1}"#, ""),
-        first.replace(r#""integration_id":"i","#, ""),
+        first.replace(r#""b":1"#, r#""b":1.0"#),
+        first.replace(r#""b":1"#, r#""b":"1""#),
+        first.replace(r#","body":{"b":1,"c":"é"}"#, ""),
+        first.replace(r#""body":{"b":1,"c":"é"}"#, r#""body":null"#),
     ] {
         assert_ne!(identity(&other), identity(first), "{other}");
     }
+    // Another content type than JSON: every byte counts.
+    let text = first.replace(r#""Accept":"x""#, r#""Content-Type":"text/plain""#);
+    assert_ne!(identity(&text.replace(r#"{"b":1,"#, r#"{"b": 1,"#)), identity(&text));
+    let vendor = first.replace(r#""Accept":"x""#, r#""Content-Type":"application/vnd.x+JSON; charset=utf-8""#);
+    assert_eq!(identity(&vendor.replace(r#"{"b":1,"#, r#"{"b": 1,"#)), identity(&vendor));
 }
 
 #[test]
