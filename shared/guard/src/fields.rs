@@ -61,6 +61,15 @@ impl<'a> Fields<'a> {
         self.take_as(name, "a string")
     }
 
+    /// Takes a field out that must be a string, or a whole number, which is taken as its digits.
+    pub fn take_digits_or_string(&mut self, name: &str) -> Result<Option<String>, Refusal> {
+        let number = self.fields.iter().find(|(field, value)| field == name && is_whole(value.get()));
+        match number.map(|(_, value)| value.get().to_owned()) {
+            Some(digits) => Ok(self.take(name).map(|_| digits)),
+            None => self.take_string(name),
+        }
+    }
+
     /// Takes a field out that must be of type `T` if it is there; `kind` says in errors what is accepted.
     pub fn take_as<T: Deserialize<'a>>(&mut self, name: &str, kind: &str) -> Result<Option<T>, Refusal> {
         let Some(value) = self.take(name) else { return Ok(None) };
@@ -80,6 +89,10 @@ impl<'a> Fields<'a> {
             ))),
         }
     }
+}
+
+fn is_whole(json: &str) -> bool {
+    json.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// Where a text stops being JSON. The parser's own text is not used: it may quote what it found.

@@ -5,7 +5,9 @@
 mod canonical;
 pub mod credentials;
 pub mod fields;
+pub mod hubs;
 pub mod ids;
+mod reads;
 pub mod redact;
 pub mod refusal;
 pub mod request;

@@ -54,7 +54,7 @@ impl AutomationRequest {
     pub fn parse(body: &str, origin: &Url) -> Result<Self, Refusal> {
         let mut fields = fields_of(body)?;
         let account_id = fields
-            .take_string("account_id")?
+            .take_digits_or_string("account_id")?
             .ok_or_else(|| invalid("account_id: it is missing; a string is expected"))?;
         let integration_id = fields.take_string("integration_id")?.map(IntegrationId::try_from).transpose()?;
         let automation_id = fields.take_string("automation_id")?;
@@ -257,11 +257,20 @@ fn parse_headers(raw: &RawValue) -> Result<Headers, Refusal> {
 
 impl Headers {
     fn take(&mut self, name: &str, value: &RawValue) -> Result<(), Refusal> {
-        let Some(name) = HEADERS.into_iter().find(|allowed| allowed.eq_ignore_ascii_case(name)) else {
+        // Pasted with a blank or a colon, it still means that header.
+        let plain = name.trim_matches([' ', '\t', ':']);
+        let Some(name) = HEADERS.into_iter().find(|allowed| allowed.eq_ignore_ascii_case(plain)) else {
             self.ignored.extend("header", credentials::header(name));
             return Ok(());
         };
-        if self.sent.iter().any(|(earlier, _)| *earlier == name) {
+        let earlier = self.sent.iter().find(|(earlier, _)| *earlier == name);
+        if name == "content-type"
+            && let Some((_, earlier)) = earlier
+            && scalar(value).is_some_and(|value| value.trim() == earlier.trim())
+        {
+            return Ok(());
+        }
+        if earlier.is_some() {
             return Err(Refusal::InvalidRequest(format!("request.headers: {name} is given twice; once is expected")));
         }
         let value = scalar(value).filter(|value| value.bytes().all(|b| matches!(b, b' '..=b'~'))).ok_or_else(|| {

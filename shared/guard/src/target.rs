@@ -11,17 +11,12 @@ use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode_str,
 use url::Url;
 
 use crate::credentials;
+use crate::hubs::Hub;
+use crate::reads::post_reads;
 
-/// The hosts that automations name HubSpot's API by; all of them mean the one origin.
-const HOSTS: [&str; 7] = [
-    "api.hubapi.com",
-    "api.hubspot.com",
-    "api-eu1.hubapi.com",
-    "api-na1.hubapi.com",
-    "api-na2.hubapi.com",
-    "api-na3.hubapi.com",
-    "api-ap1.hubapi.com",
-];
+/// The domains that automations name HubSpot's API by, with a regional form `api-{hub}.…` each; all of them mean the
+/// one origin.
+const DOMAINS: [&str; 2] = ["hubapi.com", "hubspot.com"];
 
 /// Longest URL, in bytes: the HTTP client takes less than 64 KiB, and HubSpot no more than this.
 pub(crate) const MAX_URL_BYTES: usize = 32_768;
@@ -47,6 +42,7 @@ pub struct Target {
     url: Url,
     ignored_query: Vec<&'static str>,
     has_userinfo: bool,
+    hub: Option<Hub>,
 }
 
 impl Target {
@@ -79,7 +75,7 @@ impl Target {
         if endpoint.contains('\\') {
             return Err(invalid("backslashes are not accepted; write `/`"));
         }
-        let (rest, has_userinfo) = after_host(endpoint)?;
+        let Place { rest, has_userinfo, hub } = after_host(endpoint)?;
         let (path, own_query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
         let path = utf8_percent_encode(path, PATH).to_string();
         if path.len() > MAX_URL_BYTES {
@@ -89,7 +85,7 @@ impl Target {
 
         let (query, ignored_query) = build_query(own_query, query)?;
         let url = build_url(origin, &path, query.as_deref())?;
-        Ok(Self { method, url, ignored_query, has_userinfo })
+        Ok(Self { method, url, ignored_query, has_userinfo, hub })
     }
 
     /// GET, POST, PUT, PATCH or DELETE.
@@ -123,16 +119,14 @@ impl Target {
         self.has_userinfo
     }
 
-    /// Whether HubSpot only reads: GET, the CRM's `POST …/search`, and `POST …/batch/read`.
-    ///
-    /// Invariant: never true for a request that may write, since one that reads is repeated after a lost answer.
-    /// So `search` counts under `/crm/` only: in `/contacts/v1/contact/createOrUpdate/email/search` it is a value.
+    /// The hub whose host the customer wrote: a hint where nothing better is known, never a place to send to.
+    pub fn hub_hint(&self) -> Option<Hub> {
+        self.hub
+    }
+
+    /// Whether HubSpot only reads: GET, and the POSTs that HubSpot documents as searches and batch reads.
     pub fn is_read(&self) -> bool {
-        if self.method == Method::POST {
-            let path = self.path();
-            return path.ends_with("/batch/read") || (path.starts_with("/crm/") && path.ends_with("/search"));
-        }
-        self.method == Method::GET
+        self.method == Method::GET || (self.method == Method::POST && post_reads(self.path()))
     }
 
     /// Whether sending it twice does what sending it once does: GET, PUT, DELETE, and POSTs that read.
@@ -159,10 +153,17 @@ fn parse_method(text: &str) -> Result<Method, Refusal> {
     }
 }
 
-/// What stands after scheme and host (empty or from `/` or `?` on), and whether there was userinfo.
-fn after_host(endpoint: &str) -> Result<(&str, bool), Refusal> {
+/// What an endpoint says beside the host.
+struct Place<'a> {
+    /// Empty, or from `/` or `?` on.
+    rest: &'a str,
+    has_userinfo: bool,
+    hub: Option<Hub>,
+}
+
+fn after_host(endpoint: &str) -> Result<Place<'_>, Refusal> {
     if endpoint.starts_with('/') && !endpoint.starts_with("//") {
-        return Ok((endpoint, false));
+        return Ok(Place { rest: endpoint, has_userinfo: false, hub: None });
     }
     let Some((scheme, rest)) = endpoint.split_once("://") else {
         return Err(invalid("a path that begins with one `/`, or a URL of HubSpot's API, is expected"));
@@ -174,12 +175,37 @@ fn after_host(endpoint: &str) -> Result<(&str, bool), Refusal> {
     };
     let (authority, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
     // Clients differ in which `@` ends the userinfo; the host after the last one has to be listed either way.
-    let (userinfo, host) = authority.rsplit_once('@').map_or((false, authority), |(_, host)| (true, host));
-    let host = host.strip_suffix(port).unwrap_or(host);
-    if !HOSTS.iter().any(|listed| listed.eq_ignore_ascii_case(host)) {
-        return Err(not_allowed("host and port are none of HubSpot's API; use a path, or https://api.hubapi.com"));
+    let (has_userinfo, host) = authority.rsplit_once('@').map_or((false, authority), |(_, host)| (true, host));
+    let host = host.strip_suffix(port).unwrap_or(host).to_ascii_lowercase();
+    let hub = api_host(&host).ok_or_else(|| not_allowed(wrong_host(&host)))?;
+    // HubSpot's own samples have a second slash after the host. Further on, an empty segment may be a lost value.
+    let rest = rest.strip_prefix('/').filter(|rest| rest.starts_with('/')).unwrap_or(rest);
+    Ok(Place { rest, has_userinfo, hub })
+}
+
+/// The hub of one of the API's hosts; `None` for any other host.
+fn api_host(host: &str) -> Option<Option<Hub>> {
+    let (name, domain) = host.split_once('.')?;
+    match name.strip_prefix("api-") {
+        _ if !DOMAINS.contains(&domain) => None,
+        None => (name == "api").then_some(None),
+        Some(hub) => Hub::parse(hub).map(Some),
     }
-    Ok((rest, userinfo))
+}
+
+/// What is wrong with a host, and what helps.
+fn wrong_host(host: &str) -> &'static str {
+    let domain = host.split_once('.').map_or("", |(_, domain)| domain);
+    if domain == "hsforms.com" || host == "forms.hubspot.com" {
+        "form submissions have a host of their own, which takes no token here; \
+         send them to https://api.hsforms.com/submissions/v3/integration/submit/{portalId}/{formId} directly"
+    } else if domain == "hubspot.com" && (host.starts_with("app.") || host.starts_with("app-")) {
+        "this is a page of HubSpot's, not its API; use the API's path, such as /crm/v3/objects/contacts/{contactId}"
+    } else if host.contains("hubspotusercontent") || domain.ends_with("amazonaws.com") {
+        "a download link needs no authorization; open it directly, without this service"
+    } else {
+        "host and port are none of HubSpot's API; use a path, or https://api.hubapi.com"
+    }
 }
 
 /// Refuses a path that HubSpot's servers might read differently from us, and those that no automation may call.
@@ -193,7 +219,7 @@ fn check_path(path: &str) -> Result<(), Refusal> {
     let mut inner = segments.split('/');
     inner.next_back(); // HubSpot's own client calls `/crm/v3/owners/`
     if inner.any(str::is_empty) {
-        return Err(invalid("an empty path segment (`//`) is not accepted; write one `/`"));
+        return Err(invalid("an empty path segment (`//`) is not accepted; a variable in it may have been empty"));
     }
     if path.split('%').skip(1).any(|after| !starts_with_two_digits(after)) {
         return Err(invalid("a `%` in the path needs two hexadecimal digits; write %25 for the sign itself"));

@@ -87,7 +87,7 @@ fn query_and_headers_of_another_shape_are_refused_without_their_values() {
 fn headers_outside_the_allow_list_are_dropped_unparsed_and_credentials_named() {
     let body = r#"{"account_id":"a","request":{"method":"GET","endpoint":"/crm?x","headers":{
         "Authorization": ["x", {}], "authorization": null, "X-Foo": {"a": 1}, "X-Foo": "b", "Cookie": "a=b", "Private-App": 1,
-        "Transfer-Encoding": "chunked", "Content-Length": "7", "Host": "evil", "Content-Type\r\nX": "y", "Accept ": "no",
+        "Transfer-Encoding": "chunked", "Content-Length": "7", "Host": "evil", "Content-Type\r\nX": "y", "Accept\r\n": "no",
         "Accept": "text/*", "Accept-Language": "de", "If-Match": " !~7", "If-None-Match": true, "IF-MODIFIED-SINCE": ""}}}"#;
 
     let call = AutomationRequest::parse(body, &origin()).unwrap().call;
@@ -226,7 +226,10 @@ fn a_body_with_missing_unknown_or_malformed_fields_is_refused_by_name() {
         (r#"{"account_id":"a","request":null}"#, "request"),
         (r#"{"account_id":"a","request":[]}"#, "request"),
         (&format!(r#"{{"account_id":"a b",{request}}}"#), "account_id"),
-        (&format!(r#"{{"account_id":7,{request}}}"#), "account_id"),
+        (&format!(r#"{{"account_id":-7,{request}}}"#), "account_id"),
+        (&format!(r#"{{"account_id":7.0,{request}}}"#), "account_id"),
+        (&format!(r#"{{"account_id":1e3,{request}}}"#), "account_id"),
+        (&format!(r#"{{"account_id":true,{request}}}"#), "account_id"),
         (&format!(r#"{{"account_id":"a","integration_id":"a b",{request}}}"#), "integration_id"),
         (&format!(r#"{{"account_id":"a","automation_id":"{}",{request}}}"#, "x".repeat(129)), "automation_id"),
         (&format!(r#"{{"account_id":"a","automation_id":"\n",{request}}}"#), "automation_id"),
@@ -350,4 +353,38 @@ fn a_request_of_exactly_one_mebibyte_is_accepted() {
 
     assert!(AutomationRequest::parse(&of(1_048_576 - around), &origin()).is_ok());
     assert_eq!(code(&AutomationRequest::parse(&of(1_048_577 - around), &origin()).unwrap_err()), "request_too_large");
+}
+
+#[test]
+fn a_whole_number_is_an_account_id_by_its_digits() {
+    for digits in ["7", "0", "12345678901234567890"] {
+        let body = format!(r#"{{"account_id":{digits},"request":{{"method":"GET","endpoint":"/crm"}}}}"#);
+
+        assert_eq!(AutomationRequest::parse(&body, &origin()).unwrap().account_id.as_str(), digits);
+    }
+}
+
+#[test]
+fn pasted_header_names_and_doubled_content_types_are_repaired() {
+    for (headers, sent) in [
+        (json!({"Accept ": "a"}), vec![("accept", "a")]),
+        (json!({" If-Match:": "b"}), vec![("if-match", "b")]),
+        (json!({"Authorization:": "s3cret"}), vec![]),
+        (
+            json!([["Content-Type", "text/plain"], ["content-type", " text/plain"]]),
+            vec![("content-type", "text/plain")],
+        ),
+    ] {
+        let call = accepted(&json!({"method": "GET", "endpoint": "/crm", "headers": headers}));
+
+        let names: Vec<(&str, &str)> = call.headers().iter().map(|(name, value)| (*name, value.as_str())).collect();
+        assert_eq!(names, sent, "{headers}");
+    }
+    for headers in [
+        json!([["Content-Type", "text/plain"], ["content-type", "application/json"]]),
+        json!([["Accept", "a"], ["accept", "a"]]),
+        json!([["Accept", "a"], ["accept:", "b"]]),
+    ] {
+        assert!(detail(&with(json!({"headers": headers}))).contains("given twice"), "{headers}");
+    }
 }

@@ -1,6 +1,7 @@
 //! What is repaired, and what is refused.
 
 use super::*;
+use guard::hubs::Hub;
 
 #[test]
 fn what_ordinary_clients_repair_is_repaired_and_nothing_else() {
@@ -14,6 +15,8 @@ fn what_ordinary_clients_repair_is_repaired_and_nothing_else() {
         ("https://api.hubapi.com/crm#part?x=1", "/crm"),
         ("/crm#//evil.com/\\", "/crm"),
         ("https://api.hubapi.com/", "/"),
+        ("https://api.hubapi.com//webhooks/v3/1/settings", "/webhooks/v3/1/settings"),
+        ("https://api-eu1.hubspot.com//crm?a=//", "/crm?a=//"),
         ("/a b\"<>^`{|}'ü", "/a%20b%22%3C%3E%5E%60%7B%7C%7D'%C3%BC"),
         ("/a?b c\"<>^`{|}'ü", "/a?b%20c%22%3C%3E%5E%60%7B%7C%7D%27%C3%BC"),
         ("/a?q=100%&r=%zz&s=%4&t=%41%", "/a?q=100%25&r=%25zz&s=%254&t=%41%25"),
@@ -41,16 +44,23 @@ fn every_listed_host_means_the_one_origin_wherever_that_is() {
     let local = Url::parse("http://127.0.0.1:4711").unwrap();
     for host in [
         "api.hubapi.com",
-        "api.hubspot.com",
         "api-eu1.hubapi.com",
         "api-na1.hubapi.com",
         "api-na2.hubapi.com",
         "api-na3.hubapi.com",
         "api-ap1.hubapi.com",
+        "api.hubspot.com",
+        "api-eu1.hubspot.com",
+        "API-NA1.HubSpot.com",
+        "api-na2.hubspot.com",
+        "api-na3.hubspot.com",
+        "api-ap1.hubspot.com",
     ] {
         let target = Target::parse(&local, "GET", &format!("https://{host}/crm/v3/owners?a=1"), &[]).unwrap();
 
         assert_eq!(target.url().as_str(), "http://127.0.0.1:4711/crm/v3/owners?a=1");
+        let hub = host.to_ascii_lowercase().split_once('.').unwrap().0.strip_prefix("api-").and_then(Hub::parse);
+        assert_eq!((target.hub_hint(), hub.is_some()), (hub, host.contains('-')), "{host}");
     }
     assert_eq!(refusal("http://127.0.0.1:4711/crm"), "endpoint_not_allowed");
 }
@@ -102,6 +112,12 @@ fn another_host_scheme_or_port_is_not_allowed() {
         "https://apı.hubapi.com/crm",
         "https://api。hubapi。com/crm",
         "https://ａｐｉ.hubapi.com/crm",
+        "https://api-eu2.hubapi.com/crm",
+        "https://api-.hubapi.com/crm",
+        "https://api-eu1.evil.com/crm",
+        "https://apieu1.hubapi.com/crm",
+        "https://eu1.hubapi.com/crm",
+        "https://api-eu1.api.hubapi.com/crm",
         "https://[::1]/crm",
         "https://127.0.0.1/crm",
         "https://evil.com/@api.hubapi.com/crm",
@@ -146,7 +162,8 @@ fn a_malformed_or_ambiguous_endpoint_is_invalid() {
         "/a//b",
         "/a/b//",
         "//",
-        "https://api.hubapi.com//crm",
+        "https://api.hubapi.com///crm",
+        "https://api.hubapi.com//crm//x",
         "/a;b",
         "/a;x=1/b",
         "/a/..;/b",
@@ -267,6 +284,21 @@ fn reads_and_idempotent_requests_are_told_apart() {
         ("POST", "/crm/v3/objects/contacts?x=/search", false, false),
         ("POST", "/crm/v3/objects/search%20", false, false),
         ("POST", "/crm/v3/objects/contacts/%73earch", false, false),
+        ("POST", "/crm/v3/objects/search", false, false),
+        ("POST", "/crm/objects/2026-03/search", false, false),
+        ("POST", "/crm/v3/objects/search/search", true, true),
+        ("POST", "/crm/v3/properties/search", false, false),
+        ("POST", "/crm/v3/properties/contacts/search", false, false),
+        ("POST", "/crm/v3/objects/contacts/1/associations/search", false, false),
+        ("POST", "/crm/v3/objects/contacts%2F1/search", false, false),
+        ("POST", "/crm/v3/objects/contacts/search/", false, false),
+        ("POST", "/crm/x/objects/contacts/search", false, false),
+        ("POST", "/crm/v3/anything/batch/read", false, false),
+        ("POST", "/crm/v3/lists/records/memberships/batch/read", true, true),
+        ("POST", "/marketing/campaigns/2026-09-beta/batch/read", true, true),
+        ("POST", "/collector/graphql", true, true),
+        ("POST", "/collector/graphql/graphql", false, false),
+        ("PUT", "/collector/graphql", false, true),
         ("POST", "/crm/v3/objects/research", false, false),
         ("POST", "/contacts/v1/contact/createOrUpdate/email/search", false, false),
         ("PUT", "/crm/v3/objects/contacts/search", false, true),
@@ -276,5 +308,25 @@ fn reads_and_idempotent_requests_are_told_apart() {
         let target = target(method, path).unwrap();
 
         assert_eq!((target.is_read(), target.is_idempotent()), (read, idempotent), "{method} {path}");
+    }
+}
+
+#[test]
+fn well_known_wrong_hosts_say_what_is_wrong() {
+    for (endpoint, said) in [
+        ("https://api.hsforms.com/submissions/v3/integration/secure/submit/1/2", "form submissions"),
+        ("https://api-eu1.hsforms.com/submissions/v3/integration/submit/1/2", "form submissions"),
+        ("https://forms.hubspot.com/uploads/form/v2/1/2", "form submissions"),
+        ("https://app.hubspot.com/contacts/1/record/0-1/2", "a page of HubSpot's"),
+        ("https://app-eu1.hubspot.com/contacts/1", "a page of HubSpot's"),
+        ("https://1.fs1.hubspotusercontent-na1.net/hubfs/1/x.pdf", "a download link"),
+        ("https://f.hubspotusercontent30.net/hubfs/1/x.pdf", "a download link"),
+        ("https://hubspot-bucket.s3.us-east-1.amazonaws.com/x?X-Amz-Signature=s3cret", "a download link"),
+        ("https://evil.com/hubspotusercontent", "none of HubSpot's API"),
+    ] {
+        let refusal = target("GET", endpoint).unwrap_err();
+
+        assert_eq!(code(&refusal), "endpoint_not_allowed", "{endpoint}");
+        assert!(refusal.to_string().contains(said) && !refusal.to_string().contains("s3cret"), "{endpoint}: {refusal}");
     }
 }
