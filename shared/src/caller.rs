@@ -22,7 +22,7 @@ impl Member {
     pub fn of(event: &Event, claims: &Claims) -> Result<Self, Error> {
         let account = event.claim(&claims.account).ok_or(Error::Unauthenticated)?;
         let user = event.claim("sub").filter(|sub| !sub.is_empty()).ok_or(Error::Unauthenticated)?;
-        let account_id = AccountId::try_from(account.to_owned()).map_err(|_| Error::Unauthenticated)?;
+        let account_id = AccountId::try_from(account.into_owned()).map_err(|_| Error::Unauthenticated)?;
         Ok(Self { account_id, user_id: user.chars().take(256).collect() })
     }
 
@@ -31,7 +31,7 @@ impl Member {
     /// API Gateway hands a list over as the text `[a b]`, which cannot be taken apart safely.
     pub fn admin_of(event: &Event, claims: &Claims) -> Result<Self, Error> {
         let member = Self::of(event, claims)?;
-        if event.claim(&claims.role) == Some(claims.admin.as_str()) {
+        if event.claim(&claims.role).as_deref() == Some(claims.admin.as_str()) {
             return Ok(member);
         }
         Err(Error::Forbidden("Only an admin of the account may connect or disconnect HubSpot.".to_owned()))

@@ -118,9 +118,11 @@ impl Event {
         if text.len() > limit { Err(too_large()) } else { Ok(text) }
     }
 
-    /// A claim of the token that API Gateway verified, if there is exactly one text of this name.
-    pub fn claim(&self, name: &str) -> Option<&str> {
-        self.request_context.authorizer.jwt.as_ref()?.claims.get(name)?.as_str()
+    /// A claim of the token that API Gateway verified, if it is one text, or a whole number, which is taken as its digits.
+    pub fn claim(&self, name: &str) -> Option<Cow<'_, str>> {
+        let claim = self.request_context.authorizer.jwt.as_ref()?.claims.get(name)?;
+        let digits = || claim.as_u64().map(|number| Cow::Owned(number.to_string()));
+        claim.as_str().map(Cow::Borrowed).or_else(digits)
     }
 
     /// The ARN of the caller that API Gateway authenticated by IAM.
@@ -242,14 +244,15 @@ mod tests {
     }
 
     #[test]
-    fn claims_that_are_no_text_are_no_claims() {
+    fn claims_are_texts_or_whole_numbers() {
         let event = event(serde_json::json!({
-            "requestContext": {"authorizer": {"jwt": {"claims": {"role": ["admin"], "n": 1, "sub": "u"}}}}
+            "requestContext": {"authorizer": {"jwt": {"claims": {"role": ["admin"], "n": 1, "f": 1.5, "sub": "u"}}}}
         }));
 
         assert_eq!(event.claim("role"), None);
-        assert_eq!(event.claim("n"), None);
-        assert_eq!(event.claim("sub"), Some("u"));
+        assert_eq!(event.claim("n").as_deref(), Some("1"));
+        assert_eq!(event.claim("f"), None);
+        assert_eq!(event.claim("sub").as_deref(), Some("u"));
     }
 
     #[test]
