@@ -6,7 +6,7 @@ use shared::error::Error;
 use shared::gateway::{Event, Response};
 use shared::integration::Status;
 
-use crate::App;
+use crate::app::App;
 use guard::request::{Check, MAX_REQUEST_BYTES};
 use guard::scopes::{self, Remedy, Verdict};
 

@@ -1,74 +1,69 @@
 //! One execution: parse, guard, newest integration, usable tokens, send, answer.
 
+use guard::request::{AutomationRequest, MAX_REQUEST_BYTES};
 use shared::access::{TokenRequest, UsableTokens};
 use shared::caller::require_engine;
 use shared::error::{Error, RequestOutcome};
 use shared::gateway::{Event, Response};
 use shared::integration::{AccountId, Integration, IntegrationId};
 use shared::refresh_policy::Purpose;
-use shared::store::executions::StoredResponse;
 use shared::token_error::TokenErrorKind;
-use tokio::time::timeout;
 
-use crate::App;
-use crate::answer::{self, Answer};
-use crate::forward::{self, Attempts, Received};
-use crate::idempotency::{self, Claim, Claimed};
-use crate::note::note;
+use crate::answer::{Answer, Rendered};
+use crate::app::App;
+use crate::best_effort::best_effort;
+use crate::forward::{Attempts, Delivery};
+use crate::idempotency::{self, Claim, ClaimResult};
+use crate::reply::Reply;
 use crate::retry;
-use guard::request::{AutomationRequest, Call, MAX_REQUEST_BYTES};
 
 /// `last_used_at` is written at most this often, in seconds.
-const USE_NOTED_EVERY: i64 = 3_600;
-/// Tokens younger than this are not refreshed because HubSpot calls them expired, in seconds.
+const USE_RECORDED_EVERY: i64 = 3_600;
+/// Younger tokens are not refreshed because HubSpot calls them expired, in seconds.
 const REJECTION_BELIEVED_AFTER: i64 = 900;
-/// What the function needs of its time to answer, in milliseconds.
-const ROOM_TO_ANSWER: i64 = 1_000;
+/// The time that the function keeps to answer, in milliseconds.
+const TIME_TO_ANSWER: i64 = 1_000;
 
-/// One automation request under way, with what its log line says.
+/// One automation request under way.
 pub(crate) struct Execution<'a> {
     app: &'a App,
     id: String,
-    began: i64,
+    started_at: i64,
     function_deadline: i64,
+    labels: Labels,
+    progress: Progress,
+}
+
+/// The names that its log line carries.
+#[derive(Default)]
+struct Labels {
     account_id: Option<AccountId>,
     integration_id: Option<IntegrationId>,
     automation_id: Option<String>,
-    claim: Option<Claim>,
+    /// How many of the customer's credentials were dropped.
+    ignored_credentials: usize,
+}
+
+/// How far it has come.
+struct Progress {
     attempts: Attempts,
     hubspot_status: Option<u16>,
     outcome: RequestOutcome,
-    replayed: bool,
-    /// Whether it had to refresh the tokens itself.
+    /// Whether this execution refreshed the tokens itself.
     refreshed: bool,
-    /// How many credentials of the customer's were dropped.
-    ignored: usize,
-}
-
-/// An answer of HubSpot's, told; and as it is told again, if it has to be.
-struct Told {
-    response: Response,
-    kept: Option<StoredResponse>,
+    replayed: bool,
 }
 
 impl<'a> Execution<'a> {
-    pub(crate) fn new(app: &'a App, id: String, began: i64, function_deadline: i64) -> Self {
-        Self {
-            app,
-            id,
-            began,
-            function_deadline,
-            account_id: None,
-            integration_id: None,
-            automation_id: None,
-            claim: None,
+    pub(crate) fn new(app: &'a App, id: String, started_at: i64, function_deadline: i64) -> Self {
+        let progress = Progress {
             attempts: Attempts::default(),
             hubspot_status: None,
             outcome: RequestOutcome::NotSent,
-            replayed: false,
             refreshed: false,
-            ignored: 0,
-        }
+            replayed: false,
+        };
+        Self { app, id, started_at, function_deadline, labels: Labels::default(), progress }
     }
 
     /// Executes: `POST /v1/automation-requests`.
@@ -76,87 +71,117 @@ impl<'a> Execution<'a> {
         let app = self.app;
         require_engine(event, app.config.engine_role_arn.as_deref())?;
         let request = AutomationRequest::parse(&event.body(MAX_REQUEST_BYTES)?, &app.config.hubspot.api_url)?;
-        self.account_id = Some(request.account_id.clone());
-        self.automation_id.clone_from(&request.automation_id);
-        self.ignored = request.call.ignored().len();
-        let latest = self.function_deadline - ROOM_TO_ANSWER;
-        let deadline = request.deadline_ms.map_or(latest, |ms| latest.min(self.began + i64::from(ms)));
-
-        if let Some(key) = &request.idempotency_key {
-            let reached = &mut self.attempts.reached;
-            let claiming = idempotency::claim(&app.executions, &request, key, &self.id, app.clock.now(), reached);
-            match in_time(app, deadline, Box::pin(claiming)).await? {
-                Claimed::Owned(claim) => self.claim = Some(claim),
-                Claimed::Replay(kept) => {
-                    (self.outcome, self.replayed) = (kept.outcome, true);
-                    return Ok(idempotency::replay(kept));
-                }
-            }
+        self.labels.account_id = Some(request.account_id.clone());
+        self.labels.automation_id.clone_from(&request.automation_id);
+        self.labels.ignored_credentials = request.call.ignored().len();
+        let latest = self.function_deadline - TIME_TO_ANSWER;
+        let deadline = request.deadline_ms.map_or(latest, |ms| latest.min(self.started_at + i64::from(ms)));
+        match &request.idempotency_key {
+            None => self.execute(&request, None, deadline).await.map(|rendered| rendered.response),
+            Some(key) => Box::pin(self.execute_once(&request, key, deadline)).await,
         }
-        let told = self.execute(&request, deadline).await;
-        if let Some(claim) = self.claim.take() {
-            let kept = match &told {
-                Ok(told) => told.kept.clone(),
-                Err(error) => idempotency::kept_problem(error, self.outcome_of(error), &self.id),
-            };
-            let ending = idempotency::end(&app.executions, &claim, kept);
-            let room = app.clock.remaining(deadline).max(idempotency::ROOM_TO_END);
-            note(&request.account_id, "the end", room, Box::pin(ending)).await;
-        }
-        told.map(|told| told.response)
     }
 
-    async fn execute(&mut self, request: &AutomationRequest, deadline: i64) -> Result<Told, Error> {
+    /// Executes under an idempotency key, or replays the answer that is stored for it.
+    async fn execute_once(&mut self, request: &AutomationRequest, key: &str, deadline: i64) -> Result<Response, Error> {
+        let app = self.app;
+        let mut claim = match Box::pin(idempotency::claim(app, request, key, &self.id, deadline)).await {
+            Ok(ClaimResult::Owned(claim)) => claim,
+            Ok(ClaimResult::Replay(stored)) => {
+                self.progress.outcome = stored.outcome;
+                self.progress.replayed = true;
+                return Ok(idempotency::replay(stored));
+            }
+            Err(refused) => {
+                self.progress.attempts.may_have_reached_hubspot = refused.may_have_reached_hubspot;
+                return Err(refused.error);
+            }
+        };
+        self.progress.attempts.may_have_reached_hubspot = claim.may_have_reached_hubspot();
+        let executed = self.execute(request, Some(&mut claim), deadline).await;
+        let stored = match &executed {
+            Ok(rendered) => rendered.stored.clone(),
+            Err(error) => idempotency::stored_problem(error, self.outcome_of(error), &self.id),
+        };
+        let finishing = Box::pin(idempotency::finish(&app.executions, &claim, stored));
+        let budget = app.clock.remaining(deadline).max(idempotency::TIME_TO_FINISH);
+        best_effort(&request.account_id, "finish_execution", budget, finishing).await;
+        executed.map(|rendered| rendered.response)
+    }
+
+    async fn execute(
+        &mut self,
+        request: &AutomationRequest,
+        claim: Option<&mut Claim>,
+        deadline: i64,
+    ) -> Result<Rendered, Error> {
         let app = self.app;
         // What is rare, and what AWS's SDK does, is boxed throughout: futures are moved about whole, however little of
         // them is used.
         let reading = newest(app, &request.account_id, request.integration_id.as_ref());
-        let integration = in_time(app, deadline, reading).await?;
-        self.integration_id = Some(integration.integration_id.clone());
-        let now = app.clock.now();
-        if let Some(until) = integration.cooldown_until.filter(|until| *until > now) {
-            // Never more than HubSpot has asked for; the rest of a second is a matter of the next answer.
-            let seconds = app.clock.remaining(until * 1000).as_secs().max(1);
-            return Err(Error::RateLimited { retry_after: seconds });
-        }
-        let need = TokenRequest {
+        let integration = app.in_time(deadline, reading).await?;
+        self.labels.integration_id = Some(integration.integration_id.clone());
+        check_cooldown(app, &integration)?;
+        let token_request = TokenRequest {
             purpose: Purpose::Execution,
             deadline,
             function_deadline: self.function_deadline,
             rejected: None,
         };
-        let granted = app.access.usable(integration.clone(), &need).await.map_err(Error::from)?;
-        self.refreshed = granted.refreshed;
-        if let Some(claim) = &mut self.claim {
-            let sending = idempotency::sending(&app.executions, claim, app.clock.now());
-            in_time(app, deadline, Box::pin(sending)).await?;
+        let tokens = app.access.usable(integration.clone(), &token_request).await.map_err(Error::from)?;
+        self.progress.refreshed = tokens.refreshed;
+        if let Some(claim) = claim {
+            let sending = idempotency::mark_sending(&app.executions, claim, app.clock.now());
+            app.in_time(deadline, Box::pin(sending)).await?;
         }
-
-        let noted = integration.last_used_at.is_some_and(|at| at > now - USE_NOTED_EVERY);
-        let touch = async {
-            if !noted {
-                let room = app.clock.remaining(deadline);
-                note(&integration.account_id, "the use", room, Box::pin(app.store.record_use(&integration, now))).await;
-            }
-        };
-        let (received, ()) = tokio::join!(self.send(&request.call, &integration, granted, &need), touch);
-        let (received, granted) = received?;
-        self.hubspot_status = Some(received.status);
-        self.outcome = answer::outcome(received.status, request.call.target().is_idempotent());
+        let delivery = Delivery { app, call: &request.call, integration: &integration, deadline };
+        let sending = self.send(&delivery, tokens, &token_request);
+        let (sent, ()) = tokio::join!(sending, record_use(app, &integration, deadline));
+        let (reply, tokens) = sent?;
+        self.progress.hubspot_status = Some(reply.status);
         let answer = Answer {
             execution_id: &self.id,
             integration: &integration,
             asked: app.config.asked(),
             call: &request.call,
-            attempts: self.attempts.made,
-            duration_ms: app.clock.now_millis() - self.began,
-            retry_after: retry::pause_asked_for(&received),
-            token: &granted.version.tokens.access_token,
-            received: &received,
+            attempts: self.progress.attempts.made,
+            duration_ms: app.clock.now_millis() - self.started_at,
+            token: &tokens.version.tokens.access_token,
+            reply: &reply,
         };
-        let response = answer::response(&answer);
-        let kept = self.claim.as_ref().and_then(|_| answer::kept(&answer, &response));
-        Ok(Told { response, kept })
+        let rendered = answer.render();
+        self.progress.outcome = rendered.outcome;
+        Ok(rendered)
+    }
+
+    /// Sends the call; if HubSpot says that the token has expired, which it checks before it acts, once more with new
+    /// tokens.
+    async fn send(
+        &mut self,
+        delivery: &Delivery<'_>,
+        tokens: UsableTokens,
+        token_request: &TokenRequest<'_>,
+    ) -> Result<(Reply, UsableTokens), Error> {
+        let app = self.app;
+        let attempts = &mut self.progress.attempts;
+        let reply = attempts.send(delivery, &tokens).await?;
+        let old = tokens.version.tokens.obtained_at <= app.clock.now() - REJECTION_BELIEVED_AFTER;
+        let spent = attempts.made >= retry::MOST_ATTEMPTS;
+        if reply.status != 401 || !old || spent || !reply.is_expired_authentication() {
+            return Ok((reply, tokens));
+        }
+        let rejected = tokens.version.pointer.secret_version.clone();
+        let token_request = TokenRequest { rejected: Some(&rejected), ..*token_request };
+        let rereading = Box::pin(app.store.reread(delivery.integration)).await;
+        let Ok(Some(record)) = rereading else { return Ok((reply, tokens)) };
+        match app.access.usable(record, &token_request).await {
+            Ok(renewed) => {
+                let reply = Box::pin(attempts.send(delivery, &renewed)).await?;
+                Ok((reply, renewed))
+            }
+            Err(error) if error.kind == TokenErrorKind::Revoked => Err(Error::ReauthorizationRequired),
+            Err(_) => Ok((reply, tokens)),
+        }
     }
 
     /// The problem that ends the execution.
@@ -164,74 +189,45 @@ impl<'a> Execution<'a> {
         Response::execution_problem(error, self.outcome_of(error), &self.id)
     }
 
-    /// What became of the request: an error knows of the last step only, and an earlier attempt may have reached
-    /// HubSpot.
+    /// The outcome of the request: an error knows only the last step, and an earlier attempt may have reached HubSpot.
     fn outcome_of(&self, error: &Error) -> RequestOutcome {
         let outcome = error.outcome();
-        if outcome == RequestOutcome::NotSent && self.attempts.reached { RequestOutcome::Unknown } else { outcome }
-    }
-
-    /// Sends the call; if HubSpot says that the token has expired, which it tells before it acts, once more with new
-    /// tokens.
-    async fn send(
-        &mut self,
-        call: &Call,
-        integration: &Integration,
-        granted: UsableTokens,
-        need: &TokenRequest<'_>,
-    ) -> Result<(Received, UsableTokens), Error> {
-        let app = self.app;
-        let received = forward::send(app, call, integration, &granted, need.deadline, &mut self.attempts).await?;
-        let old = granted.version.tokens.obtained_at <= app.clock.now() - REJECTION_BELIEVED_AFTER;
-        let spent = self.attempts.made >= retry::MOST_ATTEMPTS;
-        if received.status != 401 || !old || spent || !answer::is_expired_authentication(&received) {
-            return Ok((received, granted));
-        }
-        let rejected = granted.version.pointer.secret_version.clone();
-        let need = TokenRequest { rejected: Some(&rejected), ..*need };
-        let Ok(Some(record)) = Box::pin(app.store.reread(integration)).await else { return Ok((received, granted)) };
-        match app.access.usable(record, &need).await {
-            Ok(renewed) => {
-                let sending = forward::send(app, call, integration, &renewed, need.deadline, &mut self.attempts);
-                let received = Box::pin(sending).await?;
-                Ok((received, renewed))
-            }
-            Err(error) if error.kind == TokenErrorKind::Revoked => Err(Error::ReauthorizationRequired),
-            Err(_) => Ok((received, granted)),
-        }
+        let earlier = self.progress.attempts.may_have_reached_hubspot;
+        if outcome == RequestOutcome::NotSent && earlier { RequestOutcome::Unknown } else { outcome }
     }
 
     /// The one line about this execution: an error only where somebody has to look.
     pub(crate) fn log(&self, answered: &Result<Response, Error>) {
         let (outcome, code, status, cause) = match answered {
-            Ok(response) => (self.outcome, None, response.status_code, None),
+            Ok(response) => (self.progress.outcome, None, response.status_code, None),
             Err(error) => (self.outcome_of(error), Some(error.code()), error.status(), Some(error.to_string())),
         };
         // A refused request's own words are the customer's business.
         let cause = cause.filter(|_| status >= 500);
-        let duration_ms = self.app.clock.now_millis() - self.began;
-        // What never got to HubSpot says nothing about HubSpot's speed, nor about ours.
-        let hubspot_ms = (self.attempts.made > 0).then_some(self.attempts.millis);
+        let duration_ms = self.app.clock.now_millis() - self.started_at;
+        let ignored = self.labels.ignored_credentials;
+        // Only for requests that reached HubSpot.
+        let hubspot_ms = (self.progress.attempts.made > 0).then_some(self.progress.attempts.millis);
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
                     execution_id = self.id,
-                    account_id = self.account_id.as_ref().map(AccountId::as_str),
-                    integration_id = self.integration_id.as_ref().map(IntegrationId::as_str),
-                    automation_id = self.automation_id,
+                    account_id = self.labels.account_id.as_ref().map(AccountId::as_str),
+                    integration_id = self.labels.integration_id.as_ref().map(IntegrationId::as_str),
+                    automation_id = self.labels.automation_id,
                     executions = 1,
-                    result = result(status, self.hubspot_status),
+                    result = result(status, self.progress.hubspot_status),
                     outcome = outcome.as_str(),
                     code,
                     status,
-                    hubspot_status = self.hubspot_status,
+                    hubspot_status = self.progress.hubspot_status,
                     duration_ms,
                     hubspot_ms,
                     overhead_ms = hubspot_ms.map(|millis| duration_ms - millis),
-                    attempts = self.attempts.made,
-                    ignored_credentials = (self.ignored > 0).then_some(self.ignored),
-                    tokens_refreshed = self.refreshed.then_some(true),
-                    replayed = self.replayed.then_some(true),
+                    attempts = self.progress.attempts.made,
+                    ignored_credentials = (ignored > 0).then_some(ignored),
+                    tokens_refreshed = self.progress.refreshed.then_some(true),
+                    replayed = self.progress.replayed.then_some(true),
                     cause,
                     "automation request"
                 )
@@ -241,7 +237,7 @@ impl<'a> Execution<'a> {
     }
 }
 
-/// What an execution counts as: `failed` is what customers notice and cannot mend themselves.
+/// The result that an execution counts as: `failed` is what customers notice and cannot mend themselves.
 fn result(status: u16, hubspot_status: Option<u16>) -> &'static str {
     match (status, hubspot_status) {
         (500.., _) | (_, Some(500..)) => "failed",
@@ -251,21 +247,10 @@ fn result(status: u16, hubspot_status: Option<u16>) -> &'static str {
     }
 }
 
-/// The result of a call that has to be there before anything is sent, or that the deadline has passed.
-async fn in_time<T>(app: &App, deadline: i64, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    timeout(app.clock.remaining(deadline), call)
-        .await
-        .map_err(|_| Error::unavailable(1, "the deadline has passed before anything was sent"))?
-}
-
 /// The account's newest integration, provided that it is the one asked for.
 ///
-/// Invariant: one strongly consistent read decides the good case; only a refusal reads again to tell which.
-pub(crate) async fn newest(
-    app: &App,
-    account_id: &AccountId,
-    wanted: Option<&IntegrationId>,
-) -> Result<Integration, Error> {
+/// Invariant: one strongly consistent read decides the good case; only a refusal reads again for its reason.
+async fn newest(app: &App, account_id: &AccountId, wanted: Option<&IntegrationId>) -> Result<Integration, Error> {
     let newest = app.store.newest(account_id).await?.ok_or(Error::NotConnected)?;
     match wanted {
         Some(wanted) if *wanted != newest.integration_id => Err(app.store.why_not_newest(account_id, wanted).await),
@@ -273,12 +258,33 @@ pub(crate) async fn newest(
     }
 }
 
+/// Refuses while HubSpot's rate limit of the portal is known to be used up.
+fn check_cooldown(app: &App, integration: &Integration) -> Result<(), Error> {
+    let Some(until) = integration.cooldown_until else { return Ok(()) };
+    if until <= app.clock.now() {
+        return Ok(());
+    }
+    // Never more than HubSpot has asked for; the rest of a second is a matter of the next answer.
+    let retry_after = app.clock.remaining(until * 1000).as_secs().max(1);
+    Err(Error::RateLimited { retry_after })
+}
+
+/// Records that the integration executes something, if that is not known yet.
+async fn record_use(app: &App, integration: &Integration, deadline: i64) {
+    let now = app.clock.now();
+    if integration.last_used_at.is_some_and(|at| at > now - USE_RECORDED_EVERY) {
+        return;
+    }
+    let write = Box::pin(app.store.record_use(integration, now));
+    best_effort(&integration.account_id, "record_use", app.clock.remaining(deadline), write).await;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_hubspot_or_we_fail_at_counts_as_failed_and_what_customers_can_mend_does_not() {
+    fn failures_of_hubspot_or_ours_count_as_failed() {
         for (status, hubspot_status, expected) in [
             (200, Some(200), "answered"),
             (200, Some(404), "answered"),

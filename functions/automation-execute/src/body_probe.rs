@@ -1,4 +1,4 @@
-//! A request body that tells whether a connection has begun to take it.
+//! A request body that records whether the HTTP client has asked for it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,31 +7,31 @@ use std::task::{Context, Poll};
 
 use http_body::{Body, Frame, SizeHint};
 
-/// Whether anything of a request can have left.
+/// Records whether anything of a request can have left.
 ///
 /// A time-out does not say whether it came before the connection or after the request. The client asks for the body
-/// in the same breath in which it writes the head, never without a connection: not asked for means not sent.
+/// when it writes the head, never without a connection: a body that was not asked for was not sent.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Taken(Arc<AtomicBool>);
+pub(crate) struct BodyProbe(Arc<AtomicBool>);
 
-impl Taken {
-    pub(crate) fn is_sure_not_to_be(&self) -> bool {
+impl BodyProbe {
+    pub(crate) fn definitely_not_sent(&self) -> bool {
         !self.0.load(Ordering::SeqCst)
     }
 
-    /// A body that is watched. An empty one is never asked for, so that nothing can be said of it.
-    pub(crate) fn watch(&self, bytes: &[u8]) -> reqwest::Body {
+    /// A body under this probe. The client never asks for an empty one, which therefore proves nothing.
+    pub(crate) fn body(&self, bytes: &[u8]) -> reqwest::Body {
         self.0.store(bytes.is_empty(), Ordering::SeqCst);
-        reqwest::Body::wrap(Watched { body: bytes.to_vec().into(), taken: self.clone() })
+        reqwest::Body::wrap(ProbedBody { body: bytes.to_vec().into(), probe: self.clone() })
     }
 }
 
-struct Watched {
+struct ProbedBody {
     body: reqwest::Body,
-    taken: Taken,
+    probe: BodyProbe,
 }
 
-impl Body for Watched {
+impl Body for ProbedBody {
     type Data = <reqwest::Body as Body>::Data;
     type Error = reqwest::Error;
 
@@ -39,7 +39,7 @@ impl Body for Watched {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        self.taken.0.store(true, Ordering::SeqCst);
+        self.probe.0.store(true, Ordering::SeqCst);
         Pin::new(&mut self.body).poll_frame(context)
     }
 
