@@ -3,7 +3,7 @@
 use guard::request::{AutomationRequest, MAX_REQUEST_BYTES};
 use shared::access::{TokenRequest, UsableTokens};
 use shared::caller::require_engine;
-use shared::error::{Error, RequestOutcome};
+use shared::error::{Error, RequestId, RequestOutcome};
 use shared::gateway::{Event, Response};
 use shared::integration::{AccountId, Integration, IntegrationId};
 use shared::refresh_policy::Purpose;
@@ -66,8 +66,17 @@ impl<'a> Execution<'a> {
         Self { app, id, started_at, function_deadline, labels: Labels::default(), progress }
     }
 
-    /// Executes: `POST /v1/automation-requests`.
-    pub(crate) async fn run(&mut self, event: &Event) -> Result<Response, Error> {
+    /// Executes, logs and answers: `POST /v1/automation-requests`.
+    pub(crate) async fn respond(mut self, event: &Event) -> Response {
+        let answered = self.run(event).await;
+        self.log(&answered);
+        answered.unwrap_or_else(|error| {
+            error.log(RequestId::Execution(&self.id));
+            Response::execution_problem(&error, self.outcome_of(&error), &self.id)
+        })
+    }
+
+    async fn run(&mut self, event: &Event) -> Result<Response, Error> {
         let app = self.app;
         require_engine(event, app.config.engine_role_arn.as_deref())?;
         let request = AutomationRequest::parse(&event.body(MAX_REQUEST_BYTES)?, &app.config.hubspot.api_url)?;
@@ -184,11 +193,6 @@ impl<'a> Execution<'a> {
         }
     }
 
-    /// The problem that ends the execution.
-    pub(crate) fn problem(&self, error: &Error) -> Response {
-        Response::execution_problem(error, self.outcome_of(error), &self.id)
-    }
-
     /// The outcome of the request: an error knows only the last step, and an earlier attempt may have reached HubSpot.
     fn outcome_of(&self, error: &Error) -> RequestOutcome {
         let outcome = error.outcome();
@@ -196,44 +200,40 @@ impl<'a> Execution<'a> {
         if outcome == RequestOutcome::NotSent && earlier { RequestOutcome::Unknown } else { outcome }
     }
 
-    /// The one line about this execution: an error only where somebody has to look.
-    pub(crate) fn log(&self, answered: &Result<Response, Error>) {
+    /// The one line about this execution; a failure of ours gets another from [`Error::log`].
+    fn log(&self, answered: &Result<Response, Error>) {
         let (outcome, code, status, cause) = match answered {
             Ok(response) => (self.progress.outcome, None, response.status_code, None),
             Err(error) => (self.outcome_of(error), Some(error.code()), error.status(), Some(error.to_string())),
         };
-        // A refused request's own words are the customer's business.
-        let cause = cause.filter(|_| status >= 500);
-        let duration_ms = self.app.clock.now_millis() - self.started_at;
+        // The text of a refused request is the customer's business.
+        let cause = if status >= 500 { cause } else { None };
+        let Progress { attempts, hubspot_status, refreshed, replayed, .. } = self.progress;
         let ignored = self.labels.ignored_credentials;
+        let duration_ms = self.app.clock.now_millis() - self.started_at;
         // Only for requests that reached HubSpot.
-        let hubspot_ms = (self.progress.attempts.made > 0).then_some(self.progress.attempts.millis);
-        macro_rules! line {
-            ($level:ident) => {
-                tracing::$level!(
-                    execution_id = self.id,
-                    account_id = self.labels.account_id.as_ref().map(AccountId::as_str),
-                    integration_id = self.labels.integration_id.as_ref().map(IntegrationId::as_str),
-                    automation_id = self.labels.automation_id,
-                    executions = 1,
-                    result = result(status, self.progress.hubspot_status),
-                    outcome = outcome.as_str(),
-                    code,
-                    status,
-                    hubspot_status = self.progress.hubspot_status,
-                    duration_ms,
-                    hubspot_ms,
-                    overhead_ms = hubspot_ms.map(|millis| duration_ms - millis),
-                    attempts = self.progress.attempts.made,
-                    ignored_credentials = (ignored > 0).then_some(ignored),
-                    tokens_refreshed = self.progress.refreshed.then_some(true),
-                    replayed = self.progress.replayed.then_some(true),
-                    cause,
-                    "automation request"
-                )
-            };
-        }
-        if matches!(answered, Err(Error::Internal(_))) { line!(error) } else { line!(info) }
+        let hubspot_ms = (attempts.made > 0).then_some(attempts.millis);
+        tracing::info!(
+            execution_id = self.id,
+            account_id = self.labels.account_id.as_ref().map(AccountId::as_str),
+            integration_id = self.labels.integration_id.as_ref().map(IntegrationId::as_str),
+            automation_id = self.labels.automation_id,
+            executions = 1,
+            result = result(status, hubspot_status),
+            outcome = outcome.as_str(),
+            code,
+            status,
+            hubspot_status,
+            duration_ms,
+            hubspot_ms,
+            overhead_ms = hubspot_ms.map(|millis| duration_ms - millis),
+            attempts = attempts.made,
+            ignored_credentials = (ignored > 0).then_some(ignored),
+            tokens_refreshed = refreshed.then_some(true),
+            replayed = replayed.then_some(true),
+            cause,
+            "automation request"
+        );
     }
 }
 

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use guard::request::AutomationRequest;
 use guard::target::Target;
+use shared::crypto::sha256_hex;
 use shared::error::{Error, RequestOutcome};
 use shared::gateway::Response;
-use shared::crypto::sha256_hex;
 use shared::store::executions::{ClaimWrite, ExecutionRecord, ExecutionState, Executions, StoredResponse};
 
 use crate::app::App;

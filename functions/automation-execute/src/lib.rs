@@ -28,11 +28,8 @@ pub async fn handle(app: &App, event: &str, deadline: i64) -> Response {
     };
     match (event.method(), event.path()) {
         ("POST", "/v1/automation-requests") => {
-            let mut execution = Execution::new(app, id, started_at, deadline);
             // Boxed, since futures nested this deep exceed the compiler's limit.
-            let answered = Box::pin(execution.run(&event)).await;
-            execution.log(&answered);
-            answered.unwrap_or_else(|error| execution.problem(&error))
+            Box::pin(Execution::new(app, id, started_at, deadline).respond(&event)).await
         }
         ("POST", "/v1/automation-checks") => {
             let checked = check::check(app, &event).await;
