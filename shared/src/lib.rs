@@ -15,6 +15,7 @@ pub mod integration;
 pub mod lease;
 pub mod log;
 pub mod refresh_policy;
+pub mod retry_after;
 pub mod store;
 pub mod token_error;
 pub mod tokens;
