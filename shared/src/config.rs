@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use guard::hubs::Hub;
 use url::{Host, Url};
 
 /// Reads variables through a lookup, collecting every error.
@@ -104,11 +105,23 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
     /// An address that is scheme, host and port alone: something whose paths are ours to make.
     pub fn origin(&mut self, name: &str, default: Option<&str>) -> Url {
         let url = self.url(name, default);
-        let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
-        if !bare || !url.username().is_empty() || url.password().is_some() {
+        if !is_bare(&url) {
             self.report(format!("{name} must be scheme and host only"));
         }
         url
+    }
+
+    /// One origin for each regional hub, from a pattern in which `{hub}` is the hub's name.
+    fn hub_origins(&mut self, name: &str, default: &str) -> HubOrigins {
+        let pattern = self.text(name, default);
+        let origins: Vec<(Hub, Url)> = Hub::all()
+            .filter_map(|hub| Some((hub, Url::parse(&pattern.replace("{hub}", hub.as_str())).ok()?)))
+            .filter(|(_, url)| is_safe(url) && is_bare(url))
+            .collect();
+        if origins.len() < Hub::all().count() {
+            self.errors.push(format!("{name} must be scheme and host only, with {{hub}} for the hub's name"));
+        }
+        HubOrigins(origins)
     }
 
     /// Where the integrations and their tokens are.
@@ -124,6 +137,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
     pub fn hubspot(&mut self) -> HubSpotConfig {
         HubSpotConfig {
             api_url: self.origin("HUBSPOT_API_URL", Some("https://api.hubapi.com")),
+            hub_api_urls: self.hub_origins("HUBSPOT_HUB_API_URL", "https://api-{hub}.hubapi.com"),
             oauth_version: self.text("HUBSPOT_OAUTH_VERSION", "2026-03"),
             token_timeout: Duration::from_secs(self.number("TOKEN_TIMEOUT_SECONDS", 8, 1..=20).into()),
         }
@@ -175,6 +189,8 @@ pub struct StateConfig {
 pub struct HubSpotConfig {
     /// `HUBSPOT_API_URL`.
     pub api_url: Url,
+    /// `HUBSPOT_HUB_API_URL`.
+    pub hub_api_urls: HubOrigins,
     /// `HUBSPOT_OAUTH_VERSION`, the date in the token endpoint's path.
     pub oauth_version: String,
     /// `TOKEN_TIMEOUT_SECONDS`.
@@ -203,6 +219,23 @@ pub struct Claims {
     pub role: String,
     /// `ADMIN_ROLE`.
     pub admin: String,
+}
+
+/// The origins of HubSpot's regional hubs: a fixed list.
+#[derive(Clone, Debug)]
+pub struct HubOrigins(Vec<(Hub, Url)>);
+
+impl HubOrigins {
+    /// The origin of a hub's API.
+    pub fn get(&self, hub: Hub) -> Option<&Url> {
+        self.0.iter().find(|(listed, _)| *listed == hub).map(|(_, origin)| origin)
+    }
+}
+
+/// Whether an address has nothing but scheme, host and port.
+fn is_bare(url: &Url) -> bool {
+    let nothing_after = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    nothing_after && url.username().is_empty() && url.password().is_none()
 }
 
 /// Whether an address may carry secrets: https, or http that never leaves the machine.
@@ -291,6 +324,24 @@ mod tests {
             reader.origin("PUBLIC_URL", None);
 
             assert!(reader.finish(()).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn every_hub_has_an_origin_of_the_pattern() {
+        let hub = |name| Hub::parse(name).unwrap();
+        let origins = |pattern: Option<&'static str>| {
+            let mut reader = Reader::new(move |_: &str| pattern.map(str::to_owned));
+            let origins = reader.hub_origins("HUBSPOT_HUB_API_URL", "https://api-{hub}.hubapi.com");
+            reader.finish(origins)
+        };
+
+        let default = origins(None).unwrap();
+        assert_eq!(default.get(hub("eu1")).unwrap().as_str(), "https://api-eu1.hubapi.com/");
+        let one = origins(Some("http://127.0.0.1:8080")).unwrap();
+        assert_eq!(one.get(hub("ap1")), one.get(hub("na1")));
+        for pattern in ["http://api-{hub}.hubapi.com", "https://api-{hub}.hubapi.com/crm", "https://", "{hub}"] {
+            assert!(origins(Some(pattern)).is_err(), "{pattern}");
         }
     }
 }

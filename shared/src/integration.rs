@@ -1,5 +1,6 @@
 //! One instance of an account's HubSpot connection, and the rule of the newest.
 
+use guard::hubs::Hub;
 pub use guard::ids::{AccountId, IntegrationId};
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +64,12 @@ pub struct Integration {
     /// Until when HubSpot's rate limit of its portal is used up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cooldown_until: Option<i64>,
+    /// Until when HubSpot's limit of searches in its portal is used up; other calls have their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search_cooldown_until: Option<i64>,
+    /// The regional hub that HubSpot named for its portal, by a name of the fixed list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hub: Option<String>,
     /// Refreshes that failed since the last success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failures: Option<u32>,
@@ -134,6 +141,8 @@ impl Integration {
             last_used_at: None,
             superseded_at: None,
             cooldown_until: None,
+            search_cooldown_until: None,
+            hub: None,
             failures: None,
             refresh_not_before: None,
             lease_owner: None,
@@ -147,6 +156,11 @@ impl Integration {
     /// Whether it executed something in the last `idle_after` seconds; one that never did counts from its creation.
     pub fn is_idle(&self, now: i64, idle_after: i64) -> bool {
         self.last_used_at.unwrap_or(self.created_at) <= now - idle_after
+    }
+
+    /// The regional hub of its portal, if one is known.
+    pub fn hub(&self) -> Option<Hub> {
+        self.hub.as_deref().and_then(Hub::parse)
     }
 
     /// Its key, for logs and requests.

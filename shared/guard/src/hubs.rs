@@ -15,6 +15,11 @@ impl Hub {
         HUBS.into_iter().find(|hub| *hub == name).map(Self)
     }
 
+    /// Every hub.
+    pub fn all() -> impl Iterator<Item = Self> {
+        HUBS.into_iter().map(Self)
+    }
+
     /// The hub's name, as HubSpot writes it.
     pub fn as_str(self) -> &'static str {
         self.0

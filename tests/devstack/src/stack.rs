@@ -336,9 +336,10 @@ fn deploy(public_url: &str, hubspot: &HubSpot, parameters: BTreeMap<String, Stri
 
 /// Without the variable a function would call the real HubSpot: nothing here ever leaves the machine.
 fn stays_on_this_machine(binary: &str, environment: &BTreeMap<String, String>) -> Result<(), String> {
-    match environment.get("HUBSPOT_API_URL") {
-        Some(url) if url.starts_with("http://") => Ok(()),
-        Some(_) | None => Err(format!("the template gives {binary} no HUBSPOT_API_URL that the stack can choose")),
+    let is_ours = |name: &str| environment.get(name).is_some_and(|url| url.starts_with("http://"));
+    match ["HUBSPOT_API_URL", "HUBSPOT_HUB_API_URL"].into_iter().find(|name| !is_ours(name)) {
+        None => Ok(()),
+        Some(name) => Err(format!("the template gives {binary} no {name} that the stack can choose")),
     }
 }
 
