@@ -33,6 +33,9 @@ const AWS_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// After this much wall time without use, a frozen sandbox's connections may be dead without it knowing.
 const TRUSTED_IDLE_MILLIS: i64 = 5_000;
 
+/// The name of this product in every request to HubSpot: the edge in front of it may refuse a request without one.
+const USER_AGENT: &str = concat!("hubspot-automations/", env!("CARGO_PKG_VERSION"));
+
 /// TLS sessions that are remembered: eight for each of four servers, of which there are DynamoDB, Secrets Manager and
 /// HubSpot.
 const SESSIONS: usize = 32;
@@ -86,13 +89,16 @@ pub struct Http {
 
 struct Pool {
     client: reqwest::Client,
+    /// Keeps no connection; made when it is first needed.
+    single_use: Option<reqwest::Client>,
     last_used_millis: i64,
 }
 
 impl Http {
     /// A client that takes time from `clock`.
     pub fn new(clock: Clock) -> Result<Self, Error> {
-        let pool = Pool { client: client(CONNECT_TIMEOUT)?, last_used_millis: clock.now_millis() };
+        let client = build(hubspot()?)?;
+        let pool = Pool { client, single_use: None, last_used_millis: clock.now_millis() };
         Ok(Self { pool: Arc::new(Mutex::new(pool)), clock })
     }
 
@@ -104,24 +110,55 @@ impl Http {
         let now = self.clock.now_millis();
         let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
         if now - pool.last_used_millis > TRUSTED_IDLE_MILLIS {
-            pool.client = client(CONNECT_TIMEOUT)?;
+            pool.client = build(hubspot()?)?;
         }
         pool.last_used_millis = now;
         Ok(pool.client.clone())
     }
+
+    /// A client whose connections serve one request each.
+    ///
+    /// For a body whose meaning the method does not define: a server that does not read it takes it for the beginning of
+    /// the next request on its connection, which may carry another account's token.
+    pub fn single_use_client(&self) -> Result<reqwest::Client, Error> {
+        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = &pool.single_use {
+            return Ok(client.clone());
+        }
+        let client = build(hubspot()?.pool_max_idle_per_host(0))?;
+        pool.single_use = Some(client.clone());
+        Ok(client)
+    }
+
+    /// The clock that it takes time from.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+}
+
+/// A client for HubSpot.
+fn hubspot() -> Result<reqwest::ClientBuilder, Error> {
+    Ok(builder(CONNECT_TIMEOUT)?.user_agent(USER_AGENT))
 }
 
 fn client(connect_timeout: Duration) -> Result<reqwest::Client, Error> {
-    reqwest::Client::builder()
+    build(builder(connect_timeout)?)
+}
+
+fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, Error> {
+    builder.build().map_err(|error| Error::internal(error.without_url()))
+}
+
+fn builder(connect_timeout: Duration) -> Result<reqwest::ClientBuilder, Error> {
+    let builder = reqwest::Client::builder()
         .tls_backend_preconfigured(tls()?)
         .connect_timeout(connect_timeout)
         .redirect(Policy::none())
         .retry(reqwest::retry::never())
         .referer(false)
         .no_proxy()
-        .http1_only()
-        .build()
-        .map_err(|error| Error::internal(error.without_url()))
+        .http1_only();
+    Ok(builder)
 }
 
 /// The TLS of all clients of this process, with the sessions that it remembers: who connects again to the same server
