@@ -14,12 +14,16 @@ mod schedule;
 
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use guard::hub::Hub;
 
 pub use self::schedule::{Cursor, Due, DuePage};
 use super::write::Write;
 use super::{Item, Store, WriteResult, n, s, unavailable};
 use crate::error::Error;
-use crate::integration::{Integration, Key};
+use crate::integration::{Integration, Key, shard};
+
+/// The schedule is asked for a proof of a grant at most this often, in seconds.
+const PROOF_REQUESTED_EVERY: i64 = 600;
 
 impl Store {
     /// Notes that the integration executes something.
@@ -30,6 +34,28 @@ impl Store {
     /// Notes for all functions until when HubSpot's rate limit of the portal is used up; never shortens it.
     pub async fn cool_down(&self, record: &Integration, until: i64) -> Result<(), Error> {
         let write = Write::of(record).if_less_or_absent("cooldown_until", n(until)).set("cooldown_until", n(until));
+        self.update(write).await.map(drop)
+    }
+
+    /// Records for all functions until when HubSpot's limit of searches in the portal is used up; never shortens it.
+    pub async fn cool_down_searches(&self, record: &Integration, until: i64) -> Result<(), Error> {
+        let write = Write::of(record).if_less_or_absent("search_cooldown_until", n(until));
+        self.update(write.set("search_cooldown_until", n(until))).await.map(drop)
+    }
+
+    /// Records the regional hub that HubSpot named for the portal.
+    pub async fn record_hub(&self, record: &Integration, hub: Hub) -> Result<(), Error> {
+        self.update(Write::of(record).set("hub", s(hub.as_str()))).await.map(drop)
+    }
+
+    /// Makes the record due, so that the schedule proves the grant with HubSpot; at most once in ten minutes.
+    pub async fn request_proof(&self, record: &Integration, now: i64) -> Result<(), Error> {
+        let write = Write::of(record)
+            .if_less_or_absent("proof_requested_at", n(now - PROOF_REQUESTED_EVERY))
+            .set("proof_requested_at", n(now))
+            .set("ambiguous_until", n(now))
+            .set("refresh_at", n(now))
+            .set("refresh_shard", n(shard(&record.account_id)));
         self.update(write).await.map(drop)
     }
 

@@ -59,7 +59,10 @@ impl Store {
             Some(pointer) => write.if_equal("secret_id", s(&pointer.secret_id)),
             None => write.if_absent("secret_id"),
         };
-        for name in ["status_reason", "superseded_at", "cooldown_until", "failures", "refresh_not_before"] {
+        for name in ["status_reason", "superseded_at", "failures", "refresh_not_before"] {
+            write = write.remove(name);
+        }
+        for name in ["cooldown_until", "search_cooldown_until", "hub"] {
             write = write.remove(name);
         }
         write = write.remove("lease_owner").remove("lease_until").remove("ambiguous_until");
