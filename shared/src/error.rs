@@ -267,20 +267,26 @@ impl Error {
             }
             Self::RateLimited { retry_after } => format!("{sent}; send the request again in {retry_after} s."),
             Self::Internal(_) => format!("{sent}. The error has been logged."),
-            Self::HubspotUnreachable { retryable, .. } | Self::HubspotTimeout { retryable, .. } => {
-                match (outcome, retryable) {
-                    (RequestOutcome::NotSent, _) => "The request has not reached HubSpot; send it again later.",
-                    (RequestOutcome::Unknown | RequestOutcome::Answered, true) => {
-                        "HubSpot may have acted on the request although no answer arrived; it is safe to retry."
-                    }
-                    (RequestOutcome::Unknown | RequestOutcome::Answered, false) => {
-                        "HubSpot may have acted on the request although no answer arrived. Check HubSpot before retrying."
-                    }
-                }
-                .to_owned()
+            Self::HubspotUnreachable { .. } => self.no_answer(outcome).to_owned(),
+            Self::HubspotTimeout { .. } => {
+                let smaller = "Ask for less at once: a smaller page (`limit`) or fewer properties.";
+                format!("{} {smaller}", self.no_answer(outcome))
             }
             Self::TemporarilyUnavailable { retry_after, .. } => {
                 format!("{sent}; the same request may be sent again in {retry_after} s.")
+            }
+        }
+    }
+
+    /// What a person can do about a request that HubSpot did not answer.
+    fn no_answer(&self, outcome: RequestOutcome) -> &'static str {
+        match (outcome, self.retryable()) {
+            (RequestOutcome::NotSent, _) => "The request has not reached HubSpot; send it again later.",
+            (RequestOutcome::Unknown | RequestOutcome::Answered, true) => {
+                "HubSpot may have acted on the request although no answer arrived; it is safe to retry."
+            }
+            (RequestOutcome::Unknown | RequestOutcome::Answered, false) => {
+                "HubSpot may have acted on the request although no answer arrived. Check HubSpot before retrying."
             }
         }
     }
