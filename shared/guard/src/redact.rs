@@ -10,6 +10,8 @@ use secrecy::{ExposeSecret, SecretString};
 const SCRUBBED: &[u8] = b"[REDACTED]";
 /// An encoding that is encoded again is followed so often; a bound, since a body may consist of nothing else.
 const MOST_LAYERS: usize = 8;
+/// How many bytes are scrubbed between two looks at the time: milliseconds of work.
+const PIECE: usize = 16_384;
 
 /// What is looked for: the token, and the part of a base64 text that a token anywhere within it decides.
 pub struct Echoes {
@@ -45,21 +47,35 @@ impl Echoes {
 
     /// The bytes without the token, copied only if it is there.
     pub fn scrub<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
-        let (mut clean, mut kept, mut at) = (Vec::new(), 0, 0);
+        self.scrub_while(bytes, || true).unwrap_or_default()
+    }
+
+    /// The same as long as there is time: none once `has_time`, asked after every [`PIECE`] of bytes, says otherwise.
+    pub fn scrub_while<'a>(&self, bytes: &'a [u8], mut has_time: impl FnMut() -> bool) -> Option<Cow<'a, [u8]>> {
+        let mut clean = Vec::new();
+        let mut copied = 0;
+        let mut at = 0;
+        let mut asked_at = 0;
         while at < bytes.len() {
+            if at - asked_at >= PIECE {
+                if !has_time() {
+                    return None;
+                }
+                asked_at = at;
+            }
             let found = if self.begins[usize::from(bytes[at])] { self.find(&bytes[at..]) } else { None };
             at += found.unwrap_or(1);
             if let Some(length) = found {
-                clean.extend_from_slice(&bytes[kept..at - length]);
+                clean.extend_from_slice(&bytes[copied..at - length]);
                 clean.extend_from_slice(SCRUBBED);
-                kept = at;
+                copied = at;
             }
         }
-        if kept == 0 {
-            return Cow::Borrowed(bytes);
+        if copied == 0 {
+            return Some(Cow::Borrowed(bytes));
         }
-        clean.extend_from_slice(&bytes[kept..]);
-        Cow::Owned(clean)
+        clean.extend_from_slice(&bytes[copied..]);
+        Some(Cow::Owned(clean))
     }
 
     /// The length of the form that the bytes begin with.
@@ -195,6 +211,21 @@ mod tests {
                 assert!(left <= others, "{text} {encoded} {clean}");
             }
         }
+    }
+
+    #[test]
+    fn scrubbing_ends_when_its_time_is_over() {
+        let echoes = Echoes::of(&SecretString::from(TOKEN));
+        let bytes = b"%25".repeat(PIECE);
+        let mut asked = 0;
+
+        let scrubbed = echoes.scrub_while(&bytes, || {
+            asked += 1;
+            asked < 2
+        });
+
+        assert!(scrubbed.is_none() && asked == 2);
+        assert!(echoes.scrub_while(&bytes[..PIECE], || false).is_some());
     }
 
     #[test]
