@@ -2,6 +2,7 @@
 
 mod deaths;
 mod keys;
+mod reads;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use devstack::hubspot::PORTAL;
@@ -44,6 +45,11 @@ fn create(key: &str) -> Value {
 pub(crate) fn keyed(mut request: Value, key: &str) -> Value {
     request["idempotency_key"] = json!(key);
     request
+}
+
+/// The text of an answer or of its replay, without the mark of the latter.
+pub(crate) fn unmarked(text: &str) -> String {
+    text.replace(",\"replayed\":true}", "}")
 }
 
 /// How many contacts HubSpot has.

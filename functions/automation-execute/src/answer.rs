@@ -1,5 +1,6 @@
 //! Our answer around HubSpot's.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
 
@@ -11,17 +12,20 @@ use guard::scopes::{Asked, Remedy};
 use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use shared::clock::Clock;
 use shared::error::RequestOutcome;
 use shared::gateway::Response;
 use shared::integration::{Integration, IntegrationId};
 use shared::store::executions::StoredResponse;
 
+use crate::forward::{Attempts, ignores_body};
+use crate::idempotency::ClaimEnd;
 use crate::reply::{Reply, missing_scopes};
 
 /// The most bytes of an answer as Lambda serialises it: its limit is 6 MB.
 const LARGEST_ANSWER: usize = 6_000_000;
-/// The most bytes of an answer that are stored for a replay: an item of DynamoDB has 400 KB.
-const LARGEST_STORED: usize = 300_000;
+/// The most bytes of an answer that are stored for a replay: a customer's data lies in the table no longer than needed.
+const LARGEST_STORED: usize = 65_536;
 
 /// Everything that an answer is made of.
 pub(crate) struct Answer<'a> {
@@ -29,63 +33,99 @@ pub(crate) struct Answer<'a> {
     pub(crate) integration: &'a Integration,
     pub(crate) asked: Asked<'a>,
     pub(crate) call: &'a Call,
-    pub(crate) attempts: u32,
+    pub(crate) attempts: &'a Attempts,
     pub(crate) duration_ms: i64,
-    pub(crate) token: &'a SecretString,
+    /// Every token that was sent: HubSpot may echo any of them.
+    pub(crate) tokens: &'a [SecretString],
     pub(crate) reply: &'a Reply,
+    pub(crate) clock: &'a Clock,
+    /// Until when a body is searched for tokens, in milliseconds since the epoch; then it is left out.
+    pub(crate) redact_until: i64,
 }
 
 /// An answer, ready to be returned.
 pub(crate) struct Rendered {
     pub(crate) outcome: RequestOutcome,
     pub(crate) response: Response,
-    /// The answer as it is stored for replays, unless the request may be sent again: whole, or without HubSpot's body if
-    /// it is large.
-    pub(crate) stored: Option<StoredResponse>,
+    /// How a delivery with an idempotency key ends.
+    pub(crate) end: ClaimEnd,
 }
 
 impl Answer<'_> {
     /// The answer to an execution that HubSpot answered, whatever it said.
     pub(crate) fn render(&self) -> Rendered {
-        let echoes = Echoes::of(self.token);
-        let body = echoes.scrub(&self.reply.body);
-        let mut envelope = self.envelope(&echoes, &body);
+        let echoes: Vec<Echoes> = self.tokens.iter().map(Echoes::of).collect();
+        let has_time = || !self.clock.remaining(self.redact_until).is_zero();
+        let body = redacted(&echoes, &self.reply.body, has_time);
+        let mut envelope = self.envelope(&echoes, body.as_deref());
         let text = envelope.text().unwrap_or_else(|| envelope.text_without_body());
         let Envelope { outcome, retryable, retry_after_seconds, .. } = envelope;
-        let stored = (!retryable).then(|| {
+        let end = if retryable || outcome == RequestOutcome::NotSent {
+            ClaimEnd::Released
+        } else if self.call.target().is_read() {
+            ClaimEnd::Read
+        } else {
             let body = if text.len() <= LARGEST_STORED { text.clone() } else { envelope.text_without_body() };
-            StoredResponse { status: 200, outcome, body }
-        });
+            ClaimEnd::Stored(StoredResponse { status: 200, outcome, body })
+        };
         let response = Response::text(200, "application/json", text);
         let response = match retry_after_seconds {
             Some(seconds) => response.with("retry-after", &seconds.to_string()),
             None => response,
         };
-        Rendered { outcome, response, stored }
+        Rendered { outcome, response, end }
     }
 
-    fn envelope<'b>(&'b self, echoes: &Echoes, body: &'b [u8]) -> Envelope<'b> {
+    /// A 5xx to a request that is not idempotent does not say whether HubSpot has acted, unless the edge in front of
+    /// HubSpot never reached it.
+    fn outcome(&self) -> RequestOutcome {
+        if self.reply.status < 500 || self.call.target().is_idempotent() {
+            RequestOutcome::Answered
+        } else if self.reply.never_reached_hubspot() && !self.attempts.may_have_reached_hubspot {
+            RequestOutcome::NotSent
+        } else {
+            RequestOutcome::Unknown
+        }
+    }
+
+    fn is_retryable(&self, outcome: RequestOutcome) -> bool {
+        match self.reply.status {
+            423 | 429 | 477 => true,
+            500.. => outcome == RequestOutcome::NotSent || self.call.target().is_idempotent(),
+            _ => false,
+        }
+    }
+
+    fn envelope<'b>(&'b self, echoes: &[Echoes], body: Option<&'b [u8]>) -> Envelope<'b> {
         let Reply { status, ref headers, .. } = *self.reply;
-        let retryable = is_retryable(status, self.call);
+        let outcome = self.outcome();
+        let retryable = self.is_retryable(outcome);
         let granted = self.integration.scopes.as_slice();
-        let missing_scopes = missing_scopes(status, body);
-        let scrub = |value: &str| String::from_utf8_lossy(&echoes.scrub(value.as_bytes())).into_owned();
+        let missing_scopes = missing_scopes(status, body.unwrap_or_default());
+        let scrub = |value: &str| {
+            let clean = redacted(echoes, value.as_bytes(), || true).unwrap_or_default();
+            String::from_utf8_lossy(&clean).into_owned()
+        };
         Envelope {
             execution_id: self.execution_id,
             integration_id: &self.integration.integration_id,
-            outcome: outcome(status, self.call),
+            outcome,
             retryable,
             retry_after_seconds: if retryable { self.reply.wait_seconds() } else { None },
-            attempts: self.attempts,
+            attempts: self.attempts.made,
             duration_ms: self.duration_ms,
             ignored_credentials: self.call.ignored(),
+            body_ignored: ignores_body(self.call).then_some(true),
             granted_scopes: missing_scopes.as_ref().map(|_| granted),
             remedy: missing_scopes.as_ref().and_then(|listed| remedy(listed, granted, self.asked)),
             missing_scopes,
             hubspot: HubspotAnswer {
                 status,
                 headers: headers.iter().map(|(name, value)| (name.as_str(), scrub(value))).collect(),
-                body: if self.reply.omitted { Some(ReplyBody::TOO_LARGE) } else { reply_body(self.reply, body) },
+                body: match body {
+                    Some(body) if !self.reply.omitted => reply_body(self.reply, body),
+                    Some(_) | None => Some(ReplyBody::TOO_LARGE),
+                },
             },
         }
     }
@@ -103,6 +143,8 @@ struct Envelope<'a> {
     attempts: u32,
     duration_ms: i64,
     ignored_credentials: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body_ignored: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     missing_scopes: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -150,17 +192,12 @@ impl Envelope<'_> {
     }
 }
 
-/// A 5xx to a request that is not idempotent does not say whether HubSpot has acted.
-fn outcome(status: u16, call: &Call) -> RequestOutcome {
-    let ambiguous = status >= 500 && !call.target().is_idempotent();
-    if ambiguous { RequestOutcome::Unknown } else { RequestOutcome::Answered }
-}
-
-fn is_retryable(status: u16, call: &Call) -> bool {
-    match status {
-        423 | 429 | 477 => true,
-        status => status >= 500 && call.target().is_idempotent(),
-    }
+/// The bytes without any of the tokens, or none if the time does not last.
+fn redacted<'a>(echoes: &[Echoes], bytes: &'a [u8], has_time: impl Fn() -> bool) -> Option<Cow<'a, [u8]>> {
+    echoes.iter().try_fold(Cow::Borrowed(bytes), |bytes, echoes| match bytes {
+        Cow::Borrowed(bytes) => echoes.scrub_while(bytes, &has_time),
+        Cow::Owned(bytes) => echoes.scrub_while(&bytes, &has_time).map(|clean| Cow::Owned(clean.into_owned())),
+    })
 }
 
 fn reply_body<'a>(reply: &Reply, body: &'a [u8]) -> Option<ReplyBody<'a>> {
@@ -168,8 +205,7 @@ fn reply_body<'a>(reply: &Reply, body: &'a [u8]) -> Option<ReplyBody<'a>> {
         return None;
     }
     let Ok(text) = std::str::from_utf8(body) else { return Some(ReplyBody::Base64(STANDARD.encode(body))) };
-    let kind = reply.header("content-type").unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let kind = reply.content_type();
     let is_json = kind == "application/json" || kind.ends_with("+json");
     match serde_json::from_str::<&RawValue>(text) {
         Ok(json) if is_json => Some(ReplyBody::Json(json)),
@@ -236,6 +272,7 @@ mod tests {
             headers: vec![("content-type".to_owned(), kind.to_owned())],
             body: Vec::new(),
             omitted: false,
+            received_at: 0,
         };
 
         assert!(matches!(
@@ -277,18 +314,21 @@ mod tests {
             integration: &serde_json::from_str(integration).unwrap(),
             asked: Asked { required: &[], optional: &[] },
             call: &request.call,
-            attempts: 1,
+            attempts: &Attempts { made: 1, ..Attempts::default() },
             duration_ms: 5,
-            token: &SecretString::from("token"),
+            tokens: &["old", "token"].map(SecretString::from),
             reply,
+            clock: &Clock::default(),
+            redact_until: i64::MAX,
         };
-        let Rendered { response, stored, .. } = answer.render();
+        let Rendered { response, end, .. } = answer.render();
+        let stored = if let ClaimEnd::Stored(stored) = end { Some(stored) } else { None };
         (serde_json::from_str(&response.body).unwrap(), response.headers.get("retry-after").cloned(), stored)
     }
 
     fn reply(status: u16, body: impl Into<Vec<u8>>) -> Reply {
         let headers = vec![("retry-after".to_owned(), "7".to_owned())];
-        Reply { status, headers, body: body.into(), omitted: false }
+        Reply { status, headers, body: body.into(), omitted: false, received_at: 0 }
     }
 
     #[test]
@@ -309,7 +349,7 @@ mod tests {
             assert_eq!(body["outcome"], outcome, "{method} {status}");
             assert_eq!(body["hubspot"]["body_text"], "text", "{method} {status}");
             assert_eq!(retry_after, retryable.then(|| "7".to_owned()), "{method} {status}");
-            assert_eq!(stored.is_some(), !retryable, "{method} {status}");
+            assert_eq!(stored.is_some(), !retryable && method != "GET", "{method} {status}");
         }
     }
 
@@ -323,6 +363,13 @@ mod tests {
         assert_eq!(large["hubspot"]["body_text"].as_str().unwrap().len(), LARGEST_STORED);
         assert!(stored.unwrap().body.contains(r#""body_omitted":"too_large""#));
         assert_eq!(largest["hubspot"]["body_omitted"], "too_large");
+    }
+
+    #[test]
+    fn every_token_of_the_execution_is_redacted() {
+        let (body, _, _) = rendered("POST", &reply(200, "old token new"));
+
+        assert_eq!(body["hubspot"]["body_text"], "[REDACTED] [REDACTED] new");
     }
 
     #[test]

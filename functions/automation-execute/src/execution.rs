@@ -1,20 +1,22 @@
 //! One execution: parse, guard, newest integration, usable tokens, send, answer.
 
-use guard::request::{AutomationRequest, MAX_REQUEST_BYTES};
+use guard::request::{AutomationRequest, Call, MAX_REQUEST_BYTES};
+use secrecy::SecretString;
 use shared::access::{TokenRequest, UsableTokens};
 use shared::caller::require_engine;
 use shared::error::{Error, RequestId, RequestOutcome};
 use shared::gateway::{Event, Response};
 use shared::integration::{AccountId, Integration, IntegrationId};
 use shared::refresh_policy::Purpose;
-use shared::token_error::TokenErrorKind;
+use shared::token_error::{TokenError, TokenErrorKind};
 
 use crate::answer::{Answer, Rendered};
 use crate::app::App;
-use crate::best_effort::best_effort;
+use crate::best_effort::{LEAST_TIME, best_effort};
 use crate::forward::{Attempts, Delivery};
 use crate::idempotency::{self, Claim, ClaimResult};
-use crate::reply::Reply;
+use crate::newest::{NewestRead, newest};
+use crate::reply::{Rejection, Reply, is_search};
 use crate::retry;
 
 /// `last_used_at` is written at most this often, in seconds.
@@ -23,6 +25,8 @@ const USE_RECORDED_EVERY: i64 = 3_600;
 const REJECTION_BELIEVED_AFTER: i64 = 900;
 /// The time that the function keeps to answer, in milliseconds.
 const TIME_TO_ANSWER: i64 = 1_000;
+/// The part of it that follows when the answer is redacted, in milliseconds.
+const TIME_TO_RETURN: i64 = 400;
 
 /// One automation request under way.
 pub(crate) struct Execution<'a> {
@@ -52,6 +56,8 @@ struct Progress {
     /// Whether this execution refreshed the tokens itself.
     refreshed: bool,
     replayed: bool,
+    /// The id of an error at the edge in front of HubSpot.
+    cf_ray: Option<String>,
 }
 
 impl<'a> Execution<'a> {
@@ -62,6 +68,7 @@ impl<'a> Execution<'a> {
             outcome: RequestOutcome::NotSent,
             refreshed: false,
             replayed: false,
+            cf_ray: None,
         };
         Self { app, id, started_at, function_deadline, labels: Labels::default(), progress }
     }
@@ -108,14 +115,18 @@ impl<'a> Execution<'a> {
         };
         self.progress.attempts.may_have_reached_hubspot = claim.may_have_reached_hubspot();
         let executed = self.execute(request, Some(&mut claim), deadline).await;
-        let stored = match &executed {
-            Ok(rendered) => rendered.stored.clone(),
-            Err(error) => idempotency::stored_problem(error, self.outcome_of(error), &self.id),
+        let (answered, end) = match executed {
+            Ok(Rendered { response, end, .. }) => (Ok(response), end),
+            Err(error) => {
+                let error = if claim.repeats_a_timeout() { not_again(error) } else { error };
+                let end = idempotency::problem_end(&error, self.outcome_of(&error), request.call.target(), &self.id);
+                (Err(error), end)
+            }
         };
-        let finishing = Box::pin(idempotency::finish(&app.executions, &claim, stored));
+        let finishing = Box::pin(idempotency::finish(&app.executions, &claim, end));
         let budget = app.clock.remaining(deadline).max(idempotency::TIME_TO_FINISH);
         best_effort(&request.account_id, "finish_execution", budget, finishing).await;
-        executed.map(|rendered| rendered.response)
+        answered
     }
 
     async fn execute(
@@ -127,40 +138,61 @@ impl<'a> Execution<'a> {
         let app = self.app;
         // What is rare, and what AWS's SDK does, is boxed throughout: futures are moved about whole, however little of
         // them is used.
+        let read = NewestRead { at: app.clock.now_millis() };
         let reading = newest(app, &request.account_id, request.integration_id.as_ref());
         let integration = app.in_time(deadline, reading).await?;
         self.labels.integration_id = Some(integration.integration_id.clone());
-        check_cooldown(app, &integration)?;
+        self.progress.attempts.newest = read;
+        check_cooldown(app, &integration, &request.call)?;
         let token_request = TokenRequest {
             purpose: Purpose::Execution,
             deadline,
             function_deadline: self.function_deadline,
             rejected: None,
         };
-        let tokens = app.access.usable(integration.clone(), &token_request).await.map_err(Error::from)?;
-        self.progress.refreshed = tokens.refreshed;
+        let delivery = Delivery { app, call: &request.call, integration: &integration, deadline };
+        let tokens = self.tokens(&delivery, integration.clone(), &token_request).await?;
         if let Some(claim) = claim {
             let sending = idempotency::mark_sending(&app.executions, claim, app.clock.now());
             app.in_time(deadline, Box::pin(sending)).await?;
         }
-        let delivery = Delivery { app, call: &request.call, integration: &integration, deadline };
         let sending = self.send(&delivery, tokens, &token_request);
         let (sent, ()) = tokio::join!(sending, record_use(app, &integration, deadline));
-        let (reply, tokens) = sent?;
+        let Sent { reply, tokens } = sent?;
         self.progress.hubspot_status = Some(reply.status);
+        self.progress.cf_ray = if reply.status >= 400 { reply.cf_ray().map(str::to_owned) } else { None };
         let answer = Answer {
             execution_id: &self.id,
             integration: &integration,
             asked: app.config.asked(),
             call: &request.call,
-            attempts: self.progress.attempts.made,
+            attempts: &self.progress.attempts,
             duration_ms: app.clock.now_millis() - self.started_at,
-            token: &tokens.version.tokens.access_token,
+            tokens: &tokens,
             reply: &reply,
+            clock: &app.clock,
+            redact_until: self.function_deadline - TIME_TO_RETURN,
         };
         let rendered = answer.render();
         self.progress.outcome = rendered.outcome;
         Ok(rendered)
+    }
+
+    /// Usable tokens of a record of the delivery's integration, which was just read.
+    async fn tokens(
+        &mut self,
+        delivery: &Delivery<'_>,
+        record: Integration,
+        token_request: &TokenRequest<'_>,
+    ) -> Result<UsableTokens, TokenError> {
+        let read = record.pointer.clone();
+        let tokens = delivery.app.access.usable(record, token_request).await?;
+        self.progress.refreshed |= tokens.refreshed;
+        if !tokens.refreshed && read.as_ref() != Some(&tokens.version.pointer) {
+            // Another process has refreshed them while this one waited.
+            self.progress.attempts.newest = NewestRead::default();
+        }
+        Ok(tokens)
     }
 
     /// Sends the call; if HubSpot says that the token has expired, which it checks before it acts, once more with new
@@ -170,26 +202,34 @@ impl<'a> Execution<'a> {
         delivery: &Delivery<'_>,
         tokens: UsableTokens,
         token_request: &TokenRequest<'_>,
-    ) -> Result<(Reply, UsableTokens), Error> {
-        let app = self.app;
-        let attempts = &mut self.progress.attempts;
-        let reply = attempts.send(delivery, &tokens).await?;
-        let old = tokens.version.tokens.obtained_at <= app.clock.now() - REJECTION_BELIEVED_AFTER;
-        let spent = attempts.made >= retry::MOST_ATTEMPTS;
-        if reply.status != 401 || !old || spent || !reply.is_expired_authentication() {
-            return Ok((reply, tokens));
+    ) -> Result<Sent, Error> {
+        let app = delivery.app;
+        let reply = self.progress.attempts.send(delivery, &tokens).await?;
+        let old = tokens.version.tokens.obtained_at <= app.clock.now().saturating_sub(REJECTION_BELIEVED_AFTER);
+        let spent = self.progress.attempts.made >= retry::MOST_ATTEMPTS;
+        let rejection = reply.rejection();
+        let mut sent = vec![tokens.version.tokens.access_token];
+        if rejection != Some(Rejection::Expired) || !old {
+            if rejection.is_some() {
+                request_proof(delivery).await;
+            }
+            return Ok(Sent { reply, tokens: sent });
         }
-        let rejected = tokens.version.pointer.secret_version.clone();
+        if spent {
+            return Ok(Sent { reply, tokens: sent });
+        }
+        let rejected = tokens.version.pointer.secret_version;
         let token_request = TokenRequest { rejected: Some(&rejected), ..*token_request };
         let rereading = Box::pin(app.store.reread(delivery.integration)).await;
-        let Ok(Some(record)) = rereading else { return Ok((reply, tokens)) };
-        match app.access.usable(record, &token_request).await {
+        let Ok(Some(record)) = rereading else { return Ok(Sent { reply, tokens: sent }) };
+        match self.tokens(delivery, record, &token_request).await {
             Ok(renewed) => {
-                let reply = Box::pin(attempts.send(delivery, &renewed)).await?;
-                Ok((reply, renewed))
+                let reply = Box::pin(self.progress.attempts.send(delivery, &renewed)).await?;
+                sent.push(renewed.version.tokens.access_token);
+                Ok(Sent { reply, tokens: sent })
             }
             Err(error) if error.kind == TokenErrorKind::Revoked => Err(Error::ReauthorizationRequired),
-            Err(_) => Ok((reply, tokens)),
+            Err(_) => Ok(Sent { reply, tokens: sent }),
         }
     }
 
@@ -231,10 +271,17 @@ impl<'a> Execution<'a> {
             ignored_credentials = (ignored > 0).then_some(ignored),
             tokens_refreshed = refreshed.then_some(true),
             replayed = replayed.then_some(true),
+            cf_ray = self.progress.cf_ray,
             cause,
             "automation request"
         );
     }
+}
+
+/// HubSpot's answer, and every token that was sent for it.
+struct Sent {
+    reply: Reply,
+    tokens: Vec<SecretString>,
 }
 
 /// The result that an execution counts as: `failed` is what customers notice and cannot mend themselves.
@@ -247,26 +294,32 @@ fn result(status: u16, hubspot_status: Option<u16>) -> &'static str {
     }
 }
 
-/// The account's newest integration, provided that it is the one asked for.
-///
-/// Invariant: one strongly consistent read decides the good case; only a refusal reads again for its reason.
-async fn newest(app: &App, account_id: &AccountId, wanted: Option<&IntegrationId>) -> Result<Integration, Error> {
-    let newest = app.store.newest(account_id).await?.ok_or(Error::NotConnected)?;
-    match wanted {
-        Some(wanted) if *wanted != newest.integration_id => Err(app.store.why_not_newest(account_id, wanted).await),
-        _ => Ok(newest),
+/// A time-out that a caller has seen before does not pass by repeating the request.
+fn not_again(error: Error) -> Error {
+    if let Error::HubspotTimeout { outcome: outcome @ RequestOutcome::Unknown, .. } = error {
+        return Error::HubspotTimeout { outcome, retryable: false };
     }
+    error
 }
 
-/// Refuses while HubSpot's rate limit of the portal is known to be used up.
-fn check_cooldown(app: &App, integration: &Integration) -> Result<(), Error> {
-    let Some(until) = integration.cooldown_until else { return Ok(()) };
+/// Refuses while HubSpot's rate limit of the portal, or of its searches, is known to be used up.
+fn check_cooldown(app: &App, integration: &Integration, call: &Call) -> Result<(), Error> {
+    let searches = if is_search(call.target()) { integration.search_cooldown_until } else { None };
+    let Some(until) = integration.cooldown_until.max(searches) else { return Ok(()) };
     if until <= app.clock.now() {
         return Ok(());
     }
     // Never more than HubSpot has asked for; the rest of a second is a matter of the next answer.
-    let retry_after = app.clock.remaining(until * 1000).as_secs().max(1);
+    let retry_after = app.clock.remaining(until.saturating_mul(1000)).as_secs().max(1);
     Err(Error::RateLimited { retry_after })
+}
+
+/// Lets the schedule prove the grant: a rejected token may be the first sign that the app was uninstalled.
+async fn request_proof(delivery: &Delivery<'_>) {
+    let Delivery { app, integration, deadline, .. } = *delivery;
+    let write = Box::pin(app.store.request_proof(integration, app.clock.now()));
+    let budget = app.clock.remaining(deadline).max(LEAST_TIME);
+    best_effort(&integration.account_id, "request_proof", budget, write).await;
 }
 
 /// Records that the integration executes something, if that is not known yet.

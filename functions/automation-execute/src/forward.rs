@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use guard::hubs::Hub;
 use guard::request::Call;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, Url};
 use secrecy::ExposeSecret;
 use shared::access::UsableTokens;
 use shared::error::{Error, RequestOutcome, chain};
@@ -12,7 +14,8 @@ use shared::integration::Integration;
 use crate::app::App;
 use crate::best_effort::{self, best_effort};
 use crate::body_probe::BodyProbe;
-use crate::reply::{LONGEST_COOLDOWN, Reply, returned_headers};
+use crate::newest::NewestRead;
+use crate::reply::{LONGEST_COOLDOWN, Limit, LimitScope, Reply, returned_headers};
 use crate::retry::{self, AttemptResult, RetryState};
 
 /// Reading an answer stops here: no answer of ours could carry more.
@@ -37,36 +40,32 @@ pub(crate) struct Attempts {
     pub(crate) may_have_reached_hubspot: bool,
     /// Milliseconds spent with HubSpot.
     pub(crate) millis: i64,
+    /// When the integration was last known to be the newest.
+    pub(crate) newest: NewestRead,
+    /// The hub that HubSpot has named during this execution.
+    pub(crate) moved_to: Option<Hub>,
 }
 
 impl Attempts {
     /// Sends a call with these tokens until it is answered, or may not be sent again.
     pub(crate) async fn send(&mut self, delivery: &Delivery<'_>, tokens: &UsableTokens) -> Result<Reply, Error> {
-        let Delivery { app, deadline, .. } = *delivery;
-        if app.clock.remaining(deadline).is_zero() {
-            return Err(Error::unavailable(1, "the deadline has passed before an attempt"));
-        }
-        let headers = headers(delivery.call, tokens)?;
-        let idempotent = delivery.call.target().is_idempotent();
+        let Delivery { app, call, integration, deadline } = *delivery;
+        let headers = headers(call, tokens)?;
         loop {
+            if app.clock.remaining(deadline).is_zero() {
+                return Err(Error::unavailable(1, "the deadline has passed before an attempt"));
+            }
+            self.newest.confirm(app, integration, deadline).await?;
             let end = self.attempt(delivery, headers.clone()).await;
-            let result = attempt_result(&end);
-            self.may_have_reached_hubspot |=
-                matches!(result, AttemptResult::Lost | AttemptResult::Answered { status: 500.., .. });
-            let state = RetryState {
-                idempotent,
-                attempts: self.made,
-                waited: self.waited,
-                left: app.clock.remaining(deadline),
-            };
-            let pause = retry::next(state, result);
-            let noting = delivery.record_limit(end.as_ref().ok(), pause);
+            let result = self.result(&end);
+            let pause = retry::next(self.state(delivery), result);
+            let recording = delivery.record(end.as_ref().ok(), result, pause);
             let Some(pause) = pause else {
-                noting.await;
-                return end.map_err(|error| error.into_error(self.outcome(), delivery.call));
+                recording.await;
+                return end.map_err(|error| error.into_error(self.outcome(), call));
             };
-            self.waited += pause;
-            tokio::join!(app.clock.sleep(pause), noting);
+            self.waited = self.waited.saturating_add(pause);
+            tokio::join!(app.clock.sleep(pause), recording);
         }
     }
 
@@ -75,9 +74,40 @@ impl Attempts {
         let clock = &delivery.app.clock;
         let started_at = clock.now_millis();
         self.made += 1;
-        let end = delivery.attempt(headers).await;
+        let end = delivery.attempt(self.moved_to, headers).await;
         self.millis += clock.now_millis() - started_at;
         end
+    }
+
+    /// Judges the end of an attempt, and remembers what it means for the next one.
+    fn result(&mut self, end: &Result<Reply, SendError>) -> AttemptResult {
+        let reply = match end {
+            Ok(reply) => reply,
+            Err(error) => {
+                self.may_have_reached_hubspot |= error.result == AttemptResult::Lost;
+                return error.result;
+            }
+        };
+        if let Some(hub) = reply.correct_hub()
+            && self.moved_to.is_none()
+        {
+            self.moved_to = Some(hub);
+            return AttemptResult::Moved { hub };
+        }
+        if reply.never_reached_hubspot() {
+            return AttemptResult::NotStarted;
+        }
+        self.may_have_reached_hubspot |= reply.status >= 500;
+        AttemptResult::Answered { status: reply.status, retry_after: reply.retry_after() }
+    }
+
+    fn state(&self, delivery: &Delivery<'_>) -> RetryState {
+        RetryState {
+            idempotent: delivery.call.target().is_idempotent(),
+            attempts: self.made,
+            waited: self.waited,
+            left: delivery.app.clock.remaining(delivery.deadline),
+        }
     }
 
     /// The outcome of a request that got no answer.
@@ -87,62 +117,117 @@ impl Attempts {
 }
 
 impl Delivery<'_> {
-    async fn attempt(&self, headers: HeaderMap) -> Result<Reply, SendError> {
+    async fn attempt(&self, moved_to: Option<Hub>, headers: HeaderMap) -> Result<Reply, SendError> {
         let target = self.call.target();
+        let clock = &self.app.clock;
+        let body = body(self.call);
         let unsent = |_| SendError { result: AttemptResult::NotStarted, timed_out: false };
-        let client = self.app.http.client().map_err(unsent)?;
+        let client = if body.is_some() && *target.method() == Method::DELETE {
+            self.app.http.single_use_client()
+        } else {
+            self.app.http.client()
+        };
         let mut request = client
-            .request(target.method().clone(), target.url().clone())
+            .map_err(unsent)?
+            .request(target.method().clone(), self.url(moved_to))
             .headers(headers)
-            .timeout(self.app.clock.remaining(self.deadline));
+            .timeout(clock.remaining(self.deadline));
         let probe = BodyProbe::default();
-        if let Some(body) = self.call.body() {
+        if let Some(body) = body {
             request = request.body(probe.body(body));
         }
         let sent = request.send().await.map_err(SendError::from);
-        let mut response = sent.map_err(|error| match self.call.body() {
+        let mut response = sent.map_err(|error| match body {
             Some(_) if probe.definitely_not_sent() => SendError { result: AttemptResult::NotStarted, ..error },
             _ => error,
         })?;
-        let mut body = Vec::new();
-        let mut omitted = false;
-        while let Some(chunk) = response.chunk().await? {
-            if body.len() + chunk.len() > LONGEST_BODY {
-                body = Vec::new();
-                omitted = true;
-                break;
-            }
-            body.extend_from_slice(&chunk);
+        let read = read_body(&mut response).await?;
+        Ok(Reply {
+            status: response.status().as_u16(),
+            headers: returned_headers(response.headers()),
+            omitted: read.is_none(),
+            body: read.unwrap_or_default(),
+            received_at: clock.now(),
+        })
+    }
+
+    /// The URL of the call on the origin of the portal's hub: the one that HubSpot has named, else the one that the
+    /// customer wrote. Only the origin changes, and only to one of the fixed list.
+    fn url(&self, moved_to: Option<Hub>) -> Url {
+        let target = self.call.target();
+        let mut url = target.url().clone();
+        let hub = moved_to.or_else(|| self.integration.hub()).or_else(|| target.hub_hint());
+        if let Some(origin) = hub.and_then(|hub| self.app.config.hubspot.hub_api_urls.get(hub)) {
+            // These cannot fail: both are URLs with a host.
+            let _ = url.set_scheme(origin.scheme());
+            let _ = url.set_host(origin.host_str());
+            let _ = url.set_port(origin.port());
         }
-        Ok(Reply { status: response.status().as_u16(), headers: returned_headers(response.headers()), body, omitted })
+        url
     }
 
-    /// Records the rate limit of a 429 for all functions, during `pause` or, if there is none, until the deadline.
-    async fn record_limit(&self, reply: Option<&Reply>, pause: Option<Duration>) {
-        let Some(reply) = reply.filter(|reply| reply.status == 429) else { return };
+    /// Records what HubSpot says about the portal, for all functions: during `pause`, or else until the deadline.
+    async fn record(&self, reply: Option<&Reply>, result: AttemptResult, pause: Option<Duration>) {
+        let Some(reply) = reply else { return };
         let budget = pause.unwrap_or(self.app.clock.remaining(self.deadline)).max(best_effort::LEAST_TIME);
-        Box::pin(self.cool_down(reply, budget)).await;
+        let Self { app, integration, .. } = self;
+        if let AttemptResult::Moved { hub } = result {
+            let write = Box::pin(app.store.record_hub(integration, hub));
+            best_effort(&integration.account_id, "record_hub", budget, write).await;
+        }
+        if let Some(limit) = reply.limit(self.call.target()) {
+            Box::pin(self.cool_down(limit, budget)).await;
+        }
     }
 
-    async fn cool_down(&self, reply: &Reply, budget: Duration) {
-        let Some(seconds) = reply.wait_seconds() else { return };
+    async fn cool_down(&self, limit: Limit, budget: Duration) {
         let Self { app, integration, .. } = self;
-        let seconds = i64::try_from(seconds).unwrap_or(LONGEST_COOLDOWN).min(LONGEST_COOLDOWN);
+        let longest = i64::try_from(LONGEST_COOLDOWN).unwrap_or(i64::MAX);
+        let seconds = i64::try_from(limit.seconds).map_or(longest, |seconds| seconds.min(longest));
         // Up to the whole second that follows: the limit must not end early.
         let until = (app.clock.now_millis() + seconds * 1000 + 999) / 1000;
-        let until = until.min(app.clock.now() + LONGEST_COOLDOWN);
-        if integration.cooldown_until.is_none_or(|noted| noted < until) {
-            let write = app.store.cool_down(integration, until);
-            best_effort(&integration.account_id, "record_cooldown", budget, write).await;
+        let until = until.min(app.clock.now() + longest);
+        let known = match limit.scope {
+            LimitScope::Searches => integration.search_cooldown_until,
+            LimitScope::Portal => integration.cooldown_until,
+        };
+        if known.is_some_and(|known| known >= until) {
+            return;
         }
+        let write = async {
+            match limit.scope {
+                LimitScope::Searches => app.store.cool_down_searches(integration, until).await,
+                LimitScope::Portal => app.store.cool_down(integration, until).await,
+            }
+        };
+        best_effort(&integration.account_id, "record_cooldown", budget, write).await;
     }
 }
 
-fn attempt_result(end: &Result<Reply, SendError>) -> AttemptResult {
-    match end {
-        Ok(reply) => AttemptResult::Answered { status: reply.status, retry_after: reply.retry_after() },
-        Err(error) => error.result,
+/// Whether a call has a body that is not sent.
+pub(crate) fn ignores_body(call: &Call) -> bool {
+    *call.target().method() == Method::GET && call.body().is_some_and(|body| !body.is_empty())
+}
+
+/// The body that is sent. HubSpot ignores a GET's, which is why stored automations may carry one; what is in front of
+/// HubSpot may take it for the beginning of the next request on the connection.
+fn body(call: &Call) -> Option<&[u8]> {
+    if ignores_body(call) {
+        return None;
     }
+    call.body().filter(|body| !body.is_empty())
+}
+
+/// Reads a body; none if it is too large.
+async fn read_body(response: &mut reqwest::Response) -> Result<Option<Vec<u8>>, reqwest::Error> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > LONGEST_BODY {
+            return Ok(None);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Some(body))
 }
 
 /// The end of an attempt without an answer.
@@ -178,6 +263,14 @@ fn headers(call: &Call, tokens: &UsableTokens) -> Result<HeaderMap, Error> {
     for (name, value) in call.headers() {
         let value = HeaderValue::from_str(value).map_err(|_| Error::internal("invalid header value"))?;
         headers.insert(HeaderName::from_static(name), value);
+    }
+    if body(call).is_none() {
+        match *call.target().method() {
+            Method::GET if ignores_body(call) => drop(headers.remove(CONTENT_TYPE)),
+            // Without it, edges answer 411.
+            Method::POST | Method::PUT | Method::PATCH => drop(headers.insert(CONTENT_LENGTH, HeaderValue::from(0))),
+            _ => {}
+        }
     }
     let tokens = &tokens.version.tokens;
     let mut bearer =

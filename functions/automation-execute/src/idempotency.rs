@@ -36,10 +36,27 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
-    /// Whether an earlier owner, dead by now, may have reached HubSpot.
+    /// Whether an earlier owner may have reached HubSpot: one that is dead by now, or one that got no answer in time.
     pub(crate) fn may_have_reached_hubspot(&self) -> bool {
-        self.row.state != ExecutionState::Accepted
+        self.row.state != ExecutionState::Accepted || self.row.timed_out
     }
+
+    /// Whether the caller repeats a delivery that HubSpot did not answer in time.
+    pub(crate) fn repeats_a_timeout(&self) -> bool {
+        self.row.timed_out
+    }
+}
+
+/// How a delivery ends.
+pub(crate) enum ClaimEnd {
+    /// The key is free again.
+    Released,
+    /// A later delivery executes again, and knows that HubSpot has not answered this one in time.
+    TimedOut,
+    /// A later delivery executes again, since the request only reads.
+    Read,
+    /// A later delivery gets this answer.
+    Stored(StoredResponse),
 }
 
 /// How a delivery goes on.
@@ -72,6 +89,8 @@ enum KeyState {
     Running { retry_after: u64 },
     /// It has ended.
     Answered,
+    /// It has ended and may be executed again: it only reads, or HubSpot has not answered it in time.
+    Again,
     /// Its owner is dead, and it may be executed.
     Resend,
     /// Its owner is dead, and HubSpot may have acted.
@@ -79,11 +98,14 @@ enum KeyState {
 }
 
 fn key_state(stored: &ExecutionRecord, digest: &str, now: i64, target: &Target) -> KeyState {
+    let ended_without_answer = stored.state == ExecutionState::Answered && stored.answer.is_none();
     if stored.digest != digest {
-        return KeyState::Conflict;
+        let free = ended_without_answer && stored.timed_out;
+        return if free { KeyState::Again } else { KeyState::Conflict };
     }
     let silent = now - stored.heartbeat_at;
     match stored.state {
+        ExecutionState::Answered if ended_without_answer && target.is_idempotent() => KeyState::Again,
         ExecutionState::Answered => KeyState::Answered,
         ExecutionState::Accepted | ExecutionState::Sending if silent < LONGEST_LIFE => {
             KeyState::Running { retry_after: SOON }
@@ -118,6 +140,7 @@ pub(crate) async fn claim(
         digest: sha256_hex(request.identity()),
         heartbeat_at: now,
         expires_at: now + LIFETIME,
+        timed_out: false,
         answer: None,
     };
     let stored = match app.in_time(deadline, Box::pin(app.executions.claim(&row, now))).await? {
@@ -126,7 +149,8 @@ pub(crate) async fn claim(
         ClaimWrite::Lost(Some(stored)) => stored,
     };
     let state = key_state(&stored, &row.digest, now, request.call.target());
-    let may_have_reached_hubspot = state != KeyState::Conflict && stored.state != ExecutionState::Accepted;
+    let earlier = stored.timed_out || (state != KeyState::Again && stored.state != ExecutionState::Accepted);
+    let may_have_reached_hubspot = stored.digest == row.digest && earlier;
     let further = Box::pin(further_delivery(&app.executions, row, stored, state));
     app.in_time(deadline, further).await.map_err(|error| ClaimError { error, may_have_reached_hubspot })
 }
@@ -145,9 +169,15 @@ async fn further_delivery(
             let answer = stored.answer.take();
             answer.map(ClaimResult::Replay).ok_or_else(|| Error::internal("an execution has ended without an answer"))
         }
+        KeyState::Again => {
+            let timed_out = stored.timed_out && stored.digest == row.digest;
+            let row = ExecutionRecord { timed_out, ..row };
+            step(executions, &row, &stored).await?;
+            Ok(ClaimResult::Owned(Claim { row }))
+        }
         KeyState::Resend => {
             // The state stays: the next one to take over has to know what this one knows.
-            let row = ExecutionRecord { state: stored.state, ..row };
+            let row = ExecutionRecord { state: stored.state, timed_out: stored.timed_out, ..row };
             step(executions, &row, &stored).await?;
             Ok(ClaimResult::Owned(Claim { row }))
         }
@@ -172,16 +202,16 @@ pub(crate) async fn mark_sending(executions: &Executions, claim: &mut Claim, now
     Ok(())
 }
 
-/// Finishes a claim: stores the answer, or else releases the key. It tries until the caller drops it: a row that stays
-/// behind looks like that of a dead owner, and makes a retryable end an unknown one.
-pub(crate) async fn finish(
-    executions: &Executions,
-    claim: &Claim,
-    stored: Option<StoredResponse>,
-) -> Result<(), Error> {
-    let answered =
-        |answer| ExecutionRecord { state: ExecutionState::Answered, answer: Some(answer), ..claim.row.clone() };
-    let row = stored.map(answered);
+/// Finishes a claim. It tries until the caller drops it: a row that stays behind looks like that of a dead owner, and
+/// makes a retryable end an unknown one.
+pub(crate) async fn finish(executions: &Executions, claim: &Claim, end: ClaimEnd) -> Result<(), Error> {
+    let row = ExecutionRecord { state: ExecutionState::Answered, ..claim.row.clone() };
+    let row = match end {
+        ClaimEnd::Released => None,
+        ClaimEnd::TimedOut => Some(ExecutionRecord { timed_out: true, ..row }),
+        ClaimEnd::Read => Some(row),
+        ClaimEnd::Stored(answer) => Some(ExecutionRecord { answer: Some(answer), ..row }),
+    };
     loop {
         let finished = match &row {
             None => executions.release(&claim.row).await,
@@ -194,15 +224,27 @@ pub(crate) async fn finish(
     }
 }
 
-/// A problem as it is stored, unless nothing was sent or the request may be sent again.
-pub(crate) fn stored_problem(error: &Error, outcome: RequestOutcome, execution_id: &str) -> Option<StoredResponse> {
-    (outcome != RequestOutcome::NotSent && !error.retryable()).then(|| problem(error, outcome, execution_id))
+/// How a delivery ends whose execution ended with a problem.
+pub(crate) fn problem_end(error: &Error, outcome: RequestOutcome, target: &Target, execution_id: &str) -> ClaimEnd {
+    if outcome == RequestOutcome::NotSent {
+        return ClaimEnd::Released;
+    }
+    match (error, error.retryable()) {
+        (Error::HubspotTimeout { .. }, true) => ClaimEnd::TimedOut,
+        (_, true) => ClaimEnd::Released,
+        (_, false) if target.is_read() => ClaimEnd::Read,
+        (_, false) => ClaimEnd::Stored(problem(error, outcome, execution_id)),
+    }
 }
 
-/// A stored answer, as it was returned the first time.
+/// A stored answer, as it was returned the first time, and marked as a replay.
 pub(crate) fn replay(stored: StoredResponse) -> Response {
     let kind = if stored.status == 200 { "application/json" } else { "application/problem+json" };
-    Response::text(stored.status, kind, stored.body)
+    let body = match stored.body.strip_suffix('}') {
+        Some(members) => format!("{members},\"replayed\":true}}"),
+        None => stored.body,
+    };
+    Response::text(stored.status, kind, body)
 }
 
 fn problem(error: &Error, outcome: RequestOutcome, execution_id: &str) -> StoredResponse {
@@ -231,7 +273,8 @@ mod tests {
             digest: "same".to_owned(),
             heartbeat_at,
             expires_at: 100_000,
-            answer: None,
+            timed_out: false,
+            answer: Some(StoredResponse { status: 200, outcome: RequestOutcome::Answered, body: "{}".to_owned() }),
         }
     }
 
@@ -268,34 +311,55 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_is_stored_only_if_final_and_possibly_sent() {
-        let unknown = |retryable| Error::HubspotUnreachable { outcome: RequestOutcome::Unknown, retryable };
-        let is_stored = |error: &Error, outcome| stored_problem(error, outcome, "id").is_some();
+    fn a_row_without_an_answer_is_executed_again() {
+        let ended = ExecutionRecord { answer: None, ..row(ExecutionState::Answered, 0) };
+        let timed_out = ExecutionRecord { timed_out: true, ..ended.clone() };
 
-        assert!(is_stored(&unknown(false), RequestOutcome::Unknown));
-        assert!(!is_stored(&unknown(true), RequestOutcome::Unknown));
-        assert!(!is_stored(&Error::NotConnected, RequestOutcome::NotSent));
-        assert!(is_stored(&Error::NotConnected, RequestOutcome::Unknown));
-        assert!(!is_stored(&Error::unavailable(1, "a test"), RequestOutcome::Unknown));
+        for method in ["GET", "PUT", "DELETE"] {
+            assert_eq!(key_state(&ended, "same", 1, &target(method)), KeyState::Again, "{method}");
+            assert_eq!(key_state(&ended, "another", 1, &target(method)), KeyState::Conflict, "{method}");
+            assert_eq!(key_state(&timed_out, "same", 1, &target(method)), KeyState::Again, "{method}");
+        }
+        assert_eq!(key_state(&timed_out, "another", 1, &target("POST")), KeyState::Again);
+        // A write that ended without its answer is corrupt, and is not repeated.
+        assert_eq!(key_state(&ended, "same", 1, &target("POST")), KeyState::Answered);
     }
 
     #[test]
-    fn a_stored_answer_is_replayed_with_its_status_and_type() {
-        let stored = |status| StoredResponse { status, outcome: RequestOutcome::Unknown, body: "{}".to_owned() };
-        let problem = stored_problem(
-            &Error::HubspotUnreachable { outcome: RequestOutcome::Unknown, retryable: false },
-            RequestOutcome::Unknown,
-            "id",
-        );
+    fn a_problem_is_stored_only_if_final_and_possibly_sent() {
+        let unknown = |retryable| Error::HubspotUnreachable { outcome: RequestOutcome::Unknown, retryable };
+        let timeout = |retryable| Error::HubspotTimeout { outcome: RequestOutcome::Unknown, retryable };
+        let end = |error: &Error, outcome, method| match problem_end(error, outcome, &target(method), "id") {
+            ClaimEnd::Released => "released",
+            ClaimEnd::TimedOut => "timed out",
+            ClaimEnd::Read => "read",
+            ClaimEnd::Stored(_) => "stored",
+        };
 
-        for (stored, status, kind) in [
-            (stored(200), 200, "application/json"),
-            (stored(502), 502, "application/problem+json"),
-            (problem.unwrap(), 502, "application/problem+json"),
+        for (error, outcome, write, read) in [
+            (unknown(false), RequestOutcome::Unknown, "stored", "read"),
+            (unknown(true), RequestOutcome::Unknown, "released", "released"),
+            (timeout(true), RequestOutcome::Unknown, "timed out", "timed out"),
+            (timeout(true), RequestOutcome::NotSent, "released", "released"),
+            (timeout(false), RequestOutcome::Unknown, "stored", "read"),
+            (Error::NotConnected, RequestOutcome::NotSent, "released", "released"),
+            (Error::NotConnected, RequestOutcome::Unknown, "stored", "read"),
+            (Error::unavailable(1, "a test"), RequestOutcome::Unknown, "released", "released"),
         ] {
-            let response = replay(stored);
+            assert_eq!(end(&error, outcome, "PUT"), write, "{error} {outcome:?}");
+            assert_eq!(end(&error, outcome, "GET"), read, "{error} {outcome:?}");
+        }
+    }
+
+    #[test]
+    fn a_replay_keeps_status_and_type_and_says_that_it_is_one() {
+        let stored =
+            |status| StoredResponse { status, outcome: RequestOutcome::Unknown, body: r#"{"a":1}"#.to_owned() };
+
+        for (status, kind) in [(200, "application/json"), (502, "application/problem+json")] {
+            let response = replay(stored(status));
             assert_eq!((response.status_code, response.headers["content-type"].as_str()), (status, kind));
-            assert!(response.body.starts_with('{'), "{}", response.body);
+            assert_eq!(response.body, r#"{"a":1,"replayed":true}"#);
         }
     }
 }

@@ -8,6 +8,7 @@ mod check;
 mod execution;
 mod forward;
 mod idempotency;
+mod newest;
 mod reply;
 mod retry;
 

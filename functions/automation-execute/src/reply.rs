@@ -2,15 +2,23 @@
 
 use std::collections::BTreeSet;
 
+use guard::hubs::Hub;
+use guard::target::Target;
+use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
+use shared::retry_after;
 
 /// HubSpot's errors are short. A body of megabytes is not parsed: as a tree it takes many times its memory.
 const LONGEST_ERROR: usize = 256 * 1024;
 /// The wait after a 423 without `Retry-After`, in seconds.
 const LOCKED_SECONDS: u64 = 2;
+/// The length of a rate limit that names neither `Retry-After` nor an interval, in seconds.
+const ORDINARY_LIMIT: u64 = 10;
+/// The length of the limit per second, which comes without `Retry-After`, in seconds.
+const SECONDLY_LIMIT: u64 = 1;
 /// The longest cool-down of a portal, in seconds.
-pub(crate) const LONGEST_COOLDOWN: i64 = 900;
+pub(crate) const LONGEST_COOLDOWN: u64 = 900;
 
 /// HubSpot's answer, as far as it was read.
 pub(crate) struct Reply {
@@ -22,6 +30,33 @@ pub(crate) struct Reply {
     pub(crate) body: Vec<u8>,
     /// Whether the body was too large to be read.
     pub(crate) omitted: bool,
+    /// When it came, in epoch seconds.
+    pub(crate) received_at: i64,
+}
+
+/// What a rate limit stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LimitScope {
+    /// Searches of the portal, five in a second.
+    Searches,
+    /// Every call to the portal.
+    Portal,
+}
+
+/// A limit that every function has to respect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limit {
+    pub(crate) scope: LimitScope,
+    pub(crate) seconds: u64,
+}
+
+/// How HubSpot rejects a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rejection {
+    /// The token has expired.
+    Expired,
+    /// The token is not accepted.
+    Invalid,
 }
 
 impl Reply {
@@ -30,9 +65,13 @@ impl Reply {
         self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
     }
 
-    /// `Retry-After` in seconds.
+    /// `Retry-After` in seconds, of any form; a limit per second without one lasts a second.
     pub(crate) fn retry_after(&self) -> Option<u64> {
-        self.header("retry-after")?.trim().parse().ok()
+        match self.header("retry-after") {
+            Some(value) => retry_after::seconds(value, self.received_at),
+            None if self.status == 429 && self.is_secondly() => Some(SECONDLY_LIMIT),
+            None => None,
+        }
     }
 
     /// The seconds that HubSpot asks, or by its kind of answer implies, to wait before the next request.
@@ -40,36 +79,108 @@ impl Reply {
         match (self.status, self.retry_after()) {
             (429, None) => Some(self.rate_limit()),
             (423, None) => Some(LOCKED_SECONDS),
-            (423 | 429 | 477 | 500..=599, Some(seconds)) => Some(seconds.max(1)),
+            (423 | 429 | 477 | 500..=599, Some(seconds)) => Some(seconds),
             _ => None,
         }
     }
 
-    /// Whether HubSpot says that the token has expired, which it checks before it acts.
-    pub(crate) fn is_expired_authentication(&self) -> bool {
-        text(&error_body(&self.body), "category") == "EXPIRED_AUTHENTICATION"
+    /// The limit that a 429 or 477 of HubSpot's sets for a call to `target`. One of the edge is not about the portal.
+    pub(crate) fn limit(&self, target: &Target) -> Option<Limit> {
+        if !matches!(self.status, 429 | 477) || self.is_from_edge() {
+            return None;
+        }
+        let search = self.status == 429 && self.is_secondly() && is_search(target);
+        let scope = if search { LimitScope::Searches } else { LimitScope::Portal };
+        Some(Limit { scope, seconds: self.wait_seconds()?.min(LONGEST_COOLDOWN) })
     }
 
-    /// The length of a rate limit without `Retry-After`: a second, HubSpot's interval of ten, or for the daily one a
-    /// quarter of an hour.
-    fn rate_limit(&self) -> u64 {
-        let body = error_body(&self.body);
-        let policy = format!("{} {}", text(&body, "policyName"), text(&body, "message")).to_lowercase();
-        if policy.contains("daily") {
-            return LONGEST_COOLDOWN.unsigned_abs();
+    /// How HubSpot rejects the token, which it checks before it acts.
+    pub(crate) fn rejection(&self) -> Option<Rejection> {
+        if self.status != 401 {
+            return None;
         }
-        if policy.contains("secondly") && !policy.contains("ten_secondly") {
-            return 1;
+        match text(&error_body(&self.body), "category") {
+            "EXPIRED_AUTHENTICATION" => Some(Rejection::Expired),
+            "INVALID_AUTHENTICATION" => Some(Rejection::Invalid),
+            _ => None,
+        }
+    }
+
+    /// Whether the edge in front of HubSpot answers that it could not reach HubSpot: 521 refused, 523 unreachable, 525
+    /// and 526 TLS.
+    pub(crate) fn never_reached_hubspot(&self) -> bool {
+        matches!(self.status, 521 | 523 | 525 | 526) && self.is_from_edge()
+    }
+
+    /// Whether it has none of HubSpot's marks: neither a correlation id nor a body of JSON.
+    fn is_from_edge(&self) -> bool {
+        let json = self.body.first() == Some(&b'{') && self.content_type().ends_with("json");
+        !json && self.header("x-hubspot-correlation-id").is_none() && (self.status >= 500 || self.is_page())
+    }
+
+    /// Whether the edge's mark is on it: a page, with the id that its support asks for.
+    fn is_page(&self) -> bool {
+        self.header("cf-ray").is_some() && self.content_type().starts_with("text/")
+    }
+
+    /// The media type in lower case, without parameters.
+    pub(crate) fn content_type(&self) -> String {
+        let value = self.header("content-type").unwrap_or_default();
+        value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    }
+
+    /// The hub that a 488 names for the portal, if it is listed.
+    pub(crate) fn correct_hub(&self) -> Option<Hub> {
+        if self.status != 488 {
+            return None;
+        }
+        let named = match self.header("x-hubspot-correct-hublet") {
+            Some(name) => Hub::parse(name.trim()),
+            None => Hub::parse(text(&error_body(&self.body), "correctHublet")),
+        };
+        if named.is_none() {
+            tracing::warn!(status = self.status, "HubSpot named an unknown hub");
+        }
+        named
+    }
+
+    /// The id that the edge gave the request, for its support; only of a text that may stand in a log.
+    pub(crate) fn cf_ray(&self) -> Option<&str> {
+        let id = self.header("cf-ray")?;
+        let sound = id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if sound { Some(id) } else { None }
+    }
+
+    fn is_secondly(&self) -> bool {
+        let policy = self.policy();
+        policy.contains("secondly") && !policy.contains("ten_secondly")
+    }
+
+    /// Name and message of the limit, in lower case.
+    fn policy(&self) -> String {
+        let body = error_body(&self.body);
+        format!("{} {}", text(&body, "policyName"), text(&body, "message")).to_lowercase()
+    }
+
+    /// The length of a rate limit without `Retry-After`: HubSpot's interval, or for the daily one a quarter of an hour.
+    fn rate_limit(&self) -> u64 {
+        if self.policy().contains("daily") {
+            return LONGEST_COOLDOWN;
         }
         let interval = self.header("x-hubspot-ratelimit-interval-milliseconds");
         let millis: Option<u64> = interval.and_then(|value| value.trim().parse().ok());
-        millis.map_or(10, |millis| millis.div_ceil(1000)).clamp(1, LONGEST_COOLDOWN.unsigned_abs())
+        millis.map_or(ORDINARY_LIMIT, |millis| millis.div_ceil(1000)).clamp(1, LONGEST_COOLDOWN)
     }
+}
+
+/// Whether a call is a search of the CRM, which has a limit of its own.
+pub(crate) fn is_search(target: &Target) -> bool {
+    target.method() == Method::POST && target.path().starts_with("/crm/") && target.path().ends_with("/search")
 }
 
 /// The headers of an answer that are returned to the caller.
 pub(crate) fn returned_headers(headers: &HeaderMap) -> Vec<(String, String)> {
-    let listed = ["content-type", "retry-after", "etag", "last-modified", "location", "content-disposition"];
+    let listed = ["content-type", "retry-after", "etag", "last-modified", "location", "content-disposition", "cf-ray"];
     headers
         .iter()
         .filter(|(name, _)| listed.contains(&name.as_str()) || name.as_str().starts_with("x-hubspot-"))
@@ -114,7 +225,7 @@ mod tests {
     use super::*;
 
     fn reply(status: u16, body: &str) -> Reply {
-        Reply { status, headers: Vec::new(), body: body.as_bytes().to_vec(), omitted: false }
+        Reply { status, headers: Vec::new(), body: body.as_bytes().to_vec(), omitted: false, received_at: 0 }
     }
 
     #[test]
@@ -139,10 +250,71 @@ mod tests {
     }
 
     #[test]
-    fn only_hubspots_own_word_says_that_the_token_has_expired() {
-        assert!(reply(401, r#"{"category":"EXPIRED_AUTHENTICATION"}"#).is_expired_authentication());
-        assert!(!reply(401, r#"{"category":"INVALID_AUTHENTICATION"}"#).is_expired_authentication());
-        assert!(!reply(401, "").is_expired_authentication());
+    fn only_hubspots_own_category_rejects_a_token() {
+        for (status, body, expected) in [
+            (401, r#"{"category":"EXPIRED_AUTHENTICATION"}"#, Some(Rejection::Expired)),
+            (401, r#"{"category":"INVALID_AUTHENTICATION"}"#, Some(Rejection::Invalid)),
+            (401, r#"{"category":"OTHER"}"#, None),
+            (401, "", None),
+            (403, r#"{"category":"EXPIRED_AUTHENTICATION"}"#, None),
+        ] {
+            assert_eq!(reply(status, body).rejection(), expected, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn only_the_edge_answers_for_a_hubspot_that_it_did_not_reach() {
+        let with = |status, name: &str, value: &str, body: &str| {
+            let headers = vec![(name.to_owned(), value.to_owned())];
+            Reply { headers, ..reply(status, body) }
+        };
+
+        for status in [521, 523, 525, 526] {
+            assert!(with(status, "content-type", "text/html", "<html>").never_reached_hubspot(), "{status}");
+            assert!(with(status, "cf-ray", "8a1-FRA", "").never_reached_hubspot(), "{status}");
+            assert!(!with(status, "x-hubspot-correlation-id", "1", "<html>").never_reached_hubspot(), "{status}");
+            assert!(!with(status, "content-type", "application/json", "{}").never_reached_hubspot(), "{status}");
+        }
+        for status in [500, 502, 520, 522, 524, 403, 200] {
+            assert!(!with(status, "cf-ray", "8a1-FRA", "<html>").never_reached_hubspot(), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_limit_stops_searches_only_if_it_is_theirs() {
+        let origin = "https://api.hubapi.com".parse().unwrap();
+        let target = |method, path| Target::parse(&origin, method, path, &[]).unwrap();
+        let search = target("POST", "/crm/v3/objects/contacts/search");
+        let create = target("POST", "/crm/v3/objects/contacts");
+        let limit = |scope, seconds| Some(Limit { scope, seconds });
+        let secondly = r#"{"policyName":"SECONDLY"}"#;
+
+        assert_eq!(reply(429, secondly).limit(&search), limit(LimitScope::Searches, 1));
+        assert_eq!(reply(429, secondly).limit(&create), limit(LimitScope::Portal, 1));
+        let rolling = r#"{"policyName":"TEN_SECONDLY_ROLLING"}"#;
+        assert_eq!(reply(429, rolling).limit(&search), limit(LimitScope::Portal, 10));
+        assert_eq!(reply(477, "").limit(&search), None);
+        let day = Reply { headers: vec![("retry-after".to_owned(), "86400".to_owned())], ..reply(477, "") };
+        assert_eq!((day.wait_seconds(), day.limit(&create)), (Some(86_400), limit(LimitScope::Portal, 900)));
+        let edge = [("cf-ray", "8a1-FRA"), ("content-type", "text/html")];
+        let headers = edge.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        assert_eq!(Reply { headers, ..reply(429, "<html>") }.limit(&create), None);
+        assert_eq!(reply(423, "").limit(&create), None);
+    }
+
+    #[test]
+    fn only_a_488_names_a_hub_and_only_a_listed_one() {
+        let header = |status, name: &str, body: &str| Reply {
+            headers: vec![("x-hubspot-correct-hublet".to_owned(), name.to_owned())],
+            ..reply(status, body)
+        };
+
+        assert_eq!(header(488, "eu1", "").correct_hub(), Some(Hub::Eu1));
+        assert_eq!(reply(488, r#"{"correctHublet":"ap1"}"#).correct_hub(), Some(Hub::Ap1));
+        assert_eq!(header(200, "eu1", "").correct_hub(), None);
+        assert_eq!(header(488, "eu1.evil.example", r#"{"correctHublet":"eu1"}"#).correct_hub(), None);
+        assert_eq!(reply(488, r#"{"correctHublet":["eu1"]}"#).correct_hub(), None);
+        assert_eq!(reply(488, "<html>").correct_hub(), None);
     }
 
     #[test]
@@ -152,6 +324,7 @@ mod tests {
             headers: retry_after.map(|value| ("retry-after".to_owned(), value.to_owned())).into_iter().collect(),
             body: Vec::new(),
             omitted: false,
+            received_at: 0,
         };
 
         for (status, retry_after, seconds) in [
@@ -161,6 +334,8 @@ mod tests {
             (477, None, None),
             (503, Some("0"), Some(1)),
             (503, Some("soon"), None),
+            (429, Some("18446744073709551615"), Some(86_400)),
+            (423, Some("Thu, 01 Jan 1970 00:00:09 GMT"), Some(9)),
             (200, Some("7"), None),
         ] {
             assert_eq!(reply(status, retry_after).wait_seconds(), seconds, "{status} {retry_after:?}");
@@ -174,6 +349,7 @@ mod tests {
             headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             body: body.as_bytes().to_vec(),
             omitted: false,
+            received_at: 0,
         };
         let ten =
             r#"{"policyName":"TEN_SECONDLY_ROLLING","message":"You have reached your ten_secondly_rolling limit."}"#;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use guard::hubs::Hub;
+
 /// The most attempts of one execution.
 pub(crate) const MOST_ATTEMPTS: u32 = 3;
 /// The longest time that an execution waits between its attempts, all together. A longer wait is the caller's.
@@ -12,8 +14,13 @@ const LOCKED: Duration = Duration::from_secs(2);
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AttemptResult {
-    /// No connection: nothing of the request can have left.
+    /// Nothing of the request can have reached HubSpot: there was no connection, or the edge had none.
     NotStarted,
+    /// The portal lives in another hub; HubSpot has not acted.
+    Moved {
+        /// The hub that HubSpot named.
+        hub: Hub,
+    },
     /// The connection was lost before the answer was complete.
     Lost,
     /// HubSpot answered.
@@ -45,15 +52,16 @@ pub(crate) fn next(state: RetryState, result: AttemptResult) -> Option<Duration>
     let short = Duration::from_millis(100) * state.attempts;
     let pause = match result {
         AttemptResult::NotStarted => short,
+        AttemptResult::Moved { .. } => Duration::ZERO,
         AttemptResult::Lost if state.idempotent => short,
         AttemptResult::Answered { status: 429, retry_after: Some(seconds) } => Duration::from_secs(seconds),
         AttemptResult::Answered { status: 423, retry_after } => retry_after.map_or(LOCKED, Duration::from_secs),
-        AttemptResult::Answered { status: 502..=504, retry_after } if state.idempotent => {
+        AttemptResult::Answered { status: 502..=504 | 520 | 522 | 524, retry_after } if state.idempotent => {
             retry_after.map_or(short, Duration::from_secs)
         }
         AttemptResult::Lost | AttemptResult::Answered { .. } => return None,
     };
-    let fits = state.waited + pause <= LONGEST_WAIT && pause < state.left;
+    let fits = state.waited.saturating_add(pause) <= LONGEST_WAIT && pause < state.left;
     (fits && state.attempts < MOST_ATTEMPTS).then_some(pause)
 }
 
@@ -79,7 +87,14 @@ mod tests {
             (answered(503, Some(1)), false, true),
             (answered(504, None), false, true),
             (answered(500, None), false, false),
-            (answered(524, None), false, false),
+            (answered(520, None), false, true),
+            (answered(522, None), false, true),
+            (answered(524, None), false, true),
+            (answered(521, None), false, false),
+            (answered(488, None), false, false),
+            (AttemptResult::Moved { hub: Hub::Eu1 }, true, true),
+            (answered(429, Some(u64::MAX)), false, false),
+            (answered(503, Some(u64::MAX)), false, false),
             (answered(477, Some(1)), false, false),
             (answered(423, None), true, true),
             (answered(429, Some(1)), true, true),
@@ -106,6 +121,8 @@ mod tests {
         );
         assert_eq!(next(base, answered(429, Some(4))), None);
         assert_eq!(next(RetryState { waited: Duration::from_secs(2), ..base }, limited), None);
+        let waited = RetryState { waited: Duration::from_millis(1), ..base };
+        assert_eq!(next(waited, answered(429, Some(u64::MAX))), None);
         assert_eq!(next(RetryState { left: Duration::from_secs(2), ..base }, limited), None);
         assert_eq!(next(RetryState { attempts: MOST_ATTEMPTS, ..base }, AttemptResult::NotStarted), None);
     }

@@ -12,6 +12,7 @@ use shared::crypto::sha256_hex;
 
 use super::{dice, effects, note, say, seed, setting};
 use crate::execution::connected;
+use crate::idempotency::unmarked;
 use crate::idempotency::{STEPS, Step, age};
 use crate::world::World;
 
@@ -148,7 +149,7 @@ fn judge(key: &str, told: &KeyHistory, writes: usize) {
     let context = format!("{key} {:?}: {words:?}, {writes} writes", told.blow);
     let count = |wanted| words.iter().filter(|word| **word == wanted).count();
     let texts = |wanted| -> BTreeSet<String> {
-        told.answers.iter().filter(|answer| word(answer) == wanted).map(ApiResponse::text).collect()
+        told.answers.iter().filter(|answer| word(answer) == wanted).map(|answer| unmarked(&answer.text())).collect()
     };
 
     assert!(writes <= 1, "written twice: {context}");

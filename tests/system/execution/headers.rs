@@ -18,6 +18,7 @@ fn head(world: &World, token: &str, method: &str, own: &[(&str, &str)], length: 
         format!("authorization: Bearer {token}"),
         format!("host: {}", world.stack.hubspot.url().trim_start_matches("http://")),
     ];
+    lines.push(format!("user-agent: hubspot-automations/{}", env!("CARGO_PKG_VERSION")));
     lines.extend(own.iter().map(|(name, value)| format!("{name}: {value}")));
     if !own.iter().any(|(name, _)| *name == "accept") {
         lines.push("accept: */*".to_owned());

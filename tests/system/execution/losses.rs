@@ -138,7 +138,7 @@ fn statuses() -> Vec<Trouble> {
     let mut statuses = Vec::new();
     let rows =
         [(500, None, 1), (501, None, 1), (502, None, 3), (503, None, 3), (503, Some("1"), 3), (503, Some("9"), 1)];
-    for (status, retry_after, attempts) in rows.into_iter().chain([(504, None, 3), (524, None, 1)]) {
+    for (status, retry_after, attempts) in rows.into_iter().chain([(504, None, 3), (524, None, 3)]) {
         let answer = retry_after
             .into_iter()
             .fold(Answer::html(status, "<h1>No</h1>"), |answer, seconds| answer.header("retry-after", seconds));
@@ -203,7 +203,7 @@ impl Case {
     }
 
     /// The rule of the design: what HubSpot may have acted on is sent again only if that is harmless; lost answers of
-    /// such requests, and 502, 503 and 504, up to three times; every other answer is the end.
+    /// such requests, and 502, 503, 504 and 524, up to three times; every other answer is the end.
     fn expected(&self) -> End {
         let harmless = self.kind.harmless;
         let allowed = if harmless { self.trouble.attempts.0 } else { self.trouble.attempts.1 };

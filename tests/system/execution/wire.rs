@@ -174,6 +174,7 @@ async fn only_headers_of_the_allow_list_are_sent_beside_the_one_authorization() 
             "if-match",
             "if-modified-since",
             "if-none-match",
+            "user-agent",
         ]
     );
     let token = format!("Bearer {}", access_token(&world).await);
@@ -195,6 +196,71 @@ async fn a_put_without_a_body_is_sent_without_one() {
     let request = only_request(&world);
     assert!(request.complete && request.body.is_empty() && request.header("content-type").is_none());
     assert_eq!(world.stack.hubspot.associated(PORTAL, ("calls", call), "contacts"), [contact]);
+}
+
+#[tokio::test]
+async fn a_write_without_a_body_has_a_content_length_of_zero() {
+    let world = connected().await;
+    for (method, fields) in [
+        ("POST", json!({})),
+        ("PUT", json!({})),
+        ("PATCH", json!({})),
+        ("POST", json!({"body_text": ""})),
+        ("GET", json!({})),
+        ("DELETE", json!({})),
+    ] {
+        world.stack.hubspot.forget_requests();
+        world.execute(&with(to(method, "/crm/v3/objects/contacts/1"), &fields)).await;
+
+        let length = only_request(&world).header("content-length");
+        let expected = if ["GET", "DELETE"].contains(&method) { None } else { Some("0") };
+        assert_eq!(length.as_deref(), expected, "{method} {fields}");
+    }
+}
+
+#[tokio::test]
+async fn a_gets_body_is_not_sent_and_the_answer_says_so() {
+    let world = connected().await;
+    let smuggled = "GET /crm/v3/owners HTTP/1.1\r\nhost: x\r\n\r\n";
+
+    let answer = world.execute(&with(to("GET", "/crm/v3/objects/contacts"), &json!({"body_text": smuggled}))).await;
+    let without = world.execute(&to("GET", "/crm/v3/objects/contacts")).await;
+
+    assert_eq!((&answer.body["hubspot"]["status"], &answer.body["body_ignored"]), (&json!(200), &json!(true)));
+    assert!(without.body["body_ignored"].is_null(), "{}", without.text);
+    let requests = world.stack.hubspot.api_requests();
+    assert!(requests.iter().all(|request| request.body.is_empty() && request.header("content-type").is_none()));
+    assert!(requests.iter().all(|request| request.header("content-length").is_none()), "{requests:?}");
+}
+
+#[tokio::test]
+async fn a_deletes_body_leaves_no_connection_for_reuse() {
+    let world = connected().await;
+    let contact = "/crm/v3/objects/contacts/1";
+    let list = to("GET", "/crm/v3/objects/contacts");
+
+    world.execute(&list).await;
+    world.execute(&with(to("DELETE", contact), &json!({"body": {"a": 1}}))).await;
+    world.execute(&list).await;
+    world.execute(&to("DELETE", contact)).await;
+
+    let connections: Vec<u64> = world.stack.hubspot.api_requests().iter().map(|request| request.connection).collect();
+    let [first, with_body, second, without_body] = connections.try_into().unwrap();
+    assert!(with_body != first && with_body != second, "the body is alone on its connection");
+    assert_eq!((first, second), (second, without_body), "all others share one");
+}
+
+#[tokio::test]
+async fn every_request_to_hubspot_names_the_product() {
+    let world = connected().await;
+    world.pass(Duration::from_secs(1_790));
+    world.execute(&to("GET", "/crm/v3/objects/contacts")).await;
+
+    let requests = world.stack.hubspot.requests();
+    let ours = requests.iter().filter(|request| request.is_token() || !request.is_oauth());
+    let names: Vec<Option<String>> = ours.map(|request| request.header("user-agent")).collect();
+    let named = |name: &Option<String>| name.as_ref().is_some_and(|name| name.starts_with("hubspot-automations/"));
+    assert!(names.len() >= 3 && names.iter().all(named), "{names:?}");
 }
 
 #[tokio::test]

@@ -84,7 +84,7 @@ fn an_execution_that_says_more_less_or_something_untrue_is_refused() {
         &[
             ("a further field", |d| d.body["extra"] = json!(1), "'extra'"),
             ("no outcome", |d| drop(d.body.as_object_mut().unwrap().remove("outcome")), "\"outcome\" is a required"),
-            ("an execution that was not sent", |d| d.body["outcome"] = json!("not_sent"), "/outcome"),
+            ("an execution that was not sent", |d| d.body["outcome"] = json!("not_sent"), "/hubspot/status"),
             ("no attempt", |d| d.body["attempts"] = json!(0), "/attempts"),
             ("an id that is none", |d| d.body["execution_id"] = json!("1"), "/execution_id"),
             (

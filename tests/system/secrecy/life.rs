@@ -216,7 +216,7 @@ impl Living {
             assert_eq!(answer.status, 200, "{}", answer.text());
         }
         for _ in 0..2 {
-            let [request, ..] = old_requests();
+            let request = json!({"method": "POST", "endpoint": "/crm/v3/objects/contacts", "body": {"properties": {}}});
             let once = json!({"account_id": ACCOUNT, "idempotency_key": "a key", "request": request});
             assert_eq!(self.execute(&once).await.status, 200);
         }
@@ -250,6 +250,7 @@ impl Living {
             )),
             Fault::Answer(Wire::json(400, &words)),
             Fault::Answer(Wire::html(404, &format!("<h1>{}</h1>", UNLOGGED[3]))),
+            Fault::Answer(Wire::html(403, UNLOGGED[3]).header("cf-ray", "8a1b2c3d4e5f-FRA")),
             Fault::Answer(Wire::html(500, &format!("<h1>{}</h1>", UNLOGGED[3]))),
             Fault::Answer(Wire::redirect(302, &format!("https://{}.example/", UNLOGGED[3]))),
             Fault::Answer(Wire::new(200).header("x-hubspot-x", UNLOGGED[3]).header("x-other", UNLOGGED[3])),

@@ -1,0 +1,224 @@
+//! Every form of answer that HubSpot, or what stands in front of it, is reported to give, for every kind of method.
+
+use devstack::hubspot::{Fault, Match};
+use devstack::wire::Answer;
+use serde_json::{Value, json};
+
+use super::{connected, tamper, to, with};
+use crate::world::{ACCOUNT, World};
+
+/// The attributes of a record by which an answer is known to all functions.
+const ATTRIBUTES: [&str; 4] = ["cooldown_until", "search_cooldown_until", "hub", "proof_requested_at"];
+
+/// The end of an execution: outcome, retryability, attempts.
+type End = (&'static str, bool, u64);
+
+/// One form: the answer, its ends for idempotent requests and for others, what is recorded of a search and of others.
+struct Form {
+    name: &'static str,
+    answer: Answer,
+    idempotent: End,
+    other: End,
+    recorded: [&'static [&'static str]; 2],
+}
+
+const ANSWERED: End = ("answered", false, 1);
+
+impl Form {
+    /// A form that ends everything at once and is recorded nowhere.
+    fn new(name: &'static str, answer: Answer) -> Self {
+        Self { name, answer, idempotent: ANSWERED, other: ANSWERED, recorded: [&[], &[]] }
+    }
+
+    fn ends(mut self, idempotent: End, other: End) -> Self {
+        self.idempotent = idempotent;
+        self.other = other;
+        self
+    }
+
+    fn records(mut self, search: &'static [&'static str], other: &'static [&'static str]) -> Self {
+        self.recorded = [search, other];
+        self
+    }
+}
+
+fn error(status: u16, fields: &Value) -> Answer {
+    let mut body = json!({"status": "error", "message": "As reported.", "correlationId": "c"});
+    body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    Answer::json(status, &body)
+}
+
+/// A page of the edge.
+fn edge(status: u16) -> Answer {
+    Answer::html(status, "<html><title>cloudflare</title></html>").header("cf-ray", "8a1b2c3d4e5f-FRA")
+}
+
+fn limited(policy: &str) -> Answer {
+    error(429, &json!({"errorType": "RATE_LIMIT", "policyName": policy}))
+}
+
+/// Answers without a limit or a failure of HubSpot's.
+fn plain_forms() -> Vec<Form> {
+    let proof: [&'static [&'static str]; 2] = [&["proof_requested_at"]; 2];
+    vec![
+        Form::new("invalid token", error(401, &json!({"category": "INVALID_AUTHENTICATION"})))
+            .records(proof[0], proof[1]),
+        Form::new("young token called expired", error(401, &json!({"category": "EXPIRED_AUTHENTICATION"})))
+            .records(proof[0], proof[1]),
+        Form::new("401 for one path", error(401, &json!({"message": "credentials not found"}))),
+        Form::new("ok", Answer::json(200, &json!({"results": []}))),
+        Form::new("batch with failures", Answer::json(207, &json!({"numErrors": 1, "errors": [{}]}))),
+        Form::new("JSON type without a body", Answer::new(204).header("content-type", "application/json")),
+        Form::new("empty 400", Answer::new(400)),
+        Form::new("missing scopes", error(403, &json!({"category": "MISSING_SCOPES"}))),
+        Form::new("403 without a category", error(403, &json!({}))),
+        Form::new("banned", error(403, &json!({"category": "BANNED"}))),
+        Form::new(
+            "edge without user agent",
+            Answer::new(403).header("content-type", "text/plain").header("cf-ray", "8a-FRA").body("error code: 1010"),
+        ),
+        Form::new("edge refuses", edge(403)),
+        Form::new("unknown route", Answer::html(404, "<html>Not Found</html>")),
+        Form::new("long URL", Answer::html(414, "<html>")),
+        Form::new(
+            "unknown hub",
+            error(488, &json!({"correctHublet": "xx9"})).header("x-hubspot-correct-hublet", "xx9"),
+        ),
+        Form::new("redirect", Answer::new(307).header("location", "https://example.com/")),
+    ]
+}
+
+/// Answers that ask to wait.
+fn waiting_forms() -> Vec<Form> {
+    let portal: [&'static [&'static str]; 2] = [&["cooldown_until"]; 2];
+    let retryable = |attempts| ("answered", true, attempts);
+    let limit = |name, answer, attempts| {
+        Form::new(name, answer).ends(retryable(attempts), retryable(attempts)).records(portal[0], portal[1])
+    };
+    let date = "Thu, 01 Jan 2015 00:00:00 GMT";
+    vec![
+        limit("limit per second", limited("SECONDLY"), 3).records(&["search_cooldown_until"], portal[1]),
+        limit("limit per ten seconds", limited("TEN_SECONDLY_ROLLING"), 1),
+        limit("limit per day", limited("DAILY"), 1),
+        limit("two seconds", limited("TEN_SECONDLY_ROLLING").header("retry-after", "2"), 2),
+        limit("no seconds", limited("TEN_SECONDLY_ROLLING").header("retry-after", "0"), 3),
+        limit("decimals", limited("TEN_SECONDLY_ROLLING").header("retry-after", "0.25"), 3),
+        limit("a date that has passed", limited("TEN_SECONDLY_ROLLING").header("retry-after", date), 3),
+        limit("an absurd number", limited("DAILY").header("retry-after", "18446744073709551615"), 1),
+        limit("portal moves", Answer::new(477).header("retry-after", "86400"), 1),
+        Form::new("portal moves, without a time", Answer::new(477)).ends(retryable(1), retryable(1)),
+        Form::new("edge limits", edge(429)).ends(retryable(1), retryable(1)),
+        Form::new("locked", error(423, &json!({}))).ends(retryable(2), retryable(2)),
+    ]
+}
+
+/// Failures of HubSpot and of the edge.
+fn failing_forms() -> Vec<Form> {
+    let ambiguous =
+        |name, answer, attempts| Form::new(name, answer).ends(("answered", true, attempts), ("unknown", false, 1));
+    let unreached = |name, answer| Form::new(name, answer).ends(("answered", true, 3), ("not_sent", true, 3));
+    vec![
+        ambiguous("500", error(500, &json!({})), 1),
+        ambiguous("502", Answer::html(502, "<html>"), 3),
+        ambiguous("503", Answer::new(503).header("retry-after", "1"), 3),
+        ambiguous("504", Answer::new(504), 3),
+        ambiguous("edge: unknown error", edge(520), 3),
+        ambiguous("edge: timed out", edge(522), 3),
+        ambiguous("edge: no answer in 100 s", edge(524), 3),
+        unreached("edge: refused", edge(521)),
+        unreached("edge: unreachable", edge(523)),
+        unreached("edge: handshake", edge(525)),
+        unreached("edge: certificate", edge(526)),
+        ambiguous("521 of HubSpot itself", error(521, &json!({})), 1),
+    ]
+}
+
+/// Which of the attributes the record has; they are taken away.
+async fn take_recorded(world: &World) -> Vec<&'static str> {
+    let record = world.stack.records(ACCOUNT).await.unwrap().remove(0);
+    let mut recorded = Vec::new();
+    for name in ATTRIBUTES.into_iter().filter(|name| record.contains_key(*name)) {
+        tamper(world, ACCOUNT, 1, name, None).await;
+        recorded.push(name);
+    }
+    recorded
+}
+
+#[tokio::test]
+async fn every_reported_answer_ends_as_the_contract_says_for_every_method() {
+    let world = connected().await;
+    world.clock.skip_waits();
+    let one = "/crm/v3/objects/contacts/1";
+    let requests = [
+        ("GET", one, true),
+        ("PUT", "/crm/v4/objects/call/1/associations/default/deal/2", true),
+        ("DELETE", one, true),
+        ("POST", "/crm/v3/objects/contacts/search", true),
+        ("POST", "/crm/v3/objects/contacts", false),
+        ("PATCH", one, false),
+    ];
+
+    for form in plain_forms().into_iter().chain(waiting_forms()).chain(failing_forms()) {
+        world.stack.hubspot.clear_scripts();
+        world.stack.hubspot.script_always(Match::api(), Fault::Answer(form.answer.clone()));
+        for (method, endpoint, idempotent) in requests {
+            let answer = world.execute(&with(to(method, endpoint), &json!({"body": {}}))).await;
+
+            let body = &answer.body;
+            let (outcome, retryable, attempts) = if idempotent { form.idempotent } else { form.other };
+            let place = format!("{} {method} {endpoint}: {}", form.name, answer.text);
+            assert_eq!(answer.status, 200, "{place}");
+            assert_eq!(body["outcome"], outcome, "{place}");
+            assert_eq!(body["retryable"], retryable, "{place}");
+            assert_eq!(body["attempts"], attempts, "{place}");
+            let search = endpoint.ends_with("/search");
+            assert_eq!(take_recorded(&world).await, form.recorded[usize::from(!search)], "{place}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_edges_id_is_returned_and_logged() {
+    let world = connected().await;
+    world.stack.hubspot.script(Match::api(), [Fault::Answer(edge(403))]);
+
+    let answer = world.stack.post_automation(to("GET", "/crm/v3/objects/contacts").to_string()).await;
+
+    assert_eq!(answer.json()["hubspot"]["headers"]["cf-ray"], "8a1b2c3d4e5f-FRA");
+    world.stack.lambda.logs().wait_for(|line| line.text.contains(r#""cf_ray":"8a1b2c3d4e5f-FRA""#)).await;
+}
+
+#[tokio::test]
+async fn a_limit_of_searches_stops_searches_only() {
+    let world = connected().await;
+    let search = with(to("POST", "/crm/v3/objects/contacts/search"), &json!({"body": {"limit": 1}}));
+    world.stack.hubspot.script(Match::api(), [Fault::Answer(limited("SECONDLY").header("retry-after", "100"))]);
+
+    let met = world.execute(&search).await;
+    let later = world.execute(&search).await;
+    let list = world.execute(&to("GET", "/crm/v3/objects/contacts")).await;
+
+    assert_eq!(met.body["hubspot"]["status"], 429);
+    assert_eq!((later.status, later.code(), &later.body["outcome"]), (429, "rate_limited", &json!("not_sent")));
+    assert_eq!(list.body["hubspot"]["status"], 200, "{}", list.text);
+}
+
+#[tokio::test]
+async fn a_proof_is_requested_at_most_every_ten_minutes() {
+    let world = connected().await;
+    let invalid = error(401, &json!({"category": "INVALID_AUTHENTICATION"}));
+    world.stack.hubspot.script_always(Match::api(), Fault::Answer(invalid));
+    let due = async || world.record(ACCOUNT, 1).await.unwrap().refresh_at.unwrap() <= world.clock.now();
+    let list = to("GET", "/crm/v3/objects/contacts");
+
+    world.execute(&list).await;
+    assert!(due().await);
+    let report = world.refresh(json!({})).await;
+    assert_eq!(report["refreshed"], 1, "{report}");
+    world.pass(std::time::Duration::from_secs(60));
+    world.execute(&list).await;
+    assert!(!due().await);
+    world.pass(std::time::Duration::from_secs(600));
+    world.execute(&list).await;
+    assert!(due().await);
+}

@@ -1,0 +1,140 @@
+//! Portals that live in another hub than the one of the common host.
+
+use std::collections::BTreeMap;
+
+use automation_execute::{App, Config};
+use devstack::hubspot::{Fault, HubSpot, Match, Options};
+use devstack::wire::Answer;
+use serde_json::{Value, json};
+use shared::config::Reader;
+
+use super::{access_token, connected, tamper, to, with};
+use crate::world::{ACCOUNT, World, execute_by};
+
+/// A world, a second HubSpot that stands for every regional hub, and a function that knows both.
+struct Hubs {
+    world: World,
+    regional: HubSpot,
+    app: App,
+}
+
+async fn hubs() -> Hubs {
+    let world = connected().await;
+    let regional = HubSpot::start(Options::default()).await;
+    let ok = Answer::json(200, &json!({"from": "the hub"}));
+    regional.script_always(Match::api(), Fault::Answer(ok));
+    let mut environment: BTreeMap<String, String> = world.stack.environment("automation-execute").into_iter().collect();
+    environment.insert("HUBSPOT_HUB_API_URL".to_owned(), regional.url());
+    let config = Config::read(Reader::new(|name: &str| environment.get(name).cloned())).unwrap();
+    let aws = world.stack.aws_config_of("automation-execute");
+    let app = App::new(config, &aws, world.clock.clone()).unwrap();
+    Hubs { world, regional, app }
+}
+
+impl Hubs {
+    async fn execute(&self, request: &Value) -> Value {
+        let event = self.world.stack.automation_event(request.to_string());
+        let response = execute_by(&self.app, event, self.world.clock.now_millis() + 29_000).await;
+        serde_json::from_str(&response.body).unwrap()
+    }
+
+    async fn hub(&self) -> Option<String> {
+        self.world.record(ACCOUNT, 1).await.unwrap().hub
+    }
+
+    /// How many requests came to the common host and to the hubs.
+    fn counts(&self) -> (usize, usize) {
+        (self.world.stack.hubspot.api_requests().len(), self.regional.api_requests().len())
+    }
+}
+
+/// HubSpot's answer where a portal lives elsewhere.
+fn moved(hub: &str) -> Fault {
+    let body = json!({"status": "error", "message": "Wrong hub.", "correlationId": "c", "correctHublet": hub});
+    Fault::Answer(Answer::json(488, &body).header("X-Hubspot-Correct-Hublet", hub))
+}
+
+fn create() -> Value {
+    with(to("POST", "/crm/v3/objects/contacts?a=%20b"), &json!({"body": {"properties": {"n": 1.0}}}))
+}
+
+#[tokio::test]
+async fn a_488_sends_once_more_to_the_named_hub_which_the_record_keeps() {
+    for method in ["GET", "POST", "PATCH", "PUT", "DELETE"] {
+        let hubs = hubs().await;
+        hubs.world.stack.hubspot.script_always(Match::api(), moved("eu1"));
+        let request = with(to(method, "/crm/v3/objects/contacts/1"), &json!({"body": {}}));
+
+        let first = hubs.execute(&request).await;
+        let second = hubs.execute(&request).await;
+
+        assert_eq!((&first["hubspot"]["status"], &first["attempts"]), (&json!(200), &json!(2)), "{method} {first}");
+        assert_eq!((&second["hubspot"]["status"], &second["attempts"]), (&json!(200), &json!(1)), "{method} {second}");
+        assert_eq!(hubs.counts(), (1, 2), "{method}");
+        assert_eq!(hubs.hub().await.as_deref(), Some("eu1"), "{method}");
+    }
+}
+
+#[tokio::test]
+async fn the_hub_gets_the_same_request_with_our_token() {
+    let hubs = hubs().await;
+    hubs.world.stack.hubspot.script_always(Match::api(), moved("eu1"));
+
+    hubs.execute(&create()).await;
+
+    let [common] = hubs.world.stack.hubspot.api_requests().try_into().unwrap();
+    let [regional] = hubs.regional.api_requests().try_into().unwrap();
+    assert_eq!((&common.method, &common.target, &common.body), (&regional.method, &regional.target, &regional.body));
+    let bearer = format!("Bearer {}", access_token(&hubs.world).await);
+    assert_eq!(regional.header("authorization"), Some(bearer));
+}
+
+#[tokio::test]
+async fn an_unknown_hub_changes_nothing() {
+    let hubs = hubs().await;
+    for name in ["xx9", "", "eu1.evil.example", "127.0.0.1:1/", "eu1, na1", "\"eu1\""] {
+        hubs.world.stack.hubspot.script(Match::api(), [moved(name)]);
+
+        let answer = hubs.execute(&create()).await;
+
+        assert_eq!((&answer["hubspot"]["status"], &answer["attempts"]), (&json!(488), &json!(1)), "{name}: {answer}");
+        assert_eq!((&answer["outcome"], &answer["retryable"]), (&json!("answered"), &json!(false)), "{name}");
+    }
+    assert_eq!((hubs.counts().1, hubs.hub().await), (0, None));
+}
+
+#[tokio::test]
+async fn a_hub_that_names_another_hub_again_ends_the_execution() {
+    let hubs = hubs().await;
+    hubs.world.stack.hubspot.script_always(Match::api(), moved("eu1"));
+    hubs.regional.clear_scripts();
+    hubs.regional.script_always(Match::api(), moved("na1"));
+
+    let answer = hubs.execute(&create()).await;
+
+    assert_eq!((&answer["hubspot"]["status"], &answer["attempts"]), (&json!(488), &json!(2)), "{answer}");
+    assert_eq!(hubs.counts(), (1, 1));
+}
+
+#[tokio::test]
+async fn the_customers_regional_host_is_a_hint_where_the_record_has_none() {
+    let hubs = hubs().await;
+    let regional = to("GET", "https://api-eu1.hubapi.com/crm/v3/objects/contacts");
+    let common = to("GET", "https://api.hubapi.com/crm/v3/objects/contacts");
+
+    hubs.execute(&regional).await;
+    hubs.execute(&common).await;
+
+    assert_eq!((hubs.counts(), hubs.hub().await), ((1, 1), None));
+}
+
+#[tokio::test]
+async fn a_hub_of_the_record_that_is_not_listed_is_ignored() {
+    let hubs = hubs().await;
+    let name = aws_sdk_dynamodb::types::AttributeValue::S("evil.example".to_owned());
+    tamper(&hubs.world, ACCOUNT, 1, "hub", Some(name)).await;
+
+    let answer = hubs.execute(&to("GET", "/crm/v3/objects/contacts")).await;
+
+    assert_eq!((&answer["hubspot"]["status"], hubs.counts()), (&json!(200), (1, 0)), "{answer}");
+}
