@@ -232,6 +232,15 @@ impl HubOrigins {
     }
 }
 
+/// An address with the scheme, host and port of `origin`; nothing else of it changes.
+pub fn at_origin(mut url: Url, origin: &Url) -> Url {
+    // These cannot fail: both are addresses of https, or of http on loopback.
+    let _ = url.set_scheme(origin.scheme());
+    let _ = url.set_host(origin.host_str());
+    let _ = url.set_port(origin.port());
+    url
+}
+
 /// Whether an address has nothing but scheme, host and port.
 fn is_bare(url: &Url) -> bool {
     let nothing_after = url.path() == "/" && url.query().is_none() && url.fragment().is_none();

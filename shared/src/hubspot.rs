@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use guard::hubs::Hub;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
@@ -13,8 +14,9 @@ use url::Url;
 use url::form_urlencoded::Serializer;
 
 use crate::clients::Http;
-use crate::config;
+use crate::config::{self, HubOrigins};
 use crate::error::{Error, chain};
+use crate::retry_after;
 use crate::store::Store;
 use crate::token_error::TokenError;
 use crate::token_error::TokenErrorKind::{AnswerLost, Corrupt, Gone, InvalidClient, Misconfigured, Revoked, Transient};
@@ -32,6 +34,7 @@ const LONGEST_LIFE: i64 = 30 * 86_400;
 pub struct HubSpot {
     http: Http,
     base: Url,
+    hubs: HubOrigins,
     timeout: Duration,
     store: Store,
     credentials: Arc<Mutex<Option<AppCredentials>>>,
@@ -62,7 +65,15 @@ impl HubSpot {
     pub fn new(http: Http, config: &config::HubSpotConfig, store: Store) -> Self {
         let mut base = config.api_url.clone();
         base.set_path(&format!("/oauth/{}/token", config.oauth_version));
-        Self { http, base, timeout: config.token_timeout, store, credentials: Arc::default(), failures: Arc::default() }
+        Self {
+            http,
+            base,
+            hubs: config.hub_api_urls.clone(),
+            timeout: config.token_timeout,
+            store,
+            credentials: Arc::default(),
+            failures: Arc::default(),
+        }
     }
 
     /// The client id of our app; an answer that there is none is not kept.
@@ -194,6 +205,16 @@ impl HubSpot {
             .append_pair("client_id", client_id)
             .append_pair("client_secret", client_secret.expose_secret())
             .finish();
+        let mut reply = self.post(url.clone(), body.clone(), until).await?;
+        // HubSpot has not acted: the portal lives in another hub, and its token endpoint too.
+        if let Some(origin) = reply.correct_hub().and_then(|hub| self.hubs.get(hub)) {
+            let elsewhere = config::at_origin(url, origin);
+            reply = self.post(elsewhere, body, until).await?;
+        }
+        if reply.status == 200 { Ok(reply.body) } else { Err(judge(reply.status, &reply.body, reply.retry_after)) }
+    }
+
+    async fn post(&self, url: Url, body: String, until: Instant) -> Result<EndpointReply, TokenError> {
         let request = self
             .http
             .client()
@@ -209,8 +230,10 @@ impl HubSpot {
         };
         let mut response = request.send().await.map_err(failed)?;
         let status = response.status().as_u16();
-        let retry_after =
-            response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.trim().parse::<i64>().ok());
+        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let now = self.http.clock().now();
+        let retry_after = header("retry-after").and_then(|value| retry_after::seconds(value, now));
+        let hub = header("x-hubspot-correct-hublet").and_then(Hub::parse);
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > LARGEST_ANSWER {
@@ -218,7 +241,23 @@ impl HubSpot {
             }
             body.extend_from_slice(&chunk);
         }
-        if status == 200 { Ok(body) } else { Err(judge(status, &body, retry_after)) }
+        let retry_after = retry_after.and_then(|seconds| i64::try_from(seconds).ok());
+        Ok(EndpointReply { status, retry_after, hub, body })
+    }
+}
+
+/// An answer of the token endpoint, as it came.
+struct EndpointReply {
+    status: u16,
+    retry_after: Option<i64>,
+    hub: Option<Hub>,
+    body: Vec<u8>,
+}
+
+impl EndpointReply {
+    /// The hub that a 488 names for the portal, if it is listed.
+    fn correct_hub(&self) -> Option<Hub> {
+        if self.status == 488 { self.hub } else { None }
     }
 }
 
@@ -238,11 +277,15 @@ fn judge(status: u16, body: &[u8], retry_after: Option<i64>) -> TokenError {
         error: Value,
         status: Value,
     }
-    let body: Body = serde_json::from_slice(body).unwrap_or_default();
+    let parsed = serde_json::from_slice::<Body>(body);
+    let is_json = parsed.is_ok();
+    let body = parsed.unwrap_or_default();
     let (error, reason) = (log_token(&body.error), log_token(&body.status));
     let cause = format!("HTTP {status}, error {error}, status {reason}");
     let kind = match (status, error, reason) {
-        (408 | 409 | 423 | 425 | 429 | 477, _, _) => Transient,
+        // A page of the edge is not HubSpot's answer, and not our mistake.
+        (403, _, _) if !is_json => Transient,
+        (408 | 409 | 423 | 425 | 429 | 477 | 488, _, _) => Transient,
         (400..=499, "invalid_grant" | "access_denied", _) | (400..=499, _, "BAD_REFRESH_TOKEN" | "BAD_HUB") => Revoked,
         (400..=499, "invalid_client", _) | (400..=499, _, "BAD_CLIENT_ID" | "BAD_CLIENT_SECRET") => InvalidClient,
         (400..=499, _, _) => Misconfigured,

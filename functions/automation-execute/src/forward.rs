@@ -8,6 +8,7 @@ use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, He
 use reqwest::{Method, Url};
 use secrecy::ExposeSecret;
 use shared::access::UsableTokens;
+use shared::config::at_origin;
 use shared::error::{Error, RequestOutcome, chain};
 use shared::integration::Integration;
 
@@ -155,15 +156,11 @@ impl Delivery<'_> {
     /// customer wrote. Only the origin changes, and only to one of the fixed list.
     fn url(&self, moved_to: Option<Hub>) -> Url {
         let target = self.call.target();
-        let mut url = target.url().clone();
         let hub = moved_to.or_else(|| self.integration.hub()).or_else(|| target.hub_hint());
-        if let Some(origin) = hub.and_then(|hub| self.app.config.hubspot.hub_api_urls.get(hub)) {
-            // These cannot fail: both are URLs with a host.
-            let _ = url.set_scheme(origin.scheme());
-            let _ = url.set_host(origin.host_str());
-            let _ = url.set_port(origin.port());
+        match hub.and_then(|hub| self.app.config.hubspot.hub_api_urls.get(hub)) {
+            Some(origin) => at_origin(target.url().clone(), origin),
+            None => target.url().clone(),
         }
-        url
     }
 
     /// Records what HubSpot says about the portal, for all functions: during `pause`, or else until the deadline.

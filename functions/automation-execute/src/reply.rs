@@ -309,8 +309,8 @@ mod tests {
             ..reply(status, body)
         };
 
-        assert_eq!(header(488, "eu1", "").correct_hub(), Some(Hub::Eu1));
-        assert_eq!(reply(488, r#"{"correctHublet":"ap1"}"#).correct_hub(), Some(Hub::Ap1));
+        assert_eq!(header(488, "eu1", "").correct_hub(), Hub::parse("eu1"));
+        assert_eq!(reply(488, r#"{"correctHublet":"ap1"}"#).correct_hub(), Hub::parse("ap1"));
         assert_eq!(header(200, "eu1", "").correct_hub(), None);
         assert_eq!(header(488, "eu1.evil.example", r#"{"correctHublet":"eu1"}"#).correct_hub(), None);
         assert_eq!(reply(488, r#"{"correctHublet":["eu1"]}"#).correct_hub(), None);

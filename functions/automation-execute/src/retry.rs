@@ -92,7 +92,7 @@ mod tests {
             (answered(524, None), false, true),
             (answered(521, None), false, false),
             (answered(488, None), false, false),
-            (AttemptResult::Moved { hub: Hub::Eu1 }, true, true),
+            (AttemptResult::Moved { hub: Hub::parse("eu1").unwrap() }, true, true),
             (answered(429, Some(u64::MAX)), false, false),
             (answered(503, Some(u64::MAX)), false, false),
             (answered(477, Some(1)), false, false),

@@ -14,7 +14,7 @@ mod schedule;
 
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
-use guard::hub::Hub;
+use guard::hubs::Hub;
 
 pub use self::schedule::{Cursor, Due, DuePage};
 use super::write::Write;

@@ -1,6 +1,7 @@
 //! Portals that live in another hub than the one of the common host.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use automation_execute::{App, Config};
 use devstack::hubspot::{Fault, HubSpot, Match, Options};
@@ -137,4 +138,38 @@ async fn a_hub_of_the_record_that_is_not_listed_is_ignored() {
     let answer = hubs.execute(&to("GET", "/crm/v3/objects/contacts")).await;
 
     assert_eq!((&answer["hubspot"]["status"], hubs.counts()), (&json!(200), (1, 0)), "{answer}");
+}
+
+#[tokio::test]
+async fn a_488_of_the_token_endpoint_asks_the_named_hub_once() {
+    let world = connected().await;
+    for (answers, refreshes, status) in
+        [(vec![moved("eu1")], 2, 200), (vec![moved("eu1"), moved("na1")], 2, 503), (vec![moved("xx9")], 1, 503)]
+    {
+        world.pass(Duration::from_secs(1_801));
+        world.stack.hubspot.forget_requests();
+        world.stack.hubspot.script(Match::refresh(), answers);
+
+        let answer = world.execute(&to("GET", "/crm/v3/objects/contacts")).await;
+
+        assert_eq!(
+            (answer.status, world.stack.hubspot.count(&Match::refresh())),
+            (status, refreshes),
+            "{}",
+            answer.text
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_token_endpoints_retry_after_may_be_a_date() {
+    let world = connected().await;
+    world.pass(Duration::from_secs(1_801));
+    let limited = Answer::new(429).header("retry-after", "Fri, 31 Dec 2100 23:59:59 GMT");
+    world.stack.hubspot.script(Match::refresh(), [Fault::Answer(limited)]);
+
+    let answer = world.execute(&to("GET", "/crm/v3/objects/contacts")).await;
+
+    let wait = answer.body["retry_after_seconds"].as_u64().unwrap();
+    assert_eq!((answer.code(), (890..=900).contains(&wait)), ("temporarily_unavailable", true), "{}", answer.text);
 }

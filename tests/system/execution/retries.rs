@@ -42,6 +42,20 @@ async fn a_post_whose_answer_is_lost_is_not_sent_a_second_time() {
 }
 
 #[tokio::test]
+async fn the_largest_number_after_a_wait_is_a_long_wait() {
+    let world = connected().await;
+    world.clock.skip_waits();
+    let locked = Fault::status(423).header("retry-after", "1");
+    let absurd = Fault::status(503).header("retry-after", "18446744073709551615");
+    world.stack.hubspot.script(Match::api(), [locked, absurd]);
+
+    let answer = world.execute(&list()).await;
+
+    assert_eq!((&answer.body["hubspot"]["status"], &answer.body["attempts"]), (&json!(503), &json!(2)));
+    assert_eq!(answer.body["retry_after_seconds"], 86_400, "{}", answer.text);
+}
+
+#[tokio::test]
 async fn what_comes_after_a_wait_may_not_be_sent_again_either() {
     let world = connected().await;
     let limited = Fault::rate_limited("SECONDLY").header("retry-after", "0");

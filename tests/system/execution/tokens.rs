@@ -66,6 +66,21 @@ async fn an_old_token_that_hubspot_calls_expired_is_refreshed_once_and_the_reque
 }
 
 #[tokio::test]
+async fn a_token_replaced_during_the_execution_is_redacted_too() {
+    let world = connected().await;
+    let old = access_token(&world).await;
+    world.pass(OLD);
+    let expired = Answer::json(401, &json!({"status": "error", "category": "EXPIRED_AUTHENTICATION"}));
+    let echo = Answer::json(200, &json!({"you": old})).header("x-hubspot-echo", &old);
+    world.stack.hubspot.script(Match::api(), [Fault::Answer(expired), Fault::Answer(echo)]);
+
+    let answer = world.execute(&list()).await;
+
+    assert_eq!(answer.body["hubspot"]["body"], json!({"you": "[REDACTED]"}), "{}", answer.text);
+    assert!(!answer.text.contains(&old), "{}", answer.text);
+}
+
+#[tokio::test]
 async fn a_young_token_that_hubspot_calls_expired_is_not_refreshed_and_the_401_handed_on() {
     let world = connected().await;
     world.stack.hubspot.expire_access_tokens();
