@@ -1,6 +1,6 @@
 //! One execution: parse, guard, newest integration, usable tokens, send, answer.
 
-use guard::request::{AutomationRequest, Call, MAX_REQUEST_BYTES};
+use guard::request::{AutomationRequest, MAX_REQUEST_BYTES};
 use secrecy::SecretString;
 use shared::access::{TokenRequest, UsableTokens};
 use shared::caller::require_engine;
@@ -16,11 +16,9 @@ use crate::best_effort::{LEAST_TIME, best_effort};
 use crate::forward::{Attempts, Delivery};
 use crate::idempotency::{self, Claim, ClaimResult};
 use crate::newest::{NewestRead, newest};
-use crate::reply::{Rejection, Reply, is_search};
-use crate::retry;
+use crate::reply::{Rejection, Reply};
+use crate::{portal, retry};
 
-/// `last_used_at` is written at most this often, in seconds.
-const USE_RECORDED_EVERY: i64 = 3_600;
 /// Younger tokens are not refreshed because HubSpot calls them expired, in seconds.
 const REJECTION_BELIEVED_AFTER: i64 = 900;
 /// The time that the function keeps to answer, in milliseconds.
@@ -143,7 +141,7 @@ impl<'a> Execution<'a> {
         let integration = app.in_time(deadline, reading).await?;
         self.labels.integration_id = Some(integration.integration_id.clone());
         self.progress.attempts.newest = read;
-        check_cooldown(app, &integration, &request.call)?;
+        portal::check_cooldown(app, &integration, request.call.target())?;
         let token_request = TokenRequest {
             purpose: Purpose::Execution,
             deadline,
@@ -157,25 +155,31 @@ impl<'a> Execution<'a> {
             app.in_time(deadline, Box::pin(sending)).await?;
         }
         let sending = self.send(&delivery, tokens, &token_request);
-        let (sent, ()) = tokio::join!(sending, record_use(app, &integration, deadline));
-        let Sent { reply, tokens } = sent?;
+        let (sent, ()) = tokio::join!(sending, portal::record_use(app, &integration, app.clock.remaining(deadline)));
+        Ok(self.answer(&delivery, &sent?))
+    }
+
+    /// The answer around HubSpot's.
+    fn answer(&mut self, delivery: &Delivery<'_>, sent: &Sent) -> Rendered {
+        let Sent { reply, tokens } = sent;
         self.progress.hubspot_status = Some(reply.status);
         self.progress.cf_ray = if reply.status >= 400 { reply.cf_ray().map(str::to_owned) } else { None };
+        let app = self.app;
         let answer = Answer {
             execution_id: &self.id,
-            integration: &integration,
+            integration: delivery.integration,
             asked: app.config.asked(),
-            call: &request.call,
+            call: delivery.call,
             attempts: &self.progress.attempts,
             duration_ms: app.clock.now_millis() - self.started_at,
-            tokens: &tokens,
-            reply: &reply,
+            tokens,
+            reply,
             clock: &app.clock,
             redact_until: self.function_deadline - TIME_TO_RETURN,
         };
         let rendered = answer.render();
         self.progress.outcome = rendered.outcome;
-        Ok(rendered)
+        rendered
     }
 
     /// Usable tokens of a record of the delivery's integration, which was just read.
@@ -211,7 +215,8 @@ impl<'a> Execution<'a> {
         let mut sent = vec![tokens.version.tokens.access_token];
         if rejection != Some(Rejection::Expired) || !old {
             if rejection.is_some() {
-                request_proof(delivery).await;
+                let budget = app.clock.remaining(delivery.deadline).max(LEAST_TIME);
+                portal::request_proof(app, delivery.integration, budget).await;
             }
             return Ok(Sent { reply, tokens: sent });
         }
@@ -300,36 +305,6 @@ fn not_again(error: Error) -> Error {
         return Error::HubspotTimeout { outcome, retryable: false };
     }
     error
-}
-
-/// Refuses while HubSpot's rate limit of the portal, or of its searches, is known to be used up.
-fn check_cooldown(app: &App, integration: &Integration, call: &Call) -> Result<(), Error> {
-    let searches = if is_search(call.target()) { integration.search_cooldown_until } else { None };
-    let Some(until) = integration.cooldown_until.max(searches) else { return Ok(()) };
-    if until <= app.clock.now() {
-        return Ok(());
-    }
-    // Never more than HubSpot has asked for; the rest of a second is a matter of the next answer.
-    let retry_after = app.clock.remaining(until.saturating_mul(1000)).as_secs().max(1);
-    Err(Error::RateLimited { retry_after })
-}
-
-/// Lets the schedule prove the grant: a rejected token may be the first sign that the app was uninstalled.
-async fn request_proof(delivery: &Delivery<'_>) {
-    let Delivery { app, integration, deadline, .. } = *delivery;
-    let write = Box::pin(app.store.request_proof(integration, app.clock.now()));
-    let budget = app.clock.remaining(deadline).max(LEAST_TIME);
-    best_effort(&integration.account_id, "request_proof", budget, write).await;
-}
-
-/// Records that the integration executes something, if that is not known yet.
-async fn record_use(app: &App, integration: &Integration, deadline: i64) {
-    let now = app.clock.now();
-    if integration.last_used_at.is_some_and(|at| at > now - USE_RECORDED_EVERY) {
-        return;
-    }
-    let write = Box::pin(app.store.record_use(integration, now));
-    best_effort(&integration.account_id, "record_use", app.clock.remaining(deadline), write).await;
 }
 
 #[cfg(test)]

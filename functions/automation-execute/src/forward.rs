@@ -13,10 +13,11 @@ use shared::error::{Error, RequestOutcome, chain};
 use shared::integration::Integration;
 
 use crate::app::App;
-use crate::best_effort::{self, best_effort};
+use crate::best_effort::LEAST_TIME;
 use crate::body_probe::BodyProbe;
 use crate::newest::NewestRead;
-use crate::reply::{LONGEST_COOLDOWN, Limit, LimitScope, Reply, returned_headers};
+use crate::portal;
+use crate::reply::{Reply, returned_headers};
 use crate::retry::{self, AttemptResult, RetryState};
 
 /// Reading an answer stops here: no answer of ours could carry more.
@@ -166,38 +167,13 @@ impl Delivery<'_> {
     /// Records what HubSpot says about the portal, for all functions: during `pause`, or else until the deadline.
     async fn record(&self, reply: Option<&Reply>, result: AttemptResult, pause: Option<Duration>) {
         let Some(reply) = reply else { return };
-        let budget = pause.unwrap_or(self.app.clock.remaining(self.deadline)).max(best_effort::LEAST_TIME);
-        let Self { app, integration, .. } = self;
+        let budget = pause.unwrap_or(self.app.clock.remaining(self.deadline)).max(LEAST_TIME);
         if let AttemptResult::Moved { hub } = result {
-            let write = Box::pin(app.store.record_hub(integration, hub));
-            best_effort(&integration.account_id, "record_hub", budget, write).await;
+            Box::pin(portal::record_hub(self.app, self.integration, hub, budget)).await;
         }
         if let Some(limit) = reply.limit(self.call.target()) {
-            Box::pin(self.cool_down(limit, budget)).await;
+            Box::pin(portal::record_limit(self.app, self.integration, limit, budget)).await;
         }
-    }
-
-    async fn cool_down(&self, limit: Limit, budget: Duration) {
-        let Self { app, integration, .. } = self;
-        let longest = i64::try_from(LONGEST_COOLDOWN).unwrap_or(i64::MAX);
-        let seconds = i64::try_from(limit.seconds).map_or(longest, |seconds| seconds.min(longest));
-        // Up to the whole second that follows: the limit must not end early.
-        let until = (app.clock.now_millis() + seconds * 1000 + 999) / 1000;
-        let until = until.min(app.clock.now() + longest);
-        let known = match limit.scope {
-            LimitScope::Searches => integration.search_cooldown_until,
-            LimitScope::Portal => integration.cooldown_until,
-        };
-        if known.is_some_and(|known| known >= until) {
-            return;
-        }
-        let write = async {
-            match limit.scope {
-                LimitScope::Searches => app.store.cool_down_searches(integration, until).await,
-                LimitScope::Portal => app.store.cool_down(integration, until).await,
-            }
-        };
-        best_effort(&integration.account_id, "record_cooldown", budget, write).await;
     }
 }
 

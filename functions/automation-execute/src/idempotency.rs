@@ -103,7 +103,7 @@ fn key_state(stored: &ExecutionRecord, digest: &str, now: i64, target: &Target) 
         let free = ended_without_answer && stored.timed_out;
         return if free { KeyState::Again } else { KeyState::Conflict };
     }
-    let silent = now - stored.heartbeat_at;
+    let silent = now.saturating_sub(stored.heartbeat_at);
     match stored.state {
         ExecutionState::Answered if ended_without_answer && target.is_idempotent() => KeyState::Again,
         ExecutionState::Answered => KeyState::Answered,

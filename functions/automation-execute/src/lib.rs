@@ -9,6 +9,7 @@ mod execution;
 mod forward;
 mod idempotency;
 mod newest;
+mod portal;
 mod reply;
 mod retry;
 

@@ -16,7 +16,7 @@ async fn main() -> Result<(), Error> {
     let app = &app;
     run(service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {
         shared::log::invocation(&event.context.request_id, event.context.xray_trace_id.as_deref());
-        let deadline = event.context.deadline as i64;
+        let deadline = i64::try_from(event.context.deadline).unwrap_or(i64::MAX);
         Ok::<_, Error>(handle(app, event.payload.get(), deadline).await)
     }))
     .await
