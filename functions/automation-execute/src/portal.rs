@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use guard::hub::Hub;
+use guard::hubs::Hub;
 use guard::target::Target;
 use shared::error::Error;
 use shared::integration::Integration;
