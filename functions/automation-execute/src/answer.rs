@@ -304,6 +304,14 @@ mod tests {
 
     /// The answer to a call of this method, its `Retry-After`, and what is stored of it.
     fn rendered(method: &str, reply: &Reply) -> (Value, Option<String>, Option<StoredResponse>) {
+        rendered_until(method, reply, i64::MAX)
+    }
+
+    fn rendered_until(
+        method: &str,
+        reply: &Reply,
+        redact_until: i64,
+    ) -> (Value, Option<String>, Option<StoredResponse>) {
         let origin = "https://api.hubapi.com".parse().unwrap();
         let body =
             format!(r#"{{"account_id":"a","request":{{"method":"{method}","endpoint":"/crm/v3/objects/contacts"}}}}"#);
@@ -319,7 +327,7 @@ mod tests {
             tokens: &["old", "token"].map(SecretString::from),
             reply,
             clock: &Clock::default(),
-            redact_until: i64::MAX,
+            redact_until,
         };
         let Rendered { response, end, .. } = answer.render();
         let stored = if let ClaimEnd::Stored(stored) = end { Some(stored) } else { None };
@@ -370,6 +378,18 @@ mod tests {
         let (body, _, _) = rendered("POST", &reply(200, "old token new"));
 
         assert_eq!(body["hubspot"]["body_text"], "[REDACTED] [REDACTED] new");
+    }
+
+    #[test]
+    fn a_body_that_cannot_be_redacted_in_time_is_left_out() {
+        let reply = reply(200, "%25".repeat(30_000));
+
+        let (in_time, ..) = rendered_until("POST", &reply, i64::MAX);
+        let (too_late, ..) = rendered_until("POST", &reply, 0);
+
+        assert!(in_time["hubspot"]["body_text"].is_string());
+        assert_eq!(too_late["hubspot"]["body_omitted"], "too_large");
+        assert!(too_late["hubspot"]["body_text"].is_null());
     }
 
     #[test]
