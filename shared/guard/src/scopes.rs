@@ -1,27 +1,111 @@
 //! Which OAuth scopes a request needs, as far as that is known. It explains and never blocks: HubSpot decides.
+//!
+//! Rows written by hand go first, since they know better than HubSpot's OpenAPI files where those contradict the
+//! documentation; then the table of published operations.
 
+mod by_type;
+mod hint;
 mod paths;
+mod published;
 mod remedy;
+mod retired;
 mod rows;
 mod successors;
 #[cfg(test)]
 mod tests;
 
+use http::Method;
 use serde::Serialize;
 
-pub use paths::required;
 pub use remedy::{Asked, Remedy};
+pub use retired::Deprecation;
 pub use successors::{not_granted, successors};
+
+use published::Published;
 
 /// The scopes of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Required {
     /// All of them, as far as they are known.
     pub scopes: Vec<&'static str>,
+    /// Where HubSpot names alternatives: each of them, its scopes separated by blanks as OAuth writes them.
+    pub any_of: Vec<&'static str>,
     /// How sure that is.
     pub knowledge: Knowledge,
-    /// The page on which HubSpot documents them.
-    pub docs: &'static str,
+    /// The page on which HubSpot documents them, where there is one for people.
+    pub docs: Option<&'static str>,
+}
+
+/// What is known of a request before it is sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Explanation {
+    /// The scopes that it needs.
+    pub required: Option<Required>,
+    /// Whether HubSpot accepts only the developer key of an app, so that no automation can call it.
+    pub developer_key: bool,
+    /// When the endpoint stops, if HubSpot has announced that.
+    pub deprecated: Option<Deprecation>,
+    /// The published path that an unknown one was probably meant to be.
+    pub did_you_mean: Option<String>,
+}
+
+impl Explanation {
+    /// What is known of a method and a path that the guard has accepted.
+    pub fn of(method: &Method, path: &str) -> Self {
+        let Some(segments) = segments(path) else { return Self::default() };
+        let method = method.as_str();
+        let mut explanation = Self { deprecated: retired::deprecation(&segments), ..Self::default() };
+        explanation.required = paths::documented(method, &segments);
+        if explanation.required.is_some() {
+            return explanation;
+        }
+        match published::operation(method, &segments) {
+            Some(Published::DeveloperKey) => explanation.developer_key = true,
+            Some(Published::ByObjectType) => explanation.required = by_type::required(method, &segments),
+            Some(Published::Scopes(scopes)) => explanation.required = Some(Required::published(scopes)),
+            None => explanation.did_you_mean = published::did_you_mean(method, &segments),
+        }
+        explanation
+    }
+
+    /// Whether the scopes that HubSpot granted cover the request.
+    pub fn verdict(&self, granted: &[String]) -> Verdict {
+        if self.developer_key { Verdict::Missing } else { verdict(self.required.as_ref(), granted) }
+    }
+}
+
+/// The segments of a path, unless servers might split it otherwise: they differ in whether an encoded slash ends a
+/// segment, and an encoded `%` may hide one.
+fn segments(path: &str) -> Option<Vec<&str>> {
+    if has_encoded(path, "%2f") || has_encoded(path, "%25") {
+        return None;
+    }
+    let path = path.strip_prefix('/')?;
+    Some(path.strip_suffix('/').unwrap_or(path).split('/').collect())
+}
+
+fn has_encoded(path: &str, escape: &str) -> bool {
+    path.as_bytes().windows(escape.len()).any(|bytes| bytes.eq_ignore_ascii_case(escape.as_bytes()))
+}
+
+/// The scopes that a request needs; `None` where that is not known.
+pub fn required(method: &Method, path: &str) -> Option<Required> {
+    Explanation::of(method, path).required
+}
+
+impl Required {
+    /// From the alternatives of HubSpot's files. One that only adds scopes to another says nothing.
+    fn published(text: &'static str) -> Self {
+        let all: Vec<&'static str> = text.split('|').collect();
+        let has = |set: &str, scope: &str| set.split(' ').any(|one| one == scope);
+        let adds_to = |set: &str, other: &str| set != other && other.split(' ').all(|scope| has(set, scope));
+        let any_of: Vec<_> = all.iter().filter(|set| !all.iter().any(|other| adds_to(set, other))).copied().collect();
+        let (scopes, any_of) = match any_of[..] {
+            [one] => (one.split(' ').collect(), Vec::new()),
+            _ => (Vec::new(), any_of),
+        };
+        Self { scopes, any_of, knowledge: Knowledge::Exact, docs: None }
+    }
 }
 
 /// What is known about a list of scopes.
@@ -51,6 +135,9 @@ pub enum Verdict {
 /// Whether the scopes that HubSpot granted cover what a request needs.
 pub fn verdict(required: Option<&Required>, granted: &[String]) -> Verdict {
     let Some(required) = required else { return Verdict::Unknown };
+    if !required.any_of.is_empty() {
+        return verdict_of_alternatives(&required.any_of, granted);
+    }
     let missing = missing(required, granted);
     let may_be_covered = |scope: &&str| granted.iter().any(|one| successors::related(scope, one));
     match (missing.is_empty(), required.knowledge) {
@@ -59,6 +146,22 @@ pub fn verdict(required: Option<&Required>, granted: &[String]) -> Verdict {
         (false, Knowledge::Exact) => Verdict::Missing,
         (false, Knowledge::Enough) | (_, Knowledge::Disputed) => Verdict::Unknown,
     }
+}
+
+/// HubSpot's files write `or` where its documentation means `and` now and then. So one alternative of several is enough
+/// only where the others are its names before or after a renaming.
+fn verdict_of_alternatives(any_of: &[&str], granted: &[String]) -> Verdict {
+    let has = |scope: &str| granted.iter().any(|one| one == scope);
+    let is_related = |scope: &str| granted.iter().any(|one| successors::related(scope, one));
+    let covered = |set: &&str| set.split(' ').all(has);
+    if !any_of.iter().any(covered) {
+        // A granted scope that an alternative replaces may still do; another of its replacements does not.
+        let is_replaced = |scope: &str| granted.iter().any(|one| successors::successors(one).contains(&scope));
+        let replaced = any_of.iter().any(|set| set.split(' ').all(|scope| has(scope) || is_replaced(scope)));
+        return if replaced { Verdict::Unknown } else { Verdict::Missing };
+    }
+    let renamed = |set: &&str| covered(set) || set.split(' ').all(is_related);
+    if any_of.iter().all(renamed) { Verdict::Covered } else { Verdict::Unknown }
 }
 
 /// The scopes of a request that were not granted, in order.

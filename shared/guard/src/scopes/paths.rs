@@ -3,24 +3,15 @@
 //! Invariant: what is not documented is unknown. A path is compared as it is sent, so another case or an encoded name
 //! is unknown too; only ids may be percent-encoded.
 
-use http::Method;
-
 use super::rows::{
     ACCOUNT, ASSOCIATIONS_DOCS, EVENTS, FILES, FLOWS, LISTS, OBJECTS, OLD_CONTACTS, OLD_ENGAGEMENTS, OWNERS, Row,
     TIMELINE,
 };
 use super::{Knowledge, Required};
 
-/// The scopes that a request needs; `None` where that is not known.
-pub fn required(method: &Method, path: &str) -> Option<Required> {
-    // Servers differ in whether an encoded slash ends a segment, and an encoded `%` may hide one.
-    if has_encoded(path, "%2f") || has_encoded(path, "%25") {
-        return None;
-    }
-    let path = path.strip_prefix('/')?;
-    let segments: Vec<&str> = path.strip_suffix('/').unwrap_or(path).split('/').collect();
-    let method = method.as_str();
-    match segments.as_slice() {
+/// The scopes that HubSpot's documentation names for a request; `None` where it names none.
+pub(super) fn documented(method: &str, segments: &[&str]) -> Option<Required> {
+    match segments {
         ["crm", version @ ("v3" | "v4"), api, rest @ ..] => crm(method, version, api, rest),
         ["crm", api, version, rest @ ..] if is_date(version) => crm(method, version, api, rest),
         ["files", version, "files" | "folders", ..] if is_v3(version) => Some(FILES.writes(Knowledge::Exact)),
@@ -99,7 +90,7 @@ fn both(from: &str, to: &str, scopes: fn(&Row, Knowledge) -> Required) -> Option
             required.scopes.push(scope);
         }
     }
-    required.docs = ASSOCIATIONS_DOCS;
+    required.docs = Some(ASSOCIATIONS_DOCS);
     Some(required)
 }
 
@@ -139,16 +130,16 @@ fn old_engagements(method: &str, rest: &[&str]) -> Option<Required> {
 
 impl Row {
     /// The object of a name.
-    fn of(name: &str) -> Option<&'static Self> {
+    pub(super) fn of(name: &str) -> Option<&'static Self> {
         OBJECTS.iter().find(|(names, _)| names.contains(&name)).map(|(_, row)| row)
     }
 
-    fn reads(&self, knowledge: Knowledge) -> Required {
-        Required { scopes: self.read.to_vec(), knowledge, docs: self.docs }
+    pub(super) fn reads(&self, knowledge: Knowledge) -> Required {
+        Required { scopes: self.read.to_vec(), any_of: Vec::new(), knowledge, docs: Some(self.docs) }
     }
 
-    fn writes(&self, knowledge: Knowledge) -> Required {
-        Required { scopes: self.write.to_vec(), knowledge, docs: self.docs }
+    pub(super) fn writes(&self, knowledge: Knowledge) -> Required {
+        Required { scopes: self.write.to_vec(), any_of: Vec::new(), knowledge, docs: Some(self.docs) }
     }
 }
 
@@ -160,8 +151,4 @@ fn is_v3(version: &str) -> bool {
 /// The dated versions that the table was compared with. In a later one scopes may have other names.
 fn is_date(version: &str) -> bool {
     matches!(version, "2026-03" | "2026-09-beta" | "2026-09")
-}
-
-fn has_encoded(path: &str, escape: &str) -> bool {
-    path.as_bytes().windows(escape.len()).any(|bytes| bytes.eq_ignore_ascii_case(escape.as_bytes()))
 }

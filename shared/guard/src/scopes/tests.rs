@@ -54,7 +54,8 @@ const SHAPES: [(&str, &[Method], &[Method]); 15] = [
 ];
 
 fn known(method: &Method, path: &str) -> Option<(String, Knowledge, String)> {
-    required(method, path).map(|known| (known.scopes.join(" "), known.knowledge, known.docs.to_owned()))
+    let known = paths::documented(method.as_str(), &segments(path)?)?;
+    Some((known.scopes.join(" "), known.knowledge, known.docs?.to_owned()))
 }
 
 fn owned(scopes: &str) -> Vec<String> {
@@ -199,7 +200,7 @@ fn a_verdict_is_unknown_wherever_it_would_be_a_guess() {
         (Method::POST, "/engagements/v1/engagements", "tickets", Verdict::Unknown),
         (Method::POST, "/crm/v3/timeline/events", "timeline", Verdict::Unknown),
         (Method::POST, "/crm/v3/timeline/events", "", Verdict::Unknown),
-        (Method::GET, "/cms/v3/blogs", "content", Verdict::Unknown),
+        (Method::GET, "/cms/v9/blogs", "content", Verdict::Unknown),
         (Method::GET, "/crm/v3/objects/tickets", "crm.objects.tickets.read", Verdict::Unknown),
         (Method::GET, "/crm/v3/objects/tickets", "crm.objects.deals.read", Verdict::Missing),
         (Method::POST, "/crm/v3/objects/emails", "contacts", Verdict::Missing),

@@ -1,0 +1,88 @@
+//! Endpoints that HubSpot has switched off or will, each with HubSpot's own page. A finding, never a refusal.
+//!
+//! HubSpot ends its support of `v3` in September 2027 as well (the page of [`NUMBERED`]). That is not reported: it
+//! concerns nearly every stored automation, and HubSpot still lists those endpoints.
+
+use serde::Serialize;
+
+/// When an endpoint stops, and what replaces it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Deprecation {
+    /// The day, or the month, from which HubSpot does not answer or support it; it may lie ahead.
+    pub since: &'static str,
+    /// The paths that replace it.
+    pub successor: &'static str,
+    /// HubSpot's page.
+    pub docs: &'static str,
+}
+
+const LISTS: Deprecation = Deprecation {
+    since: "2026-04-30",
+    successor: "/crm/lists/2026-03",
+    docs: "https://developers.hubspot.com/docs/api-reference/legacy/crm/lists/v1-list-api-migration-guide",
+};
+
+const PIPELINES: Deprecation = Deprecation {
+    since: "2026-12-04",
+    successor: "/crm/pipelines/2026-03",
+    docs: "https://developers.hubspot.com/changelog/pipelines-api-v1-sunset",
+};
+
+const OWNERS: Deprecation = Deprecation {
+    since: "2025-03-24",
+    successor: "/crm/owners/2026-03",
+    docs: "https://developers.hubspot.com/changelog/final-reminder-sunset-of-v2-owners-api",
+};
+
+const V4: Deprecation = Deprecation {
+    since: "2027-03-30",
+    successor: "the same API by date, such as /crm/associations/2026-03",
+    docs: "https://developers.hubspot.com/changelog/deprecating-support-for-hubspot-v4-apis",
+};
+
+const NUMBERED: Deprecation = Deprecation {
+    since: "2027-09",
+    successor: "the same API by date, such as /crm/objects/2026-03/contacts",
+    docs: "https://developers.hubspot.com/changelog/legacy-apis-and-legacy-apps-whats-going-unsupported-and-when",
+};
+
+/// What HubSpot has announced for a path, if anything.
+pub(super) fn deprecation(segments: &[&str]) -> Option<Deprecation> {
+    match segments {
+        ["contacts", "v1", "lists", ..] => Some(LISTS),
+        ["crm-pipelines", "v1", ..] => Some(PIPELINES),
+        ["owners", "v2", ..] => Some(OWNERS),
+        // The version is the second segment, or the third: `/integrations/v1/…`, `/crm/v4/…`, `/marketing/events/v4/…`.
+        [_, "v4", ..] | [_, _, "v4", ..] => Some(V4),
+        [_, "v1" | "v2", ..] => Some(NUMBERED),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_that_stop_are_found_by_their_paths() {
+        for (path, since) in [
+            ("contacts/v1/lists", Some("2026-04-30")),
+            ("contacts/v1/lists/7/contacts/all", Some("2026-04-30")),
+            ("crm-pipelines/v1/pipelines/deals", Some("2026-12-04")),
+            ("owners/v2/owners", Some("2025-03-24")),
+            ("crm/v4/objects/contacts/1/associations/deals", Some("2027-03-30")),
+            ("automation/v4/flows", Some("2027-03-30")),
+            ("engagements/v1/engagements", Some("2027-09")),
+            ("contacts/v1/contact/email/v4/profile", Some("2027-09")),
+            ("companies/v2/companies", Some("2027-09")),
+            ("crm/v3/objects/contacts", None),
+            ("crm/v3/objects/v1", None),
+            ("crm/objects/2026-03/v4", None),
+            ("v1", None),
+        ] {
+            let segments: Vec<&str> = path.split('/').collect();
+
+            assert_eq!(deprecation(&segments).map(|found| found.since), since, "{path}");
+        }
+    }
+}
