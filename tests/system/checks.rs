@@ -49,6 +49,8 @@ async fn a_check_tells_what_would_be_sent_and_what_was_ignored() {
     assert_eq!((&answer.body["verdict"], &answer.body["remedy"]), (&json!("covered"), &Value::Null));
     let page = "https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide";
     assert_eq!(answer.body["docs"], page);
+    assert_eq!(answer.body["would_run"], "yes");
+    assert!(answer.text.starts_with(r#"{"would_run":"#), "it comes first: {}", answer.text);
     assert!(!answer.text.contains("s3cret"), "{}", answer.text);
 }
 
@@ -62,8 +64,9 @@ async fn the_verdict_names_the_remedy_that_helps() {
         ("POST", "/crm/v3/objects/contacts", "missing", json!("reconnect")),
         ("PATCH", "/crm/v3/objects/deals/7", "missing", json!("hubspot_plan")),
         ("GET", "/crm/v3/objects/leads", "missing", json!("ask_operator")),
-        ("GET", "/cms/v3/blogs/posts", "unknown", Value::Null),
-        ("GET", "/crm/v3/objects/2-1234567", "unknown", Value::Null),
+        ("GET", "/cms/v3/blogs/posts", "missing", json!("ask_operator")),
+        ("GET", "/crm/v3/objects/2-1234567", "missing", json!("ask_operator")),
+        ("POST", "/crm/v3/extensions/unheard-of", "unknown", Value::Null),
     ];
 
     for (method, endpoint, verdict, remedy) in cases {
@@ -74,6 +77,25 @@ async fn the_verdict_names_the_remedy_that_helps() {
             "{method} {endpoint}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_check_says_what_hubspots_files_know() {
+    let world = connected().await;
+    grant(&world, &["oauth", "hubdb"]).await;
+    let of = async |method: &str, endpoint: &str| explained(&world, &asking(method, endpoint)).await.body;
+
+    let rows = of("POST", "/cms/hubdb/2026-03/tables/7/rows").await;
+    assert_eq!((&rows["verdict"], &rows["any_of"]), (&json!("covered"), &json!(["hubdb", "hubdb.rows.write"])));
+    assert_eq!((&rows["required_scopes"], &rows["would_run"]), (&json!([]), &json!("yes")));
+    let webhooks = of("GET", "/app-webhooks/2026-09/7/settings").await;
+    assert_eq!((&webhooks["developer_key"], &webhooks["would_run"]), (&json!(true), &json!("no")));
+    assert_eq!((&webhooks["verdict"], &webhooks["remedy"]), (&json!("missing"), &Value::Null));
+    let pipelines = of("GET", "/crm-pipelines/v1/pipelines/deals").await;
+    assert_eq!(pipelines["deprecated"]["since"], "2026-12-04");
+    assert_eq!((&pipelines["verdict"], &pipelines["would_run"]), (&json!("unknown"), &json!("unknown")));
+    let misspelt = of("GET", "/crm/v3/object/contacts").await;
+    assert_eq!(misspelt["did_you_mean"], "/crm/v3/objects/contacts");
 }
 
 #[tokio::test]
@@ -91,6 +113,7 @@ async fn an_older_integration_is_explained_as_such() {
 
     assert_eq!((&old.body["integration_is_newest"], &new.body["integration_is_newest"]), (&json!(false), &json!(true)));
     assert_eq!((&old.body["verdict"], &old.body["integration_status"]), (&json!("covered"), &json!("active")));
+    assert_eq!((&old.body["would_run"], &new.body["would_run"]), (&json!("no"), &json!("yes")));
 }
 
 #[tokio::test]

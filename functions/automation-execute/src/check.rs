@@ -8,10 +8,11 @@ use shared::integration::Status;
 
 use crate::app::App;
 use guard::request::{Check, MAX_REQUEST_BYTES};
-use guard::scopes::{self, Remedy, Verdict};
+use guard::scopes::{Deprecation, Explanation, Remedy, Verdict};
 
 #[derive(Serialize)]
 struct Explained<'a> {
+    would_run: WouldRun,
     method: &'a str,
     url: &'a str,
     ignored_credentials: &'a [String],
@@ -19,10 +20,36 @@ struct Explained<'a> {
     /// One that has to be authorized again runs nothing, whatever its scopes.
     integration_status: Status,
     required_scopes: &'a [&'static str],
+    any_of: &'a [&'static str],
     granted_scopes: &'a [String],
     verdict: Verdict,
     remedy: Option<Remedy>,
     docs: Option<&'static str>,
+    developer_key: bool,
+    deprecated: Option<Deprecation>,
+    did_you_mean: Option<String>,
+}
+
+/// The one thing that whoever sets an automation up wants to know; the other fields are its reasons.
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum WouldRun {
+    Yes,
+    No,
+    Unknown,
+}
+
+impl WouldRun {
+    fn of(is_newest: bool, status: Status, verdict: Verdict) -> Self {
+        if !is_newest || status == Status::NeedsReauthorization {
+            return Self::No;
+        }
+        match verdict {
+            Verdict::Covered => Self::Yes,
+            Verdict::Missing => Self::No,
+            Verdict::Unknown => Self::Unknown,
+        }
+    }
 }
 
 /// Explains: `POST /v1/automation-checks`. The account is the token's, never the body's.
@@ -36,22 +63,29 @@ pub(crate) async fn check(app: &App, event: &Event) -> Result<Response, Error> {
         Some(id) => all.iter().find(|known| known.integration_id == *id).ok_or(Error::IntegrationNotFound)?,
     };
     let target = check.call.target();
-    let required = scopes::required(target.method(), target.path());
-    let missing = required.as_ref().map(|required| scopes::missing(required, &integration.scopes)).unwrap_or_default();
-    let verdict = scopes::verdict(required.as_ref(), &integration.scopes);
+    let explanation = Explanation::of(target.method(), target.path());
+    let verdict = explanation.verdict(&integration.scopes);
+    let remedy = explanation.remedy(&integration.scopes, app.config.asked());
+    let integration_is_newest = integration.sequence == newest.sequence;
+    let required = explanation.required.as_ref();
     Ok(Response::json(
         200,
         &Explained {
+            would_run: WouldRun::of(integration_is_newest, integration.status, verdict),
             method: target.method().as_str(),
             url: target.url().as_str(),
             ignored_credentials: check.call.ignored(),
-            integration_is_newest: integration.sequence == newest.sequence,
+            integration_is_newest,
             integration_status: integration.status,
-            required_scopes: required.as_ref().map(|required| required.scopes.as_slice()).unwrap_or_default(),
+            required_scopes: required.map(|required| required.scopes.as_slice()).unwrap_or_default(),
+            any_of: required.map(|required| required.any_of.as_slice()).unwrap_or_default(),
             granted_scopes: &integration.scopes,
             verdict,
-            remedy: (verdict == Verdict::Missing).then(|| app.config.asked().remedy_for_all(&missing)).flatten(),
-            docs: required.as_ref().map(|required| required.docs),
+            remedy,
+            docs: required.and_then(|required| required.docs),
+            developer_key: explanation.developer_key,
+            deprecated: explanation.deprecated,
+            did_you_mean: explanation.did_you_mean,
         },
     ))
 }

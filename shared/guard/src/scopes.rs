@@ -72,6 +72,25 @@ impl Explanation {
     pub fn verdict(&self, granted: &[String]) -> Verdict {
         if self.developer_key { Verdict::Missing } else { verdict(self.required.as_ref(), granted) }
     }
+
+    /// The scopes that would have to be granted: all of them, or one of the alternatives.
+    pub fn missing(&self, granted: &[String]) -> Vec<&'static str> {
+        let Some(required) = &self.required else { return Vec::new() };
+        let alternatives = required.any_of.iter().flat_map(|set| set.split(' '));
+        let mut missing = missing(required, granted);
+        missing.extend(alternatives.filter(|scope| !granted.iter().any(|one| one == scope)));
+        missing
+    }
+
+    /// What makes HubSpot grant what is missing, if something is and a grant would help.
+    pub fn remedy(&self, granted: &[String], asked: Asked<'_>) -> Option<Remedy> {
+        if self.developer_key || self.verdict(granted) != Verdict::Missing {
+            return None;
+        }
+        let missing = self.missing(granted);
+        let has_alternatives = self.required.as_ref().is_some_and(|required| !required.any_of.is_empty());
+        if has_alternatives { asked.remedy_for_one(&missing) } else { asked.remedy_for_all(&missing) }
+    }
 }
 
 /// The segments of a path, unless servers might split it otherwise: they differ in whether an encoded slash ends a

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use guard::refusal::Refusal;
-use guard::scopes::{Explanation, Verdict};
+use guard::scopes::{Asked, Explanation, Remedy, Verdict};
 use guard::target::Target;
 use http::Method;
 use url::Url;
@@ -77,6 +77,12 @@ fn operations_without_oauth_need_a_developer_key() {
         found += u32::from(Explanation::of(&method, &path).developer_key);
     }
     assert_eq!((found, all), (212, 212));
+    let webhooks = Explanation::of(&Method::GET, "/app-webhooks/2026-09/7/settings");
+    let asked = Asked { required: &[], optional: &[] };
+    assert_eq!(
+        (webhooks.verdict(&granted("oauth")), webhooks.remedy(&granted("oauth"), asked)),
+        (Verdict::Missing, None)
+    );
 }
 
 #[test]
@@ -113,6 +119,12 @@ fn alternatives_are_named_and_judged_by_what_is_known_of_them() {
     ] {
         assert_eq!(Explanation::of(&method, path).verdict(&granted(scopes)), expected, "{method} {path} {scopes}");
     }
+    let asked_for = [vec!["hubdb.rows.write".to_owned()], vec!["hubdb".to_owned()], vec![]];
+    let remedies = asked_for.map(|required| {
+        let asked = Asked { required: &required, optional: &[] };
+        Explanation::of(&Method::POST, rows).remedy(&granted("oauth"), asked)
+    });
+    assert_eq!(remedies, [Some(Remedy::Reconnect), Some(Remedy::Reconnect), Some(Remedy::AskOperator)]);
     let required = Explanation::of(&Method::POST, rows).required.unwrap();
     assert_eq!((required.any_of, required.scopes), (vec!["hubdb", "hubdb.rows.write"], vec![]));
 }

@@ -52,7 +52,7 @@ fn plain(row: &str) -> Option<Vec<Value>> {
             "/appinstalls/v3/external-install",
             "/appinstalls/v3/External%2DInstall",
         ]),
-        "`.` and `..` segments, `//`, backslashes, control characters, a raw `;` in the path, bad percent-encodings in the path" => {
+        "`.` and `..` segments, `//` (except one right after the host), backslashes, control characters, a raw `;` in the path, bad percent-encodings in the path" => {
             endpoints(&[
                 "/crm/./x",
                 "/crm/../x",
@@ -79,10 +79,12 @@ fn plain(row: &str) -> Option<Vec<Value>> {
             let headers = json!({"Content-Type": "application/x-www-form-urlencoded; charset=utf-16"});
             vec![post(json!({"headers": headers, "body_text": "a=1"}))]
         }
-        "a body of more than 1 MiB, a URL of more than 32 KiB" => {
+        "a request of more than 1 MiB as it arrives, a URL of more than 32 KiB (credentials in it included), a header of more than 8 KiB" =>
+        {
             vec![
                 post(json!({"body_text": "x".repeat(1024 * 1024)})),
                 to("GET", &format!("/crm?x={}", "x".repeat(32 * 1024))),
+                post(json!({"headers": {"Accept": "x".repeat(9 * 1024)}})),
             ]
         }
         "an account that has no integration" => vec![request("acc_none", None)],

@@ -2,7 +2,7 @@
 
 use guard::fields::Fields;
 use guard::request::AutomationRequest;
-use guard::scopes::{self, Asked, Remedy, Verdict};
+use guard::scopes::{Asked, Deprecation, Explanation, Remedy, Verdict};
 use serde::Serialize;
 use shared::error::{Error, RequestOutcome};
 use shared::integration::{AccountId, IntegrationId, Status, why_not_newest};
@@ -22,17 +22,21 @@ pub(crate) struct CheckResult {
     pub(super) account_id: Option<String>,
     automation_id: Option<String>,
     integration_id: Option<String>,
-    /// `runs`, `missing_scopes`, or the code of the refusal.
+    /// `runs`, `missing_scopes`, `developer_key`, or the code of the refusal.
     pub(super) verdict: &'static str,
     /// What can be done about it.
     pub(super) detail: Option<String>,
     /// Whether the granted scopes cover it; none if it is refused before.
     pub(super) scopes: Option<Verdict>,
     missing_scopes: Vec<&'static str>,
+    /// When HubSpot ends the endpoint, if it has announced that.
+    pub(super) deprecated: Option<Deprecation>,
     pub(super) remedy: Option<Remedy>,
     /// The names of the credentials that it carries.
     pub(super) ignored_credentials: Vec<String>,
 }
+
+const DEVELOPER_KEY: &str = "HubSpot accepts only the developer key of an app here; automations cannot call it";
 
 impl CheckResult {
     /// A line that the function refuses for its content. Ids are kept if they can be read.
@@ -70,16 +74,20 @@ pub(super) fn judge(request: &AutomationRequest, known: &[KnownIntegration], ask
         }
     };
     let target = request.call.target();
-    let required = scopes::required(target.method(), target.path());
+    let explanation = Explanation::of(target.method(), target.path());
+    let judged = CheckResult { deprecated: explanation.deprecated, ..judged };
+    if explanation.developer_key {
+        return CheckResult { verdict: "developer_key", detail: Some(DEVELOPER_KEY.to_owned()), ..judged };
+    }
     let Some(granted) = &newest.scopes else {
         return CheckResult { verdict: "runs", scopes: Some(Verdict::Unknown), ..judged };
     };
-    let verdict = scopes::verdict(required.as_ref(), granted);
+    let verdict = explanation.verdict(granted);
     if verdict != Verdict::Missing {
         return CheckResult { verdict: "runs", scopes: Some(verdict), ..judged };
     }
-    let missing = required.as_ref().map(|required| scopes::missing(required, granted)).unwrap_or_default();
-    let remedy = asked.remedy_for_all(&missing);
+    let missing = explanation.missing(granted);
+    let remedy = explanation.remedy(granted, asked);
     let detail = remedy.map(|remedy| describe(remedy).to_owned());
     CheckResult { verdict: "missing_scopes", scopes: Some(verdict), missing_scopes: missing, remedy, detail, ..judged }
 }

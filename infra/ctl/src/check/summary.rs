@@ -23,6 +23,7 @@ pub(super) struct CheckSummary {
     reasons: BTreeMap<(&'static str, String), ReasonCount>,
     remedies: VerdictCounts,
     scopes_unknown: u64,
+    deprecated: u64,
     carry_credentials: u64,
     accounts: HashMap<String, VerdictCounts>,
 }
@@ -41,6 +42,7 @@ pub(super) struct SummaryView<'a> {
     reasons: Vec<ReasonView<'a>>,
     remedies: &'a VerdictCounts,
     scopes_unknown: u64,
+    deprecated: u64,
     carry_credentials: u64,
     worst_accounts: Vec<AccountCounts<'a>>,
 }
@@ -68,6 +70,7 @@ impl CheckSummary {
             *self.remedies.entry(as_str(remedy)).or_default() += 1;
         }
         self.scopes_unknown += u64::from(result.scopes == Some(Verdict::Unknown));
+        self.deprecated += u64::from(result.deprecated.is_some());
         self.carry_credentials += u64::from(!result.ignored_credentials.is_empty());
         if result.verdict == "runs" {
             return;
@@ -99,6 +102,7 @@ impl CheckSummary {
             reasons: self.verdicts.keys().flat_map(|verdict| self.reasons_of(verdict)).collect(),
             remedies: &self.remedies,
             scopes_unknown: self.scopes_unknown,
+            deprecated: self.deprecated,
             carry_credentials: self.carry_credentials,
             worst_accounts: self.worst(worst),
         }
@@ -116,6 +120,9 @@ impl CheckSummary {
         lines.push(format!("{:>9}  with credentials, which will be ignored", self.carry_credentials));
         if self.scopes_unknown > 0 {
             lines.push(format!("{:>9}  of runs: scopes unknown, HubSpot decides", self.scopes_unknown));
+        }
+        if self.deprecated > 0 {
+            lines.push(format!("{:>9}  call endpoints that HubSpot has announced to end", self.deprecated));
         }
         lines.extend(self.account_lines(worst));
         if self.findings() > 0 {
