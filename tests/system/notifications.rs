@@ -12,6 +12,7 @@ use devstack::wire::At;
 use serde_json::{Value, json};
 
 use crate::connect::{begin, connect, finish};
+use crate::ctl;
 use crate::refresh::planted::{HOUR, access, change_text, need, plant, refused};
 use crate::world::{ACCOUNT, ADMIN, World, dashboard, request};
 
@@ -68,6 +69,19 @@ async fn events_name_who_acted() {
     for ((kind, by), (expected_kind, expected_by)) in acted.iter().zip(expected) {
         assert_eq!((kind.as_str(), by.as_str()), (Some(expected_kind), Some(expected_by)));
     }
+}
+
+#[tokio::test]
+async fn a_disconnect_by_the_operator_names_the_role() {
+    let world = World::start().await;
+    let id = connect(&world, ACCOUNT, &json!({})).await;
+
+    let ended = ctl::run(&world.stack, &["disconnect", ACCOUNT, &id, "--yes"]).await;
+
+    let events = events(&world).await;
+    let last = events.last().unwrap();
+    assert_eq!((ended.code, &last["detail-type"]), (0, &json!("IntegrationDisconnected")), "{ended:?}");
+    assert_eq!(last["detail"]["acted_by"], "assumed-role/Operators", "{last}");
 }
 
 #[tokio::test]

@@ -44,7 +44,7 @@ pub(crate) async fn run(args: &DisconnectArgs, stack_args: &StackArgs, output: &
         &format!("Disconnect {} of {}? {effect} Its tokens are deleted permanently.", args.integration, args.account),
         &args.confirm,
     )?;
-    let left = stack.store.disconnect(&record, "operator", stack.clock.now()).await?;
+    let left = stack.store.disconnect(&record, &operator.acted_by, stack.clock.now()).await?;
     let mut notes = Vec::new();
     if let Some((secret_id, _)) = &left.secret {
         notes.push(format!("the secret {secret_id} could not be deleted: `hubspotctl sweep` deletes it after a day"));
