@@ -98,6 +98,20 @@ async fn configured_scopes_that_nobody_was_granted_are_found() {
 }
 
 #[tokio::test]
+async fn a_scope_under_its_successors_name_is_found_as_renamed() {
+    let world = World::start().await;
+    let record = plant(&world, ACCOUNT, 1).await;
+    let granted = ["crm.objects.contacts.read", "hubdb.rows.read"].map(|scope| AttributeValue::S(scope.to_owned()));
+    change_text(&world, &record, "scopes", AttributeValue::L(granted.to_vec())).await;
+
+    let ended = diagnose(&world, &[("HUBSPOT_SCOPES", "crm.objects.contacts.read hubdb")]).await;
+
+    assert_eq!(wrong(&ended), ["scopes"], "{ended:?}");
+    assert!(ended.text.contains("renamed by HubSpot: hubdb to hubdb.tables.read"), "{ended:?}");
+    assert!(!ended.text.contains("granted to none"), "{ended:?}");
+}
+
+#[tokio::test]
 async fn the_doctor_points_at_status_if_accounts_need_attention() {
     let world = World::start().await;
     let record = plant(&world, ACCOUNT, 1).await;

@@ -1,5 +1,6 @@
 //! The checks of the data: orphaned secrets, granted scopes, accounts that need attention.
 
+use guard::scopes::{not_granted, successors};
 use shared::integration::Status;
 
 use super::Finding;
@@ -46,20 +47,25 @@ pub(super) async fn scopes(stack: &Stack) -> Finding {
         Ok(granted) => granted,
         Err(failure) => return unknown(check, &failure),
     };
-    let lack = |scope: &String| granted.iter().filter(|scopes| !scopes.contains(scope)).count();
-    let missing: Vec<_> = required.iter().map(|scope| (scope, lack(scope))).filter(|(_, lack)| *lack > 0).collect();
+    let lack = |scope: &str| granted.iter().filter(|scopes| scopes.iter().all(|one| one != scope)).count();
+    // A scope that came back under a successor's name is granted, by the rule that a connect follows.
+    let missing = |scope: &str| {
+        granted.iter().filter(|scopes| !not_granted(&[scope.to_owned()], scopes.as_slice()).is_empty()).count()
+    };
     let sample = counted(granted.len(), "account");
-    if missing.is_empty() {
+    let renamed: Vec<_> =
+        required.iter().filter(|scope| lack(scope) > missing(scope)).map(|scope| new_names(scope)).collect();
+    let of_none: Vec<_> = required.iter().filter(|scope| missing(scope) == granted.len()).map(String::as_str).collect();
+    let is_of_some = |scope: &&String| (1..granted.len()).contains(&missing(scope));
+    let of_some: Vec<_> =
+        required.iter().filter(is_of_some).map(|scope| format!("{scope} ({})", missing(scope))).collect();
+    if renamed.is_empty() && of_none.is_empty() && of_some.is_empty() {
         return Finding::fine(check, format!("{sample} compared: all configured scopes are granted"));
     }
-    let of_none = missing.iter().filter(|(_, lack)| *lack == granted.len());
-    let of_none: Vec<_> = of_none.map(|(scope, _)| scope.as_str()).collect();
-    let of_some: Vec<_> = missing
-        .iter()
-        .filter(|(_, lack)| *lack < granted.len())
-        .map(|(scope, lack)| format!("{scope} ({lack})"))
-        .collect();
     let mut advice = vec![format!("{sample} compared")];
+    if !renamed.is_empty() {
+        advice.push(format!("renamed by HubSpot: {}; change HUBSPOT_SCOPES with the app's scopes", renamed.join(", ")));
+    }
     if !of_none.is_empty() {
         advice.push(format!(
             "granted to none: {}; HubSpot may have renamed it: compare HUBSPOT_SCOPES with the scopes of the app at \
@@ -72,6 +78,11 @@ pub(super) async fn scopes(stack: &Stack) -> Finding {
         advice.push(format!("missing in some: {}; admins of those accounts reconnect", of_some.join(", ")));
     }
     Finding::wrong(check, advice.join(". "))
+}
+
+/// A renamed scope with its successors.
+fn new_names(scope: &str) -> String {
+    format!("{scope} to {}", successors(scope).join(" or "))
 }
 
 /// Scopes that every account of the sample has and that are not configured: possible successors of renamed ones.
