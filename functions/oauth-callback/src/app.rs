@@ -28,7 +28,6 @@ pub struct Config {
 impl Config {
     /// Reads the environment and reports every problem at once.
     pub fn read<L: Fn(&str) -> Option<String>>(mut reader: Reader<L>) -> Result<Self, Invalid> {
-        reader.required("HUBSPOT_SCOPES");
         let config = Self {
             state: reader.state(),
             authorizations_table: reader.required("AUTHORIZATIONS_TABLE"),
@@ -39,7 +38,7 @@ impl Config {
             return_url: reader.optional("RETURN_URL").map(|_| reader.url("RETURN_URL", None)),
             install_url: reader.optional("INSTALL_URL").map(|_| reader.url("INSTALL_URL", None)),
             authorize_url: reader.url("HUBSPOT_AUTHORIZE_URL", Some("https://app.hubspot.com/oauth/authorize")),
-            scopes: reader.list("HUBSPOT_SCOPES"),
+            scopes: reader.required_list("HUBSPOT_SCOPES"),
             optional_scopes: reader.list("HUBSPOT_OPTIONAL_SCOPES"),
         };
         reader.finish(config)
