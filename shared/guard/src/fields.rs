@@ -29,7 +29,7 @@ impl<'a> Fields<'a> {
         let mut fields: Vec<(String, &'a RawValue)> = Vec::new();
         let taken = each_pair(json, Shape::Object, |name, value| {
             if fields.iter().any(|(earlier, _)| *earlier == name) {
-                let detail = format!("{place}: field {} stands twice; once is expected", quoted(&name));
+                let detail = format!("{place}: duplicate field {}; give it once", quoted(&name));
                 return Err(Refusal::InvalidRequest(detail));
             }
             if fields.len() == MAX_FIELDS {
@@ -82,11 +82,9 @@ impl<'a> Fields<'a> {
     pub fn finish(self) -> Result<(), Refusal> {
         match self.fields.first() {
             None => Ok(()),
-            Some((name, _)) => Err(Refusal::InvalidRequest(format!(
-                "{}: field {} is not known; leave it out",
-                self.place,
-                quoted(name)
-            ))),
+            Some((name, _)) => {
+                Err(Refusal::InvalidRequest(format!("{}: unknown field {}; leave it out", self.place, quoted(name))))
+            }
         }
     }
 }
@@ -245,8 +243,8 @@ mod tests {
             other => panic!("{json} gave {other:?}"),
         };
 
-        assert_eq!(refused(r#"{"a":"s3cret","a":1}"#), "body: field `a` stands twice; once is expected");
-        assert_eq!(refused(r#"{"typo":"s3cret"}"#), "body: field `typo` is not known; leave it out");
+        assert_eq!(refused(r#"{"a":"s3cret","a":1}"#), "body: duplicate field `a`; give it once");
+        assert_eq!(refused(r#"{"typo":"s3cret"}"#), "body: unknown field `typo`; leave it out");
         assert_eq!(refused(r#""s3cret""#), "body: one JSON object is expected");
         let at = |line: u32, column: u32| {
             format!("body: not valid JSON at line {line}, column {column}; one JSON object is expected")

@@ -53,9 +53,8 @@ impl AutomationRequest {
     /// `request_too_large`, `invalid_request`, and what the guard refuses with.
     pub fn parse(body: &str, origin: &Url) -> Result<Self, Refusal> {
         let mut fields = fields_of(body)?;
-        let account_id = fields
-            .take_digits_or_string("account_id")?
-            .ok_or_else(|| invalid("account_id: it is missing; a string is expected"))?;
+        let account_id =
+            fields.take_digits_or_string("account_id")?.ok_or_else(|| invalid("account_id: required, a string"))?;
         let integration_id = fields.take_string("integration_id")?.map(IntegrationId::try_from).transpose()?;
         let automation_id = fields.take_string("automation_id")?;
         if automation_id.as_ref().is_some_and(|id| id.chars().count() > 128 || id.chars().any(char::is_control)) {
@@ -136,15 +135,14 @@ pub struct Call {
 
 impl Call {
     fn parse(request: Option<&RawValue>, origin: &Url) -> Result<Self, Refusal> {
-        let request =
-            request.ok_or_else(|| invalid("request: it is missing; an object with method and endpoint is expected"))?;
+        let request = request.ok_or_else(|| invalid("request: required, an object with method and endpoint"))?;
         let mut fields = Fields::parse("request", request.get())?;
         let method = fields
             .take_string("method")?
-            .ok_or_else(|| invalid("request.method: it is missing; GET, POST, PUT, PATCH or DELETE is expected"))?;
+            .ok_or_else(|| invalid("request.method: required, GET, POST, PUT, PATCH or DELETE"))?;
         let endpoint = fields
             .take_string("endpoint")?
-            .ok_or_else(|| invalid("request.endpoint: it is missing; a path or a URL of HubSpot's API is expected"))?;
+            .ok_or_else(|| invalid("request.endpoint: required, a path or a URL of the HubSpot API"))?;
         if endpoint.trim().len() > MAX_URL_BYTES {
             return Err(target::too_large());
         }

@@ -70,10 +70,10 @@ impl Target {
             return Err(too_large());
         }
         if endpoint.chars().any(char::is_control) {
-            return Err(invalid("control characters are not accepted; leave them out"));
+            return Err(invalid("control characters are not allowed; leave them out"));
         }
         if endpoint.contains('\\') {
-            return Err(invalid("backslashes are not accepted; write `/`"));
+            return Err(invalid("backslashes are not allowed; write `/`"));
         }
         let Place { rest, has_userinfo, hub } = after_host(endpoint)?;
         let (path, own_query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
@@ -200,11 +200,11 @@ fn wrong_host(host: &str) -> &'static str {
         "form submissions have a host of their own, which takes no token here; \
          send them to https://api.hsforms.com/submissions/v3/integration/submit/{portalId}/{formId} directly"
     } else if domain == "hubspot.com" && (host.starts_with("app.") || host.starts_with("app-")) {
-        "this is a page of HubSpot's, not its API; use the API's path, such as /crm/v3/objects/contacts/{contactId}"
+        "this is a HubSpot page, not the API; use the API's path, such as /crm/v3/objects/contacts/{contactId}"
     } else if host.contains("hubspotusercontent") || domain.ends_with("amazonaws.com") {
         "a download link needs no authorization; open it directly, without this service"
     } else {
-        "host and port are none of HubSpot's API; use a path, or https://api.hubapi.com"
+        "not a host and port of the HubSpot API; use a path, or https://api.hubapi.com"
     }
 }
 
@@ -214,12 +214,12 @@ fn check_path(path: &str) -> Result<(), Refusal> {
         return Err(invalid("a path that begins with `/` is expected after the host"));
     };
     if path.contains(';') {
-        return Err(invalid("a `;` in the path is not accepted; write %3B if it belongs to a value"));
+        return Err(invalid("a `;` in the path is not allowed; write %3B if it belongs to a value"));
     }
     let mut inner = segments.split('/');
     inner.next_back(); // HubSpot's own client calls `/crm/v3/owners/`
     if inner.any(str::is_empty) {
-        return Err(invalid("an empty path segment (`//`) is not accepted; a variable in it may have been empty"));
+        return Err(invalid("an empty path segment (`//`) is not allowed; a variable in it may have been empty"));
     }
     if path.split('%').skip(1).any(|after| !starts_with_two_digits(after)) {
         return Err(invalid("a `%` in the path needs two hexadecimal digits; write %25 for the sign itself"));
@@ -244,25 +244,21 @@ fn check_path(path: &str) -> Result<(), Refusal> {
 fn check_reading(path: &str) -> Result<(), Refusal> {
     let path: String = credentials::fold(path).collect();
     if path.chars().any(char::is_control) {
-        return Err(invalid(
-            "control characters in the path are not accepted, percent-encoded neither; leave them out",
-        ));
+        return Err(invalid("control characters (raw or percent-encoded) are not allowed in the path; leave them out"));
     }
     if path.contains('\\') {
-        return Err(invalid("backslashes in the path are not accepted, percent-encoded neither; leave them out"));
+        return Err(invalid("backslashes (raw or percent-encoded) are not allowed in the path; leave them out"));
     }
     // Servers strip path parameters, some before they resolve dots; and a decoded `?` or `#` may end a path.
     let names = path.split('/').map(|segment| segment.split([';', '?', '#']).next().unwrap_or_default().trim());
     let mut first = true;
     for name in names {
         if matches!(name, "." | "..") {
-            return Err(invalid(
-                "`.` and `..` as path segments are not accepted, in no encoding; write the path without them",
-            ));
+            return Err(invalid("`.` and `..` segments are not allowed in any encoding; write the path without them"));
         }
         if (first && name == "oauth") || name == "external-install" {
             return Err(not_allowed(
-                "OAuth and app installation are not for automations; every other path of HubSpot's API is accepted",
+                "automations cannot use OAuth and app installation; every other path of the HubSpot API is accepted",
             ));
         }
         first &= name.is_empty();
@@ -331,7 +327,7 @@ fn build_url(origin: &Url, path: &str, query: Option<&str>) -> Result<Url, Refus
     if text.len() > MAX_URL_BYTES {
         return Err(too_large());
     }
-    let url = Url::parse(&text).map_err(|_| invalid("it makes no valid URL"))?;
+    let url = Url::parse(&text).map_err(|_| invalid("not a valid URL"))?;
     let survived =
         url.as_str() == text && url.origin() == origin.origin() && url.path() == path && url.query() == query;
     if survived { Ok(url) } else { Err(invalid("it can be read in more than one way")) }

@@ -156,10 +156,10 @@ mod tests {
     fn an_invalid_line_is_reported_by_its_field_and_never_by_a_value() {
         let with = |from: &str, to: &str| GOOD.replace(from, to);
         for (line, expected) in [
-            ("s3cret".to_owned(), "line: one JSON object is expected"),
+            ("s3cret".to_owned(), "line: not valid JSON at line 1, column 1; one JSON object is expected"),
             (with(r#""account_id":"acc_1","#, ""), "line.account_id: required"),
             (with(r#","refresh_token":"s3cret""#, ""), "line.refresh_token: required"),
-            (with("}", r#","account_id":"s3cret"}"#), "line: field `account_id` stands twice; once is expected"),
+            (with("}", r#","account_id":"s3cret"}"#), "line: duplicate field `account_id`; give it once"),
             (with("}", r#","s3cret":1}"#), KNOWN),
             (with("acc_1", "s3cret s3cret"), "account_id: 1 to 128 characters of A-Z a-z 0-9 _ . : @ - are expected"),
             (with("legacy-1", "s.3cret"), "integration_id: 1 to 64 characters of A-Z a-z 0-9 _ - are expected"),

@@ -317,12 +317,12 @@ fn well_known_wrong_hosts_say_what_is_wrong() {
         ("https://api.hsforms.com/submissions/v3/integration/secure/submit/1/2", "form submissions"),
         ("https://api-eu1.hsforms.com/submissions/v3/integration/submit/1/2", "form submissions"),
         ("https://forms.hubspot.com/uploads/form/v2/1/2", "form submissions"),
-        ("https://app.hubspot.com/contacts/1/record/0-1/2", "a page of HubSpot's"),
-        ("https://app-eu1.hubspot.com/contacts/1", "a page of HubSpot's"),
+        ("https://app.hubspot.com/contacts/1/record/0-1/2", "a HubSpot page"),
+        ("https://app-eu1.hubspot.com/contacts/1", "a HubSpot page"),
         ("https://1.fs1.hubspotusercontent-na1.net/hubfs/1/x.pdf", "a download link"),
         ("https://f.hubspotusercontent30.net/hubfs/1/x.pdf", "a download link"),
         ("https://hubspot-bucket.s3.us-east-1.amazonaws.com/x?X-Amz-Signature=s3cret", "a download link"),
-        ("https://evil.com/hubspotusercontent", "none of HubSpot's API"),
+        ("https://evil.com/hubspotusercontent", "not a host and port of the HubSpot API"),
     ] {
         let refusal = target("GET", endpoint).unwrap_err();
 
