@@ -9,20 +9,22 @@
 //!
 //! Invariant: a version that the record does not point at is never served.
 
-mod attempt;
+mod decision;
+mod refresh;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use self::attempt::Attempt;
+use self::decision::{Look, Moment, Step};
+use self::refresh::{Refresh, RefreshStep};
 use crate::clock::Clock;
 use crate::config;
 use crate::crypto;
 use crate::hubspot::HubSpot;
 use crate::integration::{Integration, Pointer, Status};
 use crate::lease::Lease;
-use crate::refresh_policy::Purpose;
+use crate::refresh_policy::{Purpose, RefreshEnd};
 use crate::store::Store;
 use crate::store::secrets::Version;
 use crate::token_error::TokenError;
@@ -34,10 +36,10 @@ const CACHED: usize = 512;
 /// A version that cannot be found is waited for, until its tokens are this much past their expiry: Secrets Manager
 /// removes no version younger than a day.
 const VERSION_KEPT: i64 = 86_400;
-/// What has to be left of the function's time beyond the token endpoint's, for the writes after it.
-const ROOM_FOR_WRITES: i64 = 5;
-/// The pauses of those who wait for another's refresh.
-const WAIT: (Duration, Duration) = (Duration::from_millis(40), Duration::from_millis(800));
+/// The first pause of a caller that waits for another's refresh.
+const FIRST_WAIT: Duration = Duration::from_millis(40);
+/// The longest pause of a caller that waits for another's refresh.
+const LONGEST_WAIT: Duration = Duration::from_millis(800);
 /// How often a version that cannot be found yet is looked for.
 const MISSES: u32 = 6;
 
@@ -73,6 +75,12 @@ pub struct UsableTokens {
     pub refreshed: bool,
 }
 
+/// A caller that waits.
+struct Waiting {
+    pause: Duration,
+    misses: u32,
+}
+
 impl Access {
     /// Access to the tokens in `store`.
     pub fn new(store: Store, hubspot: HubSpot, clock: Clock, config: config::RefreshConfig) -> Self {
@@ -81,105 +89,106 @@ impl Access {
 
     /// Usable tokens of `record`, which was just read.
     ///
-    /// Others wait at most until the deadline; only who is itself refreshing when it comes may take longer, by the
-    /// token endpoint's time-out and the writes. The future must not be dropped: a refresh that has begun is lost then.
+    /// Waits at most until the deadline, except for a refresh of its own in flight: that may take longer by the token
+    /// endpoint's time-out and the writes. The future must not be dropped: a refresh in flight would be lost.
     pub async fn usable(&self, record: Integration, request: &TokenRequest<'_>) -> Result<UsableTokens, TokenError> {
         match self.usable_from_cache(&record, request) {
-            Some(granted) => Ok(granted),
+            Some(tokens) => Ok(tokens),
             // Boxed: nearly every execution does without it, and would move it about all the same.
             None => Box::pin(self.load_or_refresh(record, request)).await,
         }
     }
 
-    /// Good tokens that are in memory.
-    fn usable_from_cache(&self, record: &Integration, request: &TokenRequest<'_>) -> Option<UsableTokens> {
-        let pointer = pointer(record, request.purpose).ok()?;
-        let tokens = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(&pointer).cloned()?;
-        let good = self.is_unexpired(record, &pointer, request)
-            && self.outlives_margin(record, record.token_expires_at, &tokens, request);
-        good.then(|| granted(pointer, tokens))
+    fn moment<'a>(&'a self, request: &'a TokenRequest<'a>) -> Moment<'a> {
+        Moment { request, now_millis: self.clock.now_millis(), config: &self.config }
     }
 
-    /// Tokens that are read, refreshed or waited for.
+    /// Usable tokens that are in memory.
+    fn usable_from_cache(&self, record: &Integration, request: &TokenRequest<'_>) -> Option<UsableTokens> {
+        let pointer = pointer(record, request.purpose).ok()?;
+        let tokens = self.cached(&pointer)?;
+        let version = Version { pointer, tokens };
+        if self.moment(request).is_usable(record, &version) { Some(found(version)) } else { None }
+    }
+
+    /// Reads tokens, refreshes them, or waits for another's refresh, until there are usable ones or no time is left.
     async fn load_or_refresh(
         &self,
         mut record: Integration,
         request: &TokenRequest<'_>,
     ) -> Result<UsableTokens, TokenError> {
-        let (mut pause, mut misses) = (WAIT.0, 0);
+        let mut waiting = Waiting { pause: FIRST_WAIT, misses: 0 };
         loop {
             let pointer = pointer(&record, request.purpose)?;
-            let now = self.clock.now();
-            let alive = self.is_unexpired(&record, &pointer, request);
-            // The schedule comes when they are short, as a rule: it reads what is current once, under the lease.
-            let short =
-                request.purpose == Purpose::Schedule && record.token_expires_at - now <= Purpose::LONGEST_MARGIN;
-            let looks = alive && !short;
-            let look = if looks { self.read(&record, &pointer).await? } else { None };
-            if let Some(tokens) = &look
-                && self.outlives_margin(&record, record.token_expires_at, tokens, request)
-            {
-                return Ok(granted(pointer, tokens.clone()));
+            let look = self.look(&record, &pointer, request).await?;
+            waiting.misses += u32::from(matches!(look, Look::Missing));
+            let moment = self.moment(request);
+            let step = moment.decide(&record, &look);
+            if let (Step::Use, Look::Found(tokens)) = (&step, &look) {
+                return Ok(found(Version { pointer, tokens: tokens.clone() }));
             }
-            let missing = looks && look.is_none();
-            // What is alive serves an execution when there is no getting anything better.
-            let second_best =
-                look.filter(|_| request.purpose == Purpose::Execution).map(|tokens| granted(pointer, tokens));
-
-            if let Some(until) = record.refresh_not_before.filter(|until| *until > now) {
-                let why = || transient(until - now, "refreshes of this integration pause after a failure");
-                return second_best.ok_or_else(why);
-            }
-            let lease = if missing { None } else { Lease::of(&record, now, &self.config) };
-            // Who has no time for a refresh of its own may still wait for another's.
-            let too_late = lease.is_some() && !self.time_for_a_refresh(request, now + self.config.lease);
-            if too_late || self.clock.now_millis() >= request.deadline {
-                return second_best.ok_or_else(|| transient(1, "no time left for a refresh"));
-            }
-            let leased = match &lease {
-                Some(lease) => match self.store.take_lease(&record, lease, now).await {
-                    Ok(leased) => leased,
-                    Err(error) => return second_best.ok_or_else(|| error.into()),
-                },
-                None => None,
+            let fallback = moment.fallback(look).map(|tokens| found(Version { pointer, tokens }));
+            let refreshed = match step {
+                Step::Fail(error) => return fallback.ok_or(error),
+                Step::Refresh(lease) => self.refresh_with(&record, &lease, request).await,
+                Step::Use | Step::Wait => RefreshStep::LeaseTaken,
             };
-            match (lease, leased, second_best) {
-                (Some(lease), Some(leased), second_best) => match self.attempt(&leased, &lease, request).await {
-                    Attempt::Tokens(granted) => return Ok(granted),
-                    Attempt::Ended(_, unusable) => {
-                        let passes = unusable.passes();
-                        let alive = record.token_expires_at > self.clock.now();
-                        return second_best.filter(|_| passes && alive).ok_or(unusable);
-                    }
-                    Attempt::Again => {}
-                },
-                (_, _, Some(good)) => return Ok(good),
-                _ => {
-                    misses += u32::from(missing);
-                    if misses > MISSES {
-                        return Err(self.not_found(&record));
-                    }
-                    pause = self.wait(pause, request).await?;
+            match refreshed {
+                RefreshStep::Tokens(tokens) => return Ok(tokens),
+                RefreshStep::Failed(_, error) => {
+                    let serves = error.passes() && record.token_expires_at > self.clock.now();
+                    return fallback.filter(|_| serves).ok_or(error);
                 }
+                RefreshStep::LeaseTaken => match fallback {
+                    Some(tokens) => return Ok(tokens),
+                    None => self.wait(&mut waiting, &record, request).await?,
+                },
+                RefreshStep::Reread => {}
             }
             record = self.store.reread(&record).await?.ok_or_else(TokenError::gone)?;
         }
     }
 
-    /// Waits for somebody else's work; ends when the deadline would pass.
-    async fn wait(&self, pause: Duration, request: &TokenRequest<'_>) -> Result<Duration, TokenError> {
-        let jittered = pause - Duration::from_millis(crypto::jitter(pause.as_millis() as i64 / 2).unsigned_abs());
+    /// Tries to take a lease, and refreshes under it.
+    async fn refresh_with(&self, record: &Integration, lease: &Lease, request: &TokenRequest<'_>) -> RefreshStep {
+        match self.store.take_lease(record, lease, self.clock.now()).await {
+            Ok(Some(leased)) => Refresh::under(self, &leased, lease, request).await,
+            Ok(None) => RefreshStep::LeaseTaken,
+            Err(error) => RefreshStep::Failed(RefreshEnd::Released, error.into()),
+        }
+    }
+
+    /// Waits for another's refresh, or for a version to appear; fails when the deadline would pass.
+    async fn wait(
+        &self,
+        waiting: &mut Waiting,
+        record: &Integration,
+        request: &TokenRequest<'_>,
+    ) -> Result<(), TokenError> {
+        if waiting.misses > MISSES {
+            return Err(self.not_found(record));
+        }
+        let millis = i64::try_from(waiting.pause.as_millis()).unwrap_or(i64::MAX);
+        let jittered = waiting.pause - Duration::from_millis(crypto::jitter(millis / 2).unsigned_abs());
         if self.clock.remaining(request.deadline) <= jittered || request.purpose == Purpose::Schedule {
             return Err(transient(2, "another refresh of this integration is under way"));
         }
         self.clock.sleep(jittered).await;
-        Ok((pause * 2).min(WAIT.1))
+        waiting.pause = (waiting.pause * 2).min(LONGEST_WAIT);
+        Ok(())
     }
 
-    fn time_for_a_refresh(&self, request: &TokenRequest<'_>, lease_until: i64) -> bool {
-        let needed = self.config.token_timeout + ROOM_FOR_WRITES;
-        let left = self.clock.remaining(request.function_deadline).as_secs();
-        i64::try_from(left).is_ok_and(|left| left >= needed) && lease_until - self.clock.now() >= needed
+    /// Reads the version that the record points at, if that is worth it.
+    async fn look(
+        &self,
+        record: &Integration,
+        pointer: &Pointer,
+        request: &TokenRequest<'_>,
+    ) -> Result<Look, TokenError> {
+        if !self.moment(request).looks(record, pointer) {
+            return Ok(Look::Skipped);
+        }
+        Ok(self.read(record, pointer).await?.map_or(Look::Missing, Look::Found))
     }
 
     /// The tokens of the version that the record points at; none if it cannot be found (yet).
@@ -206,39 +215,11 @@ impl Access {
         cache.insert(pointer.clone(), tokens.clone());
     }
 
-    /// Whether the record's tokens may be used at all, as of now. Those of a marked one are to be tried, not believed.
-    fn is_unexpired(&self, record: &Integration, pointer: &Pointer, request: &TokenRequest<'_>) -> bool {
-        record.status == Status::Active
-            && record.token_expires_at > self.clock.now()
-            && request.rejected != Some(pointer.secret_version.as_str())
-    }
-
-    /// Whether the tokens that the record points at may be used, and for long enough.
-    fn is_usable(&self, record: &Integration, pointer: &Pointer, tokens: &Tokens, request: &TokenRequest<'_>) -> bool {
-        self.is_unexpired(record, pointer, request)
-            && self.outlives_margin(record, record.token_expires_at, tokens, request)
-    }
-
-    /// Whether tokens are good beyond the margin. An authorization of which it is not certain any more that HubSpot
-    /// accepts it is not good enough for the schedule: it finds out.
-    fn outlives_margin(
-        &self,
-        record: &Integration,
-        expires_at: i64,
-        tokens: &Tokens,
-        request: &TokenRequest<'_>,
-    ) -> bool {
-        let now = self.clock.now();
-        let suspect = record.ambiguous_until.is_some_and(|until| until <= now);
-        expires_at - now > request.purpose.margin(tokens.lifetime())
-            && !(suspect && request.purpose == Purpose::Schedule)
-    }
-
     /// The secret or version that the record points at is not there: not yet, or gone for good?
     fn not_found(&self, record: &Integration) -> TokenError {
         let cause = format!("{}: the secret version that it points at is not found", describe(record));
         let proven = record.token_expires_at > 0;
-        if proven && record.token_expires_at + VERSION_KEPT < self.clock.now() {
+        if proven && record.token_expires_at.saturating_add(VERSION_KEPT) < self.clock.now() {
             return TokenError::of(Corrupt, cause);
         }
         transient(2, cause)
@@ -259,8 +240,8 @@ fn pointer(record: &Integration, purpose: Purpose) -> Result<Pointer, TokenError
     }
 }
 
-fn granted(pointer: Pointer, tokens: Tokens) -> UsableTokens {
-    UsableTokens { version: Version { pointer, tokens }, refreshed: false }
+fn found(version: Version) -> UsableTokens {
+    UsableTokens { version, refreshed: false }
 }
 
 /// A secret that names another account or integration than the record is corruption, never a token.

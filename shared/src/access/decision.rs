@@ -1,0 +1,304 @@
+//! What to do about a token request, decided from what was read: pure.
+//!
+//! | question | true if |
+//! | --- | --- |
+//! | `is_unexpired` | the record is active, its access token has not expired, and HubSpot has not just rejected it |
+//! | `outlives_margin` | tokens last longer than the purpose's margin; for the schedule, the grant is certain too |
+//! | `is_usable` | both |
+
+use super::{TokenRequest, transient};
+use crate::config::RefreshConfig;
+use crate::integration::{Integration, Pointer, Status};
+use crate::lease::Lease;
+use crate::refresh_policy::Purpose;
+use crate::store::secrets::Version;
+use crate::token_error::TokenError;
+use crate::tokens::Tokens;
+
+/// What has to be left of the function's time beyond the token endpoint's, for the writes after it.
+const ROOM_FOR_WRITES: i64 = 5;
+
+/// A token request at some moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment<'a> {
+    pub(super) request: &'a TokenRequest<'a>,
+    pub(super) now_millis: i64,
+    pub(super) config: &'a RefreshConfig,
+}
+
+/// What reading the version that the record points at has brought.
+#[derive(Debug)]
+pub(super) enum Look {
+    /// It was not read: its tokens are known to be of no use.
+    Skipped,
+    /// It cannot be found (yet).
+    Missing,
+    /// Its tokens.
+    Found(Tokens),
+}
+
+/// What to do next.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Use the tokens that were found.
+    Use,
+    /// Try to take this lease, then refresh.
+    Refresh(Lease),
+    /// Wait for another's refresh, or for a version to appear.
+    Wait,
+    /// Give up, unless there are tokens to fall back on.
+    Fail(TokenError),
+}
+
+/// Which tokens a refresh under the lease starts from.
+#[derive(Debug)]
+pub(super) enum Base {
+    /// Another process has just refreshed them.
+    AlreadyRefreshed(Version),
+    /// A process died between its two writes: its tokens are good and only need the commit.
+    Commit(Version),
+    /// A process died between its two writes, a while ago: the record moves forward to its tokens, which are refreshed.
+    RollForward(Version),
+    /// Refresh these.
+    RefreshWith(Version),
+    /// AWSCURRENT is unrelated to the record's version, which has to be read.
+    Unrelated(Version),
+    /// The secret is gone.
+    SecretMissing,
+}
+
+impl Moment<'_> {
+    pub(super) fn now(&self) -> i64 {
+        self.now_millis / 1000
+    }
+
+    /// Whether it is worth reading the version that the record points at.
+    pub(super) fn looks(&self, record: &Integration, pointer: &Pointer) -> bool {
+        // The schedule comes when they are short, as a rule: it reads what is current once, under the lease.
+        let short = self.request.purpose == Purpose::Schedule
+            && record.token_expires_at.saturating_sub(self.now()) <= Purpose::LONGEST_MARGIN;
+        self.is_unexpired(record, pointer) && !short
+    }
+
+    /// Decides what to do next.
+    pub(super) fn decide(&self, record: &Integration, look: &Look) -> Step {
+        if let Look::Found(tokens) = look
+            && self.outlives_margin(record, record.token_expires_at, tokens)
+        {
+            return Step::Use;
+        }
+        if let Some(error) = self.paused(record) {
+            return Step::Fail(error);
+        }
+        let missing = matches!(look, Look::Missing);
+        let lease = if missing { None } else { Lease::of(record, self.now(), self.config) };
+        // A caller without time for a refresh of its own may still wait for another's.
+        let too_late = lease.as_ref().is_some_and(|lease| !self.has_time_for_refresh(lease));
+        if too_late || self.now_millis >= self.request.deadline {
+            return Step::Fail(no_time());
+        }
+        lease.map_or(Step::Wait, Step::Refresh)
+    }
+
+    /// The error of a record whose refreshes pause.
+    pub(super) fn paused(&self, record: &Integration) -> Option<TokenError> {
+        let until = record.refresh_not_before.filter(|until| *until > self.now())?;
+        let left = until.saturating_sub(self.now());
+        Some(transient(left, "refreshes of this integration pause after a failure"))
+    }
+
+    /// Decides which tokens to start from; `current` is AWSCURRENT of the record's secret.
+    pub(super) fn base(&self, record: &Integration, fence: &Pointer, current: Version) -> Base {
+        if current.pointer == *fence {
+            return self.base_of_pointed(record, current);
+        }
+        if !current.tokens.replaces.contains(&fence.secret_version) {
+            return Base::Unrelated(current);
+        }
+        let rejected = self.request.rejected == Some(current.pointer.secret_version.as_str());
+        if !rejected && self.outlives_margin(record, current.tokens.expires_at, &current.tokens) {
+            return Base::Commit(current);
+        }
+        Base::RollForward(current)
+    }
+
+    /// Decides the same for the version that the record points at.
+    pub(super) fn base_of_pointed(&self, record: &Integration, pointed: Version) -> Base {
+        if self.is_usable(record, &pointed) { Base::AlreadyRefreshed(pointed) } else { Base::RefreshWith(pointed) }
+    }
+
+    pub(super) fn has_time_for_refresh(&self, lease: &Lease) -> bool {
+        let needed = self.config.token_timeout + ROOM_FOR_WRITES;
+        let left = self.request.function_deadline.saturating_sub(self.now_millis) / 1000;
+        left >= needed && lease.until.saturating_sub(self.now()) >= needed
+    }
+
+    /// Tokens that serve an execution when nothing better can be had: they have not expired.
+    pub(super) fn fallback(&self, look: Look) -> Option<Tokens> {
+        match (look, self.request.purpose) {
+            (Look::Found(tokens), Purpose::Execution) => Some(tokens),
+            (Look::Found(_) | Look::Missing | Look::Skipped, _) => None,
+        }
+    }
+
+    pub(super) fn is_usable(&self, record: &Integration, version: &Version) -> bool {
+        self.is_unexpired(record, &version.pointer)
+            && self.outlives_margin(record, record.token_expires_at, &version.tokens)
+    }
+
+    fn is_unexpired(&self, record: &Integration, pointer: &Pointer) -> bool {
+        record.status == Status::Active
+            && record.token_expires_at > self.now()
+            && self.request.rejected != Some(pointer.secret_version.as_str())
+    }
+
+    fn outlives_margin(&self, record: &Integration, expires_at: i64, tokens: &Tokens) -> bool {
+        let unverified = record.ambiguous_until.is_some_and(|until| until <= self.now());
+        expires_at.saturating_sub(self.now()) > self.request.purpose.margin(tokens.lifetime())
+            && !(unverified && self.request.purpose == Purpose::Schedule)
+    }
+}
+
+pub(super) fn no_time() -> TokenError {
+    transient(1, "no time left for a refresh")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_000_000;
+    const CONFIG: RefreshConfig = RefreshConfig { lease: 20, token_timeout: 8, idle_after: 86_400, idle_probe: 7_200 };
+
+    fn request(purpose: Purpose) -> TokenRequest<'static> {
+        let now = NOW * 1000;
+        TokenRequest { purpose, deadline: now + 20_000, function_deadline: now + 30_000, rejected: None }
+    }
+
+    fn moment<'a>(request: &'a TokenRequest<'a>) -> Moment<'a> {
+        Moment { request, now_millis: NOW * 1000, config: &CONFIG }
+    }
+
+    fn pointer(version: &str) -> Pointer {
+        Pointer { secret_id: "s".to_owned(), secret_version: version.to_owned() }
+    }
+
+    /// A record that points at version `v1`, whose token is good for so many seconds.
+    fn record(seconds: i64) -> Integration {
+        let record = serde_json::json!({
+            "account_id": "a", "sequence": 1, "integration_id": "i", "created_at": 0, "status": "active",
+            "secret_id": "s", "secret_version": "v1", "token_expires_at": NOW + seconds,
+        });
+        serde_json::from_value(record).unwrap()
+    }
+
+    fn version(name: &str, seconds: i64, replaces: &[&str]) -> Version {
+        let tokens = serde_json::json!({
+            "account_id": "a", "integration_id": "i", "access_token": "t", "refresh_token": "r", "token_type": "bearer",
+            "obtained_at": NOW + seconds - 1800, "expires_at": NOW + seconds, "replaces": replaces,
+        });
+        Version { pointer: pointer(name), tokens: serde_json::from_value(tokens).unwrap() }
+    }
+
+    fn step(moment: &Moment<'_>, record: &Integration, look: &Look) -> &'static str {
+        match moment.decide(record, look) {
+            Step::Use => "use",
+            Step::Refresh(_) => "refresh",
+            Step::Wait => "wait",
+            Step::Fail(_) => "fail",
+        }
+    }
+
+    #[test]
+    fn a_step_follows_from_the_margin_the_pause_the_lease_and_the_time() {
+        let good = |seconds| Look::Found(version("v1", seconds, &[]).tokens);
+        let paused = |until| Integration { refresh_not_before: Some(NOW + until), ..record(30) };
+        let held =
+            |until| Integration { lease_owner: Some("x".to_owned()), lease_until: Some(NOW + until), ..record(30) };
+        let unverified = |until| Integration { ambiguous_until: Some(NOW + until), ..record(900) };
+        let (execution, schedule) = (Purpose::Execution, Purpose::Schedule);
+        for (purpose, record, look, expected) in [
+            (execution, record(61), good(61), "use"),
+            (execution, record(60), good(60), "refresh"),
+            (execution, record(-1), Look::Skipped, "refresh"),
+            (execution, record(61), Look::Missing, "wait"),
+            (execution, paused(1), good(30), "fail"),
+            (execution, paused(0), good(30), "refresh"),
+            (execution, held(0), good(30), "wait"),
+            (execution, held(-5), good(30), "wait"),
+            (execution, held(-6), good(30), "refresh"),
+            (execution, unverified(0), good(900), "use"),
+            (schedule, record(601), good(601), "use"),
+            (schedule, record(600), good(600), "refresh"),
+            (schedule, unverified(0), good(900), "refresh"),
+            (schedule, unverified(1), good(900), "use"),
+        ] {
+            let request = request(purpose);
+            assert_eq!(step(&moment(&request), &record, &look), expected, "{purpose:?} {record:?} {look:?}");
+        }
+    }
+
+    #[test]
+    fn without_time_nothing_is_begun() {
+        let held = Integration { lease_owner: Some("x".to_owned()), lease_until: Some(NOW + 9), ..record(-1) };
+        for (deadline, function_deadline, record, expected) in [
+            (1, 13_000, record(-1), "refresh"),
+            (1, 12_999, record(-1), "fail"),
+            (0, 13_000, record(-1), "fail"),
+            // Another's refresh may be waited for all the same.
+            (1, 0, held.clone(), "wait"),
+            (0, 0, held, "fail"),
+        ] {
+            let now = NOW * 1000;
+            let request = TokenRequest {
+                deadline: now + deadline,
+                function_deadline: now + function_deadline,
+                ..request(Purpose::Execution)
+            };
+            assert_eq!(step(&moment(&request), &record, &Look::Skipped), expected, "{deadline} {function_deadline}");
+        }
+    }
+
+    #[test]
+    fn a_rejected_version_is_neither_read_nor_committed() {
+        let request = TokenRequest { rejected: Some("v1"), ..request(Purpose::Execution) };
+        let rejecting = TokenRequest { rejected: Some("v2"), ..request };
+
+        assert!(!moment(&request).looks(&record(900), &pointer("v1")));
+        assert!(moment(&request).looks(&record(900), &pointer("v0")));
+        let base = |request| moment(request).base(&record(-1), &pointer("v1"), version("v2", 900, &["v1"]));
+        assert!(matches!(base(&request), Base::Commit(_)));
+        assert!(matches!(base(&rejecting), Base::RollForward(_)));
+    }
+
+    #[test]
+    fn the_schedule_does_not_read_tokens_that_are_short() {
+        let (execution, schedule) = (request(Purpose::Execution), request(Purpose::Schedule));
+
+        for (seconds, by_execution, by_schedule) in
+            [(0, false, false), (1, true, false), (600, true, false), (601, true, true)]
+        {
+            assert_eq!(moment(&execution).looks(&record(seconds), &pointer("v1")), by_execution, "{seconds}");
+            assert_eq!(moment(&schedule).looks(&record(seconds), &pointer("v1")), by_schedule, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn a_refresh_starts_from_what_a_crash_left_behind() {
+        let request = request(Purpose::Execution);
+        let base = |record: &Integration, current| match moment(&request).base(record, &pointer("v1"), current) {
+            Base::AlreadyRefreshed(_) => "already refreshed",
+            Base::Commit(_) => "commit",
+            Base::RollForward(_) => "roll forward",
+            Base::RefreshWith(_) => "refresh",
+            Base::Unrelated(_) => "unrelated",
+            Base::SecretMissing => "missing",
+        };
+
+        assert_eq!(base(&record(900), version("v1", 900, &[])), "already refreshed");
+        assert_eq!(base(&record(60), version("v1", 60, &[])), "refresh");
+        assert_eq!(base(&record(-1), version("v2", 900, &["v1"])), "commit");
+        assert_eq!(base(&record(-1), version("v2", 60, &["v0", "v1"])), "roll forward");
+        assert_eq!(base(&record(-1), version("v2", 900, &["v0"])), "unrelated");
+    }
+}
