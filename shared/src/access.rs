@@ -13,6 +13,7 @@ mod decision;
 mod refresh;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,13 +23,13 @@ use crate::clock::Clock;
 use crate::config;
 use crate::crypto;
 use crate::hubspot::HubSpot;
-use crate::integration::{Integration, Pointer, Status};
+use crate::integration::{Integration, Pointer};
 use crate::lease::Lease;
 use crate::refresh_policy::{Purpose, RefreshEnd};
 use crate::store::Store;
 use crate::store::secrets::Version;
 use crate::token_error::TokenError;
-use crate::token_error::TokenErrorKind::Corrupt;
+use crate::token_error::TokenErrorKind::{Corrupt, Superseded};
 use crate::tokens::Tokens;
 
 /// Tokens that a warm function remembers at most.
@@ -40,6 +41,12 @@ const VERSION_KEPT: i64 = 86_400;
 const FIRST_WAIT: Duration = Duration::from_millis(40);
 /// The longest pause of a caller that waits for another's refresh.
 const LONGEST_WAIT: Duration = Duration::from_millis(800);
+/// Whoever has spent more than this on tokens looks again which integration is the newest, in milliseconds.
+const LONG_MILLIS: i64 = 1_000;
+/// How many verdicts in a row, without one success, a run believes.
+const BELIEVED_VERDICTS: usize = 10;
+/// A success in this time, in seconds, shows that HubSpot refreshes other integrations.
+const LATELY: i64 = 3_600;
 /// How often a version that cannot be found yet is looked for.
 const MISSES: u32 = 6;
 
@@ -51,6 +58,10 @@ pub struct Access {
     clock: Clock,
     config: config::RefreshConfig,
     cache: Arc<Mutex<HashMap<Pointer, Tokens>>>,
+    /// Without a limit outside a run.
+    verdicts_left: Arc<AtomicUsize>,
+    verdicts_withheld: Arc<AtomicUsize>,
+    last_success_at: Arc<AtomicI64>,
 }
 
 /// Who needs tokens, and until when. Times are milliseconds since the epoch.
@@ -77,6 +88,7 @@ pub struct UsableTokens {
 
 /// A caller that waits.
 struct Waiting {
+    since: i64,
     pause: Duration,
     misses: u32,
 }
@@ -84,7 +96,9 @@ struct Waiting {
 impl Access {
     /// Access to the tokens in `store`.
     pub fn new(store: Store, hubspot: HubSpot, clock: Clock, config: config::RefreshConfig) -> Self {
-        Self { store, hubspot, clock, config, cache: Arc::default() }
+        let (cache, verdicts_left) = (Arc::default(), Arc::new(AtomicUsize::new(usize::MAX)));
+        let (verdicts_withheld, last_success_at) = (Arc::default(), Arc::default());
+        Self { store, hubspot, clock, config, cache, verdicts_left, verdicts_withheld, last_success_at }
     }
 
     /// Usable tokens of `record`, which was just read.
@@ -92,11 +106,67 @@ impl Access {
     /// Waits at most until the deadline, except for a refresh of its own in flight: that may take longer by the token
     /// endpoint's time-out and the writes. The future must not be dropped: a refresh in flight would be lost.
     pub async fn usable(&self, record: Integration, request: &TokenRequest<'_>) -> Result<UsableTokens, TokenError> {
-        match self.usable_from_cache(&record, request) {
+        match self.usable_from_cache(&record, request)? {
             Some(tokens) => Ok(tokens),
             // Boxed: nearly every execution does without it, and would move it about all the same.
-            None => Box::pin(self.load_or_refresh(record, request)).await,
+            None => Box::pin(self.load_or_refresh_as_newest(record, request)).await,
         }
+    }
+
+    /// Loads or refreshes tokens. If that took a while, another integration may have become the newest meanwhile, and
+    /// an execution must not go on with this one.
+    async fn load_or_refresh_as_newest(
+        &self,
+        record: Integration,
+        request: &TokenRequest<'_>,
+    ) -> Result<UsableTokens, TokenError> {
+        let (account_id, integration_id) = (record.account_id.clone(), record.integration_id.clone());
+        let mut waiting = Waiting { since: self.clock.now_millis(), pause: FIRST_WAIT, misses: 0 };
+        let tokens = self.load_or_refresh(record, request, &mut waiting).await?;
+        let waited = waiting.pause > FIRST_WAIT || self.clock.now_millis().saturating_sub(waiting.since) > LONG_MILLIS;
+        if waited && request.purpose == Purpose::Execution {
+            match self.store.newest(&account_id).await? {
+                Some(newest) if newest.integration_id == integration_id => {}
+                Some(_) => return Err(TokenError::of(Superseded, "another integration has become the newest")),
+                None => return Err(TokenError::gone()),
+            }
+        }
+        Ok(tokens)
+    }
+
+    /// Begins a run that may mark integrations: of many verdicts in a row without one success, only the first few are
+    /// believed, since HubSpot may refuse everybody for a while.
+    pub fn begin_run(&self) {
+        self.verdicts_left.store(BELIEVED_VERDICTS, Ordering::Relaxed);
+        self.verdicts_withheld.store(0, Ordering::Relaxed);
+    }
+
+    /// How many verdicts were not believed since the run began.
+    pub fn verdicts_withheld(&self) -> usize {
+        self.verdicts_withheld.load(Ordering::Relaxed)
+    }
+
+    /// Whether one more verdict may be believed.
+    fn may_believe_verdict(&self) -> bool {
+        let take = |left: usize| if left == usize::MAX { Some(left) } else { left.checked_sub(1) };
+        let taken = self.verdicts_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok();
+        if !taken {
+            self.verdicts_withheld.fetch_add(1, Ordering::Relaxed);
+        }
+        taken
+    }
+
+    /// Records that HubSpot has refreshed an integration.
+    fn record_success(&self) {
+        let renew = |left: usize| (left != usize::MAX).then_some(BELIEVED_VERDICTS);
+        let _ = self.verdicts_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, renew);
+        self.last_success_at.store(self.clock.now(), Ordering::Relaxed);
+    }
+
+    /// Whether HubSpot has refreshed some integration lately, as far as this process knows.
+    fn others_refresh(&self) -> bool {
+        let last = self.last_success_at.load(Ordering::Relaxed);
+        last > 0 && self.clock.now().saturating_sub(last) <= LATELY
     }
 
     fn moment<'a>(&'a self, request: &'a TokenRequest<'a>) -> Moment<'a> {
@@ -104,11 +174,16 @@ impl Access {
     }
 
     /// Usable tokens that are in memory.
-    fn usable_from_cache(&self, record: &Integration, request: &TokenRequest<'_>) -> Option<UsableTokens> {
-        let pointer = pointer(record, request.purpose).ok()?;
-        let tokens = self.cached(&pointer)?;
+    fn usable_from_cache(
+        &self,
+        record: &Integration,
+        request: &TokenRequest<'_>,
+    ) -> Result<Option<UsableTokens>, TokenError> {
+        let moment = self.moment(request);
+        let Ok(pointer) = moment.pointer(record) else { return Ok(None) };
+        let Some(tokens) = self.cached(record, &pointer)? else { return Ok(None) };
         let version = Version { pointer, tokens };
-        if self.moment(request).is_usable(record, &version) { Some(found(version)) } else { None }
+        Ok(moment.is_usable(record, &version).then(|| found(version)))
     }
 
     /// Reads tokens, refreshes them, or waits for another's refresh, until there are usable ones or no time is left.
@@ -116,10 +191,10 @@ impl Access {
         &self,
         mut record: Integration,
         request: &TokenRequest<'_>,
+        waiting: &mut Waiting,
     ) -> Result<UsableTokens, TokenError> {
-        let mut waiting = Waiting { pause: FIRST_WAIT, misses: 0 };
         loop {
-            let pointer = pointer(&record, request.purpose)?;
+            let pointer = self.moment(request).pointer(&record)?;
             let look = self.look(&record, &pointer, request).await?;
             waiting.misses += u32::from(matches!(look, Look::Missing));
             let moment = self.moment(request);
@@ -141,7 +216,7 @@ impl Access {
                 }
                 RefreshStep::LeaseTaken => match fallback {
                     Some(tokens) => return Ok(tokens),
-                    None => self.wait(&mut waiting, &record, request).await?,
+                    None => self.wait(waiting, &record, request).await?,
                 },
                 RefreshStep::Reread => {}
             }
@@ -193,7 +268,7 @@ impl Access {
 
     /// The tokens of the version that the record points at; none if it cannot be found (yet).
     async fn read(&self, record: &Integration, pointer: &Pointer) -> Result<Option<Tokens>, TokenError> {
-        if let Some(tokens) = self.cached(pointer) {
+        if let Some(tokens) = self.cached(record, pointer)? {
             return Ok(Some(tokens));
         }
         let Some(tokens) = self.store.secret_version(pointer).await? else { return Ok(None) };
@@ -202,8 +277,13 @@ impl Access {
         Ok(Some(tokens))
     }
 
-    fn cached(&self, pointer: &Pointer) -> Option<Tokens> {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(pointer).cloned()
+    /// Tokens in memory. A record may point at another account's secret: the cache does not make them its own.
+    fn cached(&self, record: &Integration, pointer: &Pointer) -> Result<Option<Tokens>, TokenError> {
+        let tokens = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(pointer).cloned();
+        if let Some(tokens) = &tokens {
+            check(record, tokens)?;
+        }
+        Ok(tokens)
     }
 
     /// Invariant: only versions that a record points at get here.
@@ -223,20 +303,6 @@ impl Access {
             return TokenError::of(Corrupt, cause);
         }
         transient(2, cause)
-    }
-}
-
-/// Where the tokens of a record are, if this purpose may use them.
-fn pointer(record: &Integration, purpose: Purpose) -> Result<Pointer, TokenError> {
-    match (&record.pointer, record.status, purpose) {
-        // Only the schedule tries a marked one again.
-        (None, Status::NeedsReauthorization, _) | (Some(_), Status::NeedsReauthorization, Purpose::Execution) => {
-            Err(TokenError::revoked())
-        }
-        (None, Status::Active, _) => {
-            Err(TokenError::of(Corrupt, format!("{} is active without a secret", describe(record))))
-        }
-        (Some(pointer), _, _) => Ok(pointer.clone()),
     }
 }
 

@@ -19,7 +19,9 @@ use crate::error::{Error, chain};
 use crate::retry_after;
 use crate::store::Store;
 use crate::token_error::TokenError;
-use crate::token_error::TokenErrorKind::{AnswerLost, Corrupt, Gone, InvalidClient, Misconfigured, Revoked, Transient};
+use crate::token_error::TokenErrorKind::{
+    AnswerLost, Corrupt, Gone, InvalidClient, Misconfigured, Revoked, Superseded, Transient,
+};
 use crate::tokens::AppCredentials;
 
 /// An answer larger than this is none of HubSpot's.
@@ -100,7 +102,7 @@ impl HubSpot {
         let answer = self.call("", &form).await.and_then(|body| grant(&body));
         match answer.as_ref().map_err(|error| error.kind) {
             Ok(_) | Err(Revoked | InvalidClient) => self.reset_failures(),
-            Err(Transient | AnswerLost | Misconfigured | Corrupt | Gone) => {
+            Err(Transient | AnswerLost | Misconfigured | Corrupt | Gone | Superseded) => {
                 self.failures.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -276,19 +278,30 @@ fn judge(status: u16, body: &[u8], retry_after: Option<i64>) -> TokenError {
     struct Body {
         error: Value,
         status: Value,
+        category: Value,
+        #[serde(rename = "subCategory")]
+        sub_category: Value,
     }
     let parsed = serde_json::from_slice::<Body>(body);
     let is_json = parsed.is_ok();
     let body = parsed.unwrap_or_default();
-    let (error, reason) = (log_token(&body.error), log_token(&body.status));
-    let cause = format!("HTTP {status}, error {error}, status {reason}");
-    let kind = match (status, error, reason) {
+    let error = log_token(&body.error);
+    // The general shape of HubSpot's errors has the status "error" and the reason in its subcategory.
+    let reasons = [&body.status, &body.sub_category, &body.category].map(log_token);
+    let is = |words: &[&str]| reasons.iter().any(|reason| words.contains(reason));
+    let [reason, sub_category, category] = reasons;
+    let cause =
+        format!("HTTP {status}, error {error}, status {reason}, category {category}, subCategory {sub_category}");
+    let kind = match (status, error) {
         // A page of the edge is not HubSpot's answer, and not our mistake.
-        (403, _, _) if !is_json => Transient,
-        (408 | 409 | 423 | 425 | 429 | 477 | 488, _, _) => Transient,
-        (400..=499, "invalid_grant" | "access_denied", _) | (400..=499, _, "BAD_REFRESH_TOKEN" | "BAD_HUB") => Revoked,
-        (400..=499, "invalid_client", _) | (400..=499, _, "BAD_CLIENT_ID" | "BAD_CLIENT_SECRET") => InvalidClient,
-        (400..=499, _, _) => Misconfigured,
+        (403, _) if !is_json => Transient,
+        (408 | 409 | 423 | 425 | 429 | 477 | 488, _) => Transient,
+        (400..=499, "invalid_grant" | "access_denied") => Revoked,
+        (400..=499, _) if is(&["BAD_REFRESH_TOKEN", "BAD_HUB", "INVALID_TOKEN", "EXPIRED_AUTH_CODE"]) => Revoked,
+        (400..=499, "invalid_client") => InvalidClient,
+        (400..=499, _) if is(&["BAD_CLIENT_ID", "BAD_CLIENT_SECRET"]) => InvalidClient,
+        // `unauthorized` too: it does not say whether the app or the authorization is meant.
+        (400..=499, _) => Misconfigured,
         _ => Transient,
     };
     let retry_after = if kind == Transient { retry_after } else { None };
@@ -381,6 +394,10 @@ mod tests {
             (401, r#"{"error":"invalid_client","status":"BAD_CLIENT_SECRET"}"#, InvalidClient),
             (400, r#"{"status":"BAD_CLIENT_ID"}"#, InvalidClient),
             (400, r#"{"error":"invalid_request"}"#, Misconfigured),
+            (400, r#"{"status":"error","category":"VALIDATION_ERROR","subCategory":"INVALID_TOKEN"}"#, Revoked),
+            (400, r#"{"status":"EXPIRED_AUTH_CODE"}"#, Revoked),
+            (400, r#"{"status":"error","category":"VALIDATION_ERROR"}"#, Misconfigured),
+            (401, r#"{"error":"unauthorized"}"#, Misconfigured),
             (404, "<html>", Misconfigured),
             (400, "", Misconfigured),
             (429, r#"{"error":"invalid_grant"}"#, Transient),

@@ -85,6 +85,12 @@ pub struct Integration {
     /// Until when an earlier holder of the lease, whose end nobody saw, may still come back with an answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ambiguous_until: Option<i64>,
+    /// When the schedule was last asked to prove the grant with HubSpot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof_requested_at: Option<i64>,
+    /// Since when HubSpot has refused every refresh in words that are not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_since: Option<i64>,
     /// Partition of the index of due integrations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_shard: Option<u8>,
@@ -148,6 +154,8 @@ impl Integration {
             lease_owner: None,
             lease_until: None,
             ambiguous_until: None,
+            proof_requested_at: None,
+            refused_since: None,
             refresh_at: Some(settled.refresh_at),
             schema: 1,
         }
@@ -155,7 +163,7 @@ impl Integration {
 
     /// Whether it executed something in the last `idle_after` seconds; one that never did counts from its creation.
     pub fn is_idle(&self, now: i64, idle_after: i64) -> bool {
-        self.last_used_at.unwrap_or(self.created_at) <= now - idle_after
+        self.last_used_at.unwrap_or(self.created_at) <= now.saturating_sub(idle_after)
     }
 
     /// The regional hub of its portal, if one is known.

@@ -26,7 +26,7 @@ impl Lease {
     /// The lease that may be tried for, or none while somebody else's lasts.
     pub fn of(record: &Integration, now: i64, config: &config::RefreshConfig) -> Option<Self> {
         let held = record.lease_owner.is_some();
-        if held && record.lease_until.unwrap_or(0) >= now - Self::SKEW {
+        if held && record.lease_until.unwrap_or(0) >= now.saturating_sub(Self::SKEW) {
             return None;
         }
         Some(Self {

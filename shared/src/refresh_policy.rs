@@ -6,7 +6,7 @@ use crate::config;
 use crate::crypto::jitter;
 use crate::integration::{Integration, Status};
 use crate::token_error::TokenError;
-use crate::token_error::TokenErrorKind::AnswerLost;
+use crate::token_error::TokenErrorKind::{AnswerLost, Misconfigured};
 
 /// The first pause after a refresh that failed.
 const FIRST_BACKOFF: i64 = 5;
@@ -50,6 +50,13 @@ pub enum RefreshEnd {
         failures: u32,
         /// Set when HubSpot may have acted without our having its answer: what it refuses then is not believed at once.
         ambiguous_until: Option<i64>,
+        /// Set when HubSpot refused in words that are not known: since when it does.
+        refused_since: Option<i64>,
+    },
+    /// HubSpot refused an execution's refresh: the schedule is to prove the grant, and decides.
+    ProofRequested {
+        /// When it was requested.
+        at: i64,
     },
     /// HubSpot no longer accepts the authorization.
     Revoked {
@@ -71,7 +78,7 @@ pub fn next_refresh_at(expires_at: i64, lifetime: i64, idle: bool, now: i64, con
         return next_probe_at(now, config);
     }
     let half = Purpose::Schedule.margin(lifetime) / 2;
-    expires_at - half - jitter(half)
+    expires_at.saturating_sub(half + jitter(half))
 }
 
 /// The next look at an integration that is not in use.
@@ -94,23 +101,36 @@ pub fn after_failure(record: &Integration, error: &TokenError, now: i64) -> Refr
         Status::NeedsReauthorization => failures,
     };
     let ambiguous_until = (error.kind == AnswerLost).then_some(now);
-    RefreshEnd::Backoff { until: now + pause, failures, ambiguous_until }
+    let refused_since = (error.kind == Misconfigured).then(|| record.refused_since.unwrap_or(now));
+    RefreshEnd::Backoff { until: now + pause, failures, ambiguous_until, refused_since }
 }
 
-/// What follows HubSpot's word that it no longer accepts the authorization: tried again after an hour, then daily
-/// for a week, then no more.
+/// What follows HubSpot's verdict that it no longer accepts the authorization.
 pub fn after_revocation(record: &Integration, now: i64) -> RefreshEnd {
     let (reason, failures) = match record.status {
         Status::Active if record.ambiguous_until.is_some() => (Some("refresh_interrupted"), 1),
         Status::Active => (Some("revoked"), 1),
         Status::NeedsReauthorization => (None, record.failures.unwrap_or(0).saturating_add(1)),
     };
-    let refresh_at = match failures {
-        0 | 1 => Some(now + 3600 - jitter(600)),
-        2..=8 => Some(now + 86_400 - jitter(3600)),
-        _ => None,
+    RefreshEnd::Revoked { reason, failures, refresh_at: next_trial_at(failures, now) }
+}
+
+/// What follows a day of refusals in words that are not known, while other integrations refresh.
+pub fn after_long_refusal(now: i64) -> RefreshEnd {
+    RefreshEnd::Revoked { reason: Some("refused"), failures: 1, refresh_at: next_trial_at(1, now) }
+}
+
+/// When the schedule tries a marked integration again, after so many verdicts in a row: after 5 minutes, 15 minutes and
+/// an hour, then daily for a week.
+fn next_trial_at(verdicts: u32, now: i64) -> Option<i64> {
+    let pause = match verdicts {
+        0 | 1 => 300 - jitter(60),
+        2 => 900 - jitter(180),
+        3 => 3600 - jitter(600),
+        4..=10 => 86_400 - jitter(3600),
+        _ => return None,
     };
-    RefreshEnd::Revoked { reason, failures, refresh_at }
+    Some(now + pause)
 }
 
 #[cfg(test)]
@@ -153,7 +173,7 @@ mod tests {
         let until = |failures: u32, retry_after| {
             let error = TokenError { retry_after, ..TokenError::transient("a test") };
             let end = after_failure(&Integration { failures: Some(failures), ..record() }, &error, 0);
-            let RefreshEnd::Backoff { until, failures: counted, ambiguous_until: None } = end else {
+            let RefreshEnd::Backoff { until, failures: counted, ambiguous_until: None, .. } = end else {
                 panic!("{end:?}")
             };
             assert_eq!(counted, failures + 1);
@@ -170,10 +190,10 @@ mod tests {
     }
 
     #[test]
-    fn a_marked_one_is_tried_after_an_hour_then_daily_for_a_week_then_no_more() {
+    fn a_marked_integration_is_tried_at_growing_intervals_then_never() {
         let mut record = record();
         let mut looks = Vec::new();
-        for _ in 0..10 {
+        for _ in 0..12 {
             let RefreshEnd::Revoked { failures, refresh_at, .. } = after_revocation(&record, 0) else {
                 panic!("no verdict")
             };
@@ -182,16 +202,18 @@ mod tests {
             looks.push(refresh_at);
         }
 
-        assert!((3000..=3600).contains(&looks[0].unwrap()));
-        assert!(looks[1..8].iter().all(|at| (82_800..=86_400).contains(&at.unwrap())));
-        assert_eq!(looks[8..], [None, None]);
+        assert!((240..=300).contains(&looks[0].unwrap()));
+        assert!((720..=900).contains(&looks[1].unwrap()));
+        assert!((3000..=3600).contains(&looks[2].unwrap()));
+        assert!(looks[3..10].iter().all(|at| (82_800..=86_400).contains(&at.unwrap())));
+        assert_eq!(looks[10..], [None, None]);
     }
 
     #[test]
     fn after_a_lost_answer_a_refusal_is_believed_at_once_and_known_for_what_it_is() {
         let record = Integration { failures: Some(1), ..record() };
 
-        let RefreshEnd::Backoff { until, failures, ambiguous_until } =
+        let RefreshEnd::Backoff { until, failures, ambiguous_until, .. } =
             after_failure(&record, &TokenError::of(AnswerLost, "a test"), 100)
         else {
             panic!("no pause")

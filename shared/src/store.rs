@@ -11,6 +11,7 @@ mod write;
 use std::collections::HashMap;
 
 use aws_config::SdkConfig;
+use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -41,6 +42,30 @@ pub enum WriteResult {
     ConditionFailed,
 }
 
+/// Why AWS did not write.
+#[derive(Debug)]
+pub enum WriteError {
+    /// It passes: throttling, a failure of AWS, no answer.
+    Passing(Error),
+    /// The same write will be refused again, until somebody does something.
+    Refused(Error),
+}
+
+impl WriteError {
+    fn of<E: ProvideErrorMetadata>(operation: &str, error: &SdkError<E, HttpResponse>) -> Self {
+        let unavailable = unavailable(operation, error);
+        if passes(error) { Self::Passing(unavailable) } else { Self::Refused(unavailable) }
+    }
+}
+
+impl From<WriteError> for Error {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Passing(error) | WriteError::Refused(error) => error,
+        }
+    }
+}
+
 type Item = HashMap<String, AttributeValue>;
 
 /// A number as DynamoDB takes it.
@@ -64,6 +89,15 @@ fn unavailable<E: ProvideErrorMetadata, R>(operation: &str, error: &SdkError<E, 
         tracing::warn!(aws_throttled = 1, operation, cause = code, "AWS throttled the request");
     }
     Error::unavailable(2, format!("{operation}: {code}: {message}"))
+}
+
+/// Whether the same call may succeed later without anybody doing anything.
+fn passes<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
+    let Some(service) = error.as_service_error() else { return true };
+    let code = service.code().unwrap_or_default();
+    // A quota of a resource, such as the versions of a secret, is not a rate.
+    let throttled = is_throttling(code) && code != "LimitExceededException";
+    throttled || error.raw_response().is_none_or(|response| response.status().is_server_error())
 }
 
 /// Whether AWS refuses because it is asked too often. The SDK has tried again by then.

@@ -42,7 +42,7 @@ pub struct Tokens {
 impl Tokens {
     /// How long the access token lives, in seconds.
     pub fn lifetime(&self) -> i64 {
-        (self.expires_at - self.obtained_at).max(0)
+        self.expires_at.saturating_sub(self.obtained_at).max(0)
     }
 
     /// Whether they are those of `record`.

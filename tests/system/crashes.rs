@@ -214,6 +214,7 @@ async fn a_crash_after_the_token_call_does_not_revoke_within_five_minutes() {
     let early = world.execute(&request(ACCOUNT, None)).await;
     let unmarked = world.record(ACCOUNT, 1).await.unwrap();
     world.pass(Duration::from_secs(301));
+    world.refresh(json!({})).await;
     let late = world.execute(&request(ACCOUNT, None)).await;
 
     assert_eq!((early.code(), late.code()), ("temporarily_unavailable", "reauthorization_required"));

@@ -1,6 +1,7 @@
 //! The tests of the whole: handlers and real binaries against the local stack. Each one is a sentence.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests end by panicking")]
 
+mod bad_minutes;
 mod checks;
 mod connect;
 mod contract;
@@ -22,5 +23,4 @@ mod readme;
 mod refresh;
 mod schedule;
 mod secrecy;
-mod sweep;
 mod world;

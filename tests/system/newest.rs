@@ -132,6 +132,7 @@ async fn a_connect_counts_from_the_next_execution_on_in_every_warm_function() {
 async fn a_newest_whose_authorization_is_gone_never_falls_back() {
     let (world, older, newest) = two_instances().await;
     tamper(&world, ACCOUNT, 2, "status", Some(AttributeValue::S("needs_reauthorization".to_owned()))).await;
+    tamper(&world, ACCOUNT, 2, "token_expires_at", Some(AttributeValue::N("1".to_owned()))).await;
 
     let ends = (run(&world, Some(&newest)).await, run(&world, None).await, run(&world, Some(&older)).await);
 

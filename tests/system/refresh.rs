@@ -122,7 +122,7 @@ async fn who_read_the_record_before_the_verdict_does_not_ask_again() {
     world.pass(HOUR);
     let read_before = world.record(ACCOUNT, 1).await.unwrap();
     world.stack.hubspot.revoke_refresh_tokens(PORTAL);
-    world.execute(&request(ACCOUNT, None)).await;
+    world.refresh(json!({})).await;
 
     let late = access(&world).usable(read_before, &need(&world)).await;
 
@@ -252,7 +252,7 @@ async fn what_aws_does_not_do_for_the_moment_does_not_lose_hubspots_answer() {
     world.stack.hubspot.set_rotation(Rotation::Strict);
     plant(&world, ACCOUNT, 1).await;
     world.pass(HOUR);
-    world.stack.secrets_manager.fail_next("PutSecretValue", AwsFault::AccessDenied, 2);
+    world.stack.secrets_manager.fail_next("PutSecretValue", AwsFault::Throttled, 6);
 
     let answer = world.execute(&request(ACCOUNT, None)).await;
 

@@ -290,16 +290,17 @@ async fn a_revoked_integration_is_retried_for_a_week_and_then_no_more() {
     let revoked = counts(&[("due", 1), ("revoked", 1)]);
 
     let mut reports = vec![world.refresh(json!({})).await];
-    let pauses = std::iter::once(HOUR).chain(std::iter::repeat_n(24 * HOUR, 7));
+    let growing = [HOUR / 12, HOUR / 4, HOUR];
+    let pauses = growing.into_iter().chain(std::iter::repeat_n(24 * HOUR, 7));
     for pause in pauses {
         assert_eq!(world.refresh(json!({})).await, counts(&[]), "not before its time");
         world.pass(pause);
         reports.push(world.refresh(json!({})).await);
     }
 
-    assert!(reports.len() == 9 && reports.iter().all(|report| *report == revoked), "{reports:?}");
+    assert!(reports.len() == 11 && reports.iter().all(|report| *report == revoked), "{reports:?}");
     let record = world.record(ACCOUNT, 1).await.unwrap();
-    assert_eq!((record.refresh_at, record.refresh_shard, record.failures), (None, None, Some(9)));
+    assert_eq!((record.refresh_at, record.refresh_shard, record.failures), (None, None, Some(11)));
     assert_eq!((record.status, record.status_reason.as_deref()), (Status::NeedsReauthorization, Some("revoked")));
 }
 

@@ -10,34 +10,34 @@ use shared::store::WriteResult;
 use shared::store::integrations::Due;
 use shared::token_error::TokenErrorKind;
 
-use crate::{Done, Run};
+use crate::{RefreshOutcome, Run};
 
 impl Run<'_> {
-    /// Works on one due record, and sees to it that it is not due any more.
-    pub(crate) async fn work(&self, due: Due) -> Done {
+    /// Processes one due record and reschedules it.
+    pub(crate) async fn process(&self, due: Due) -> RefreshOutcome {
         let futile = self.credentials_are_refused() || self.hubspot_is_down();
         if futile || self.app.clock.now_millis() >= self.stop_at {
-            return Done::Left;
+            return RefreshOutcome::Left;
         }
         // The newest is read first, so an older instance is never refreshed, whatever a crash left behind.
         let done = match self.app.store.newest(&due.key.account_id).await {
             Ok(Some(newest)) if newest.sequence != due.key.sequence => self.superseded(&due, &newest).await,
-            Ok(Some(newest)) if newest.refresh_at != Some(due.refresh_at) => Ok((Done::AlreadyFresh, None)),
+            Ok(Some(newest)) if newest.refresh_at != Some(due.refresh_at) => Ok((RefreshOutcome::AlreadyFresh, None)),
             Ok(Some(newest)) => Ok(self.refresh(newest).await),
-            Ok(None) => Ok((Done::AlreadyFresh, None)),
+            Ok(None) => Ok((RefreshOutcome::AlreadyFresh, None)),
             Err(error) => Err(error),
         };
         let (done, look_again_at) = done.unwrap_or_else(|error| self.unreadable(&due, &error));
         if let Some(at) = look_again_at
             && let Err(error) = self.app.store.reschedule(&due, at).await
         {
-            tracing::warn!(account_id = %due.key.account_id, cause = %error, "a due integration could not be put off");
+            tracing::warn!(account_id = %due.key.account_id, cause = %error, "failed to reschedule integration");
         }
         done
     }
 
     /// Refreshes the newest, and says when to look again if the refresh itself does not.
-    async fn refresh(&self, newest: Integration) -> (Done, Option<i64>) {
+    async fn refresh(&self, newest: Integration) -> (RefreshOutcome, Option<i64>) {
         let now = self.app.clock.now();
         let need = TokenRequest {
             purpose: Purpose::Schedule,
@@ -57,7 +57,7 @@ impl Run<'_> {
                 } else {
                     tracing::info!(%account_id, %integration_id, outcome = "refreshed", "tokens refreshed");
                 }
-                return (Done::Refreshed, None);
+                return (RefreshOutcome::Refreshed, None);
             }
             Ok(granted) => {
                 let tokens = &granted.version.tokens;
@@ -68,26 +68,29 @@ impl Run<'_> {
                     now,
                     &self.app.config.refresh,
                 );
-                return (Done::AlreadyFresh, Some(at));
+                return (RefreshOutcome::AlreadyFresh, Some(at));
             }
             Err(error) => {
-                let (again, cause) = (now + error.wait(), error.cause);
+                let again = now.saturating_add(error.wait());
+                let cause = error.cause;
                 match error.kind {
-                    TokenErrorKind::Gone => return (Done::AlreadyFresh, None),
-                    TokenErrorKind::Revoked => (Done::Revoked, cause, Some(now + 3600)),
+                    TokenErrorKind::Gone | TokenErrorKind::Superseded => return (RefreshOutcome::AlreadyFresh, None),
+                    TokenErrorKind::Revoked => (RefreshOutcome::Revoked, cause, Some(now + 300)),
                     TokenErrorKind::InvalidClient => {
                         self.invalid_clients.fetch_add(1, Ordering::Relaxed);
-                        (Done::Misconfigured, cause, Some(again))
+                        (RefreshOutcome::Misconfigured, cause, Some(again))
                     }
-                    TokenErrorKind::Misconfigured => (Done::Misconfigured, cause, Some(again)),
-                    TokenErrorKind::Transient | TokenErrorKind::AnswerLost => (Done::Transient, cause, Some(again)),
-                    TokenErrorKind::Corrupt => (Done::Corrupt, cause, Some(probe)),
+                    TokenErrorKind::Misconfigured => (RefreshOutcome::Misconfigured, cause, Some(again)),
+                    TokenErrorKind::Transient | TokenErrorKind::AnswerLost => {
+                        (RefreshOutcome::Transient, cause, Some(again))
+                    }
+                    TokenErrorKind::Corrupt => (RefreshOutcome::Corrupt, cause, Some(probe)),
                 }
             }
         };
         let outcome = format!("{done:?}").to_lowercase();
-        if done == Done::Corrupt {
-            tracing::error!(%account_id, %integration_id, outcome, cause, "record and secret contradict themselves");
+        if done == RefreshOutcome::Corrupt {
+            tracing::error!(%account_id, %integration_id, outcome, cause, "integration record and secret are inconsistent");
         } else {
             tracing::warn!(%account_id, %integration_id, outcome, cause, "tokens not refreshed");
         }
@@ -97,32 +100,32 @@ impl Run<'_> {
     /// An older instance keeps its tokens for a while, in case the newer one is disconnected; then they are deleted.
     ///
     /// A crash between the transaction and the deletion leaves a secret that no record names.
-    async fn superseded(&self, due: &Due, newest: &Integration) -> Result<(Done, Option<i64>), Error> {
-        let Some(record) = self.app.store.get(&due.key).await? else { return Ok((Done::AlreadyFresh, None)) };
+    async fn superseded(&self, due: &Due, newest: &Integration) -> Result<(RefreshOutcome, Option<i64>), Error> {
+        let Some(record) = self.app.store.get(&due.key).await? else { return Ok((RefreshOutcome::AlreadyFresh, None)) };
         let now = self.app.clock.now();
         let since = record.superseded_at.unwrap_or(now);
         if let Some(pointer) = &record.pointer
-            && since + self.app.config.superseded_keep <= now
+            && since.saturating_add(self.app.config.superseded_keep) <= now
             && self.app.store.drop_tokens(&record, pointer, &newest.key()).await? == WriteResult::Applied
         {
             self.app.store.delete_secret(&pointer.secret_id).await?;
             let (account_id, integration_id) = (&record.account_id, &record.integration_id);
             tracing::info!(%account_id, %integration_id, outcome = "superseded", "tokens of an older instance deleted");
-            return Ok((Done::Superseded, None));
+            return Ok((RefreshOutcome::Superseded, None));
         }
         self.app.store.supersede(&record, since, refresh_policy::next_probe_at(now, &self.app.config.refresh)).await?;
-        Ok((Done::Superseded, None))
+        Ok((RefreshOutcome::Superseded, None))
     }
 
-    fn unreadable(&self, due: &Due, error: &Error) -> (Done, Option<i64>) {
+    fn unreadable(&self, due: &Due, error: &Error) -> (RefreshOutcome, Option<i64>) {
         let now = self.app.clock.now();
         let (done, at) = if matches!(error, Error::Internal(_)) {
-            (Done::Corrupt, refresh_policy::next_probe_at(now, &self.app.config.refresh))
+            (RefreshOutcome::Corrupt, refresh_policy::next_probe_at(now, &self.app.config.refresh))
         } else {
-            (Done::Transient, now + 60)
+            (RefreshOutcome::Transient, now + 60)
         };
         tracing::error!(account_id = %due.key.account_id, sequence = due.key.sequence, cause = %error,
-            "a due integration could not be worked on");
+            "failed to process due integration");
         (done, Some(at))
     }
 }

@@ -4,10 +4,10 @@
 //!
 //! Invariant: while HubSpot's token endpoint is down, a run asks it a few times and leaves the rest.
 
+mod backlog;
 mod due;
-mod find;
-mod pace;
-mod sweep;
+mod due_query;
+mod gate;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -24,8 +24,10 @@ use shared::error::Error;
 use shared::hubspot::HubSpot;
 use shared::integration::REFRESH_SHARDS;
 use shared::store::Store;
+use shared::store::integrations::Due;
 
-use crate::find::Found;
+use crate::due_query::DueBatch;
+use crate::gate::Gate;
 
 /// What is left of the function's time when it starts nothing more, in milliseconds; more if a refresh needs more.
 const STOP_BEFORE_DEADLINE: i64 = 10_000;
@@ -102,7 +104,7 @@ pub struct Report {
 
 /// The end of the work on one due integration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Done {
+enum RefreshOutcome {
     Refreshed,
     AlreadyFresh,
     Superseded,
@@ -114,17 +116,17 @@ enum Done {
 }
 
 impl Report {
-    fn count(mut self, done: Done) -> Self {
+    fn count(mut self, done: RefreshOutcome) -> Self {
         self.due += 1;
         *match done {
-            Done::Refreshed => &mut self.refreshed,
-            Done::AlreadyFresh => &mut self.already_fresh,
-            Done::Superseded => &mut self.superseded,
-            Done::Revoked => &mut self.revoked,
-            Done::Misconfigured => &mut self.misconfigured,
-            Done::Transient => &mut self.transient,
-            Done::Corrupt => &mut self.corrupt,
-            Done::Left => &mut self.left,
+            RefreshOutcome::Refreshed => &mut self.refreshed,
+            RefreshOutcome::AlreadyFresh => &mut self.already_fresh,
+            RefreshOutcome::Superseded => &mut self.superseded,
+            RefreshOutcome::Revoked => &mut self.revoked,
+            RefreshOutcome::Misconfigured => &mut self.misconfigured,
+            RefreshOutcome::Transient => &mut self.transient,
+            RefreshOutcome::Corrupt => &mut self.corrupt,
+            RefreshOutcome::Left => &mut self.left,
         } += 1;
         self
     }
@@ -134,7 +136,7 @@ impl Report {
 /// means all.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Event {
+struct ScheduleEvent {
     shards: Option<Vec<u8>>,
 }
 
@@ -157,54 +159,35 @@ impl From<Failed> for Diagnostic {
 
 /// One run. `deadline` is that of the function, in milliseconds since the epoch.
 pub async fn handle(app: &App, event: Value, deadline: i64) -> Result<Report, Failed> {
-    let event = if event.get("detail-type").is_some() { Value::Object(Map::new()) } else { event };
-    let shards = match serde_json::from_value::<Event>(event) {
-        Ok(Event { shards: None }) => (0..REFRESH_SHARDS).collect(),
-        Ok(Event { shards: Some(mut shards) }) if shards.iter().all(|shard| *shard < REFRESH_SHARDS) => {
-            shards.sort_unstable();
-            shards.dedup();
-            shards
-        }
-        _ => return Err(Failed::InvalidEvent),
-    };
-    let began = app.clock.now_millis();
+    let shards = shards_of(event)?;
+    let started_at = app.clock.now_millis();
     shared::log::publish_zeros();
     let refresh_takes = (app.config.refresh.token_timeout + 6) * 1000;
-    let stop_at = deadline - STOP_BEFORE_DEADLINE.max(refresh_takes);
+    let stop_at = deadline.saturating_sub(STOP_BEFORE_DEADLINE.max(refresh_takes));
     let run = Run { app, deadline, stop_at, invalid_clients: AtomicU32::new(0) };
     // An outage that an earlier run met may be over.
     app.hubspot.reset_failures();
-    // Of several runs in a minute one sweeps.
-    let sweeps = shards.contains(&0);
-    let found = run.find(shards).await?;
+    app.access.begin_run();
+    let batch = run.find(shards).await?;
     // Those that wait longest come first.
-    let refresh_lag_s = found.due.first().map_or(0, |longest| (began / 1000 - longest.refresh_at).max(0));
-    let report = run.work_on(found).await;
-    if sweeps {
-        run.sweep().await;
-    }
-    if run.credentials_are_refused() {
-        tracing::error!(outcome = "invalid_client", "HubSpot refuses our app's credentials: check the app secret");
-    }
-    if run.hubspot_is_down() {
-        tracing::error!(outcome = "outage", left = report.left, "HubSpot's token endpoint is down: the run ends early");
-    }
-    tracing::info!(
-        outcome = "done",
-        due = report.due,
-        refreshed = report.refreshed,
-        already_fresh = report.already_fresh,
-        superseded = report.superseded,
-        revoked = report.revoked,
-        misconfigured = report.misconfigured,
-        transient = report.transient,
-        corrupt = report.corrupt,
-        left = report.left,
-        refresh_lag_s,
-        duration_ms = app.clock.now_millis() - began,
-        "scheduled refresh"
-    );
+    let longest = batch.due.first().map_or(0, |due| (started_at / 1000).saturating_sub(due.refresh_at).max(0));
+    let report = run.work_on(batch).await;
+    run.log(&report, longest, app.clock.now_millis() - started_at);
     Ok(report)
+}
+
+/// The shards that an event names, or all.
+fn shards_of(event: Value) -> Result<Vec<u8>, Failed> {
+    let event = if event.get("detail-type").is_some() { Value::Object(Map::new()) } else { event };
+    match serde_json::from_value::<ScheduleEvent>(event) {
+        Ok(ScheduleEvent { shards: None }) => Ok((0..REFRESH_SHARDS).collect()),
+        Ok(ScheduleEvent { shards: Some(mut shards) }) if shards.iter().all(|shard| *shard < REFRESH_SHARDS) => {
+            shards.sort_unstable();
+            shards.dedup();
+            Ok(shards)
+        }
+        _ => Err(Failed::InvalidEvent),
+    }
 }
 
 /// One run under way.
@@ -216,19 +199,56 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Works on what was found: on a few first, then on the rest.
-    async fn work_on(&self, Found { mut due, later }: Found) -> Report {
-        let rest = due.split_off(due.len().min(UNANSWERED));
+    /// Processes what was found: a few first, then the rest.
+    async fn work_on(&self, DueBatch { due, later }: DueBatch) -> Report {
         let later = u32::try_from(later).unwrap_or(u32::MAX);
-        let mut report = Report { due: later, left: later, ..Report::default() };
-        for due in [due, rest] {
-            report = stream::iter(due)
-                .map(|due| self.work(due))
-                .buffer_unordered(self.app.config.concurrency)
-                .fold(report, |report, done| async move { report.count(done) })
-                .await;
+        let report = Report { due: later, left: later, ..Report::default() };
+        let gate = Gate::new(due.len().min(UNANSWERED));
+        stream::iter(due.into_iter().enumerate())
+            .map(|(nth, due)| self.process_in_turn(nth, due, &gate))
+            .buffer_unordered(self.app.config.concurrency)
+            .fold(report, |report, outcome| async move { report.count(outcome) })
+            .await
+    }
+
+    async fn process_in_turn(&self, nth: usize, due: Due, gate: &Gate) -> RefreshOutcome {
+        if nth >= UNANSWERED {
+            gate.wait().await;
+            return self.process(due).await;
         }
-        report
+        let outcome = self.process(due).await;
+        gate.note(outcome);
+        outcome
+    }
+
+    fn log(&self, report: &Report, refresh_lag_s: i64, duration_ms: i64) {
+        if self.credentials_are_refused() {
+            tracing::error!(outcome = "invalid_client", "HubSpot refuses our app's credentials: check the app secret");
+        }
+        if self.hubspot_is_down() {
+            let left = report.left;
+            tracing::error!(outcome = "outage", left, "HubSpot's token endpoint is down: the run ends early");
+        }
+        let verdicts_withheld = self.app.access.verdicts_withheld();
+        if verdicts_withheld > 0 {
+            tracing::error!(outcome = "mass_refusal", "HubSpot refuses one integration after the other");
+        }
+        tracing::info!(
+            outcome = "done",
+            due = report.due,
+            refreshed = report.refreshed,
+            already_fresh = report.already_fresh,
+            superseded = report.superseded,
+            revoked = report.revoked,
+            misconfigured = report.misconfigured,
+            transient = report.transient,
+            corrupt = report.corrupt,
+            left = report.left,
+            verdicts_withheld,
+            refresh_lag_s,
+            duration_ms,
+            "scheduled refresh"
+        );
     }
 
     fn credentials_are_refused(&self) -> bool {
@@ -247,14 +267,14 @@ mod tests {
     #[test]
     fn due_is_the_sum_of_all_others() {
         let all = [
-            Done::Refreshed,
-            Done::AlreadyFresh,
-            Done::Superseded,
-            Done::Revoked,
-            Done::Misconfigured,
-            Done::Transient,
-            Done::Corrupt,
-            Done::Left,
+            RefreshOutcome::Refreshed,
+            RefreshOutcome::AlreadyFresh,
+            RefreshOutcome::Superseded,
+            RefreshOutcome::Revoked,
+            RefreshOutcome::Misconfigured,
+            RefreshOutcome::Transient,
+            RefreshOutcome::Corrupt,
+            RefreshOutcome::Left,
         ];
 
         let report = all.into_iter().fold(Report::default(), Report::count);

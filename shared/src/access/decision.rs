@@ -2,21 +2,24 @@
 //!
 //! | question | true if |
 //! | --- | --- |
-//! | `is_unexpired` | the record is active, its access token has not expired, and HubSpot has not just rejected it |
+//! | `is_unexpired` | the access token has not expired and HubSpot has not just rejected it; for the schedule, the record is active too |
 //! | `outlives_margin` | tokens last longer than the purpose's margin; for the schedule, the grant is certain too |
 //! | `is_usable` | both |
 
-use super::{TokenRequest, transient};
+use super::{TokenRequest, describe, transient};
 use crate::config::RefreshConfig;
 use crate::integration::{Integration, Pointer, Status};
 use crate::lease::Lease;
 use crate::refresh_policy::Purpose;
 use crate::store::secrets::Version;
 use crate::token_error::TokenError;
+use crate::token_error::TokenErrorKind::Corrupt;
 use crate::tokens::Tokens;
 
 /// What has to be left of the function's time beyond the token endpoint's, for the writes after it.
 const ROOM_FOR_WRITES: i64 = 5;
+/// The schedule has proved a grant in this time, as a rule, in seconds.
+pub(super) const PROOF_TAKES: i64 = 60;
 
 /// A token request at some moment.
 #[derive(Clone, Copy, Debug)]
@@ -80,8 +83,29 @@ impl Moment<'_> {
         self.is_unexpired(record, pointer) && !short
     }
 
+    /// Where the tokens of a record are, if this request may use them.
+    ///
+    /// Only the schedule refreshes a marked integration; executions use its access token while that lasts.
+    pub(super) fn pointer(&self, record: &Integration) -> Result<Pointer, TokenError> {
+        match (&record.pointer, record.status) {
+            (Some(pointer), _) if !self.is_closed(record) || self.is_unexpired(record, pointer) => Ok(pointer.clone()),
+            (Some(_), _) | (None, Status::NeedsReauthorization) => Err(TokenError::revoked()),
+            (None, Status::Active) => {
+                Err(TokenError::of(Corrupt, format!("{} is active without a secret", describe(record))))
+            }
+        }
+    }
+
+    /// Whether this request may not refresh the record, whatever its tokens.
+    pub(super) fn is_closed(&self, record: &Integration) -> bool {
+        record.status == Status::NeedsReauthorization && self.request.purpose == Purpose::Execution
+    }
+
     /// Decides what to do next.
     pub(super) fn decide(&self, record: &Integration, look: &Look) -> Step {
+        if self.is_closed(record) && matches!(look, Look::Found(_)) {
+            return Step::Use;
+        }
         if let Look::Found(tokens) = look
             && self.outlives_margin(record, record.token_expires_at, tokens)
         {
@@ -91,7 +115,7 @@ impl Moment<'_> {
             return Step::Fail(error);
         }
         let missing = matches!(look, Look::Missing);
-        let lease = if missing { None } else { Lease::of(record, self.now(), self.config) };
+        let lease = if missing || self.is_closed(record) { None } else { Lease::of(record, self.now(), self.config) };
         // A caller without time for a refresh of its own may still wait for another's.
         let too_late = lease.as_ref().is_some_and(|lease| !self.has_time_for_refresh(lease));
         if too_late || self.now_millis >= self.request.deadline {
@@ -102,9 +126,20 @@ impl Moment<'_> {
 
     /// The error of a record whose refreshes pause.
     pub(super) fn paused(&self, record: &Integration) -> Option<TokenError> {
+        if self.awaits_proof(record) {
+            return Some(transient(PROOF_TAKES, "the schedule is to prove the grant with HubSpot"));
+        }
         let until = record.refresh_not_before.filter(|until| *until > self.now())?;
         let left = until.saturating_sub(self.now());
         Some(transient(left, "refreshes of this integration pause after a failure"))
+    }
+
+    /// Whether an execution leaves HubSpot alone until the schedule has proved the grant, which moves `refresh_at`.
+    fn awaits_proof(&self, record: &Integration) -> bool {
+        let Some(requested_at) = record.proof_requested_at else { return false };
+        self.request.purpose == Purpose::Execution
+            && record.refresh_at.is_some_and(|at| at <= requested_at)
+            && self.now() < requested_at.saturating_add(2 * PROOF_TAKES)
     }
 
     /// Decides which tokens to start from; `current` is AWSCURRENT of the record's secret.
@@ -147,13 +182,15 @@ impl Moment<'_> {
     }
 
     fn is_unexpired(&self, record: &Integration, pointer: &Pointer) -> bool {
-        record.status == Status::Active
+        // The schedule is to try a marked integration, not to believe its tokens.
+        (record.status == Status::Active || self.request.purpose == Purpose::Execution)
             && record.token_expires_at > self.now()
             && self.request.rejected != Some(pointer.secret_version.as_str())
     }
 
     fn outlives_margin(&self, record: &Integration, expires_at: i64, tokens: &Tokens) -> bool {
-        let unverified = record.ambiguous_until.is_some_and(|until| until <= self.now());
+        let unverified = record.ambiguous_until.is_some_and(|until| until <= self.now())
+            || record.proof_requested_at.is_some_and(|at| at > tokens.obtained_at);
         expires_at.saturating_sub(self.now()) > self.request.purpose.margin(tokens.lifetime())
             && !(unverified && self.request.purpose == Purpose::Schedule)
     }
@@ -216,6 +253,9 @@ mod tests {
         let held =
             |until| Integration { lease_owner: Some("x".to_owned()), lease_until: Some(NOW + until), ..record(30) };
         let unverified = |until| Integration { ambiguous_until: Some(NOW + until), ..record(900) };
+        let marked = |seconds| Integration { status: Status::NeedsReauthorization, ..record(seconds) };
+        let proof_requested =
+            |at| Integration { proof_requested_at: Some(NOW + at), refresh_at: Some(NOW + at), ..record(30) };
         let (execution, schedule) = (Purpose::Execution, Purpose::Schedule);
         for (purpose, record, look, expected) in [
             (execution, record(61), good(61), "use"),
@@ -228,6 +268,16 @@ mod tests {
             (execution, held(-5), good(30), "wait"),
             (execution, held(-6), good(30), "refresh"),
             (execution, unverified(0), good(900), "use"),
+            (execution, marked(30), good(30), "use"),
+            (execution, marked(30), Look::Missing, "wait"),
+            (schedule, marked(900), Look::Skipped, "refresh"),
+            (execution, proof_requested(0), good(30), "fail"),
+            (execution, proof_requested(-119), good(30), "fail"),
+            (execution, proof_requested(-120), good(30), "refresh"),
+            (execution, Integration { refresh_at: Some(NOW + 1), ..proof_requested(0) }, good(30), "refresh"),
+            (schedule, proof_requested(0), Look::Skipped, "refresh"),
+            (schedule, Integration { token_expires_at: NOW + 900, ..proof_requested(0) }, good(900), "refresh"),
+            (schedule, Integration { token_expires_at: NOW + 900, ..proof_requested(-900) }, good(900), "use"),
             (schedule, record(601), good(601), "use"),
             (schedule, record(600), good(600), "refresh"),
             (schedule, unverified(0), good(900), "refresh"),
@@ -235,6 +285,28 @@ mod tests {
         ] {
             let request = request(purpose);
             assert_eq!(step(&moment(&request), &record, &look), expected, "{purpose:?} {record:?} {look:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_a_record_saturate() {
+        let request = request(Purpose::Schedule);
+        for extreme in [i64::MIN, i64::MAX] {
+            let record = Integration {
+                token_expires_at: extreme,
+                refresh_not_before: Some(extreme),
+                lease_owner: Some("x".to_owned()),
+                lease_until: Some(extreme),
+                ambiguous_until: Some(extreme),
+                proof_requested_at: Some(extreme),
+                ..record(0)
+            };
+            let mut tokens = version("v1", 0, &[]).tokens;
+            (tokens.obtained_at, tokens.expires_at) = (extreme, extreme.saturating_neg());
+
+            let look = Look::Found(tokens);
+            assert!(!step(&moment(&request), &record, &look).is_empty());
+            assert!(record.is_idle(NOW, 1) || record.last_used_at.is_none());
         }
     }
 

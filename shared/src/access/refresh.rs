@@ -4,18 +4,22 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
-use super::decision::{Base, no_time};
+use super::decision::{Base, PROOF_TAKES, no_time};
 use super::{Access, TokenRequest, UsableTokens, VERSION_KEPT, check, describe, found};
-use crate::error::Error;
 use crate::hubspot::Grant;
 use crate::integration::{Integration, Pointer, Status, TokenState};
 use crate::lease::Lease;
 use crate::refresh_policy::{self, Purpose, RefreshEnd};
-use crate::store::WriteResult;
 use crate::store::secrets::{Version, VersionStage};
+use crate::store::{WriteError, WriteResult};
 use crate::token_error::TokenError;
 use crate::token_error::TokenErrorKind::{Misconfigured, Revoked};
 use crate::tokens::Tokens;
+
+/// The first pause before a write is repeated.
+const FIRST_WRITE_PAUSE: Duration = Duration::from_millis(200);
+/// The longest pause before a write is repeated.
+const LONGEST_WRITE_PAUSE: Duration = Duration::from_millis(3_200);
 
 /// How a refresh under the lease ends.
 pub(super) enum RefreshStep {
@@ -75,13 +79,13 @@ impl<'a> Refresh<'a> {
 
     async fn run(&mut self) -> Result<RefreshStep, TokenError> {
         // Another process may just have done it, or failed to.
-        if self.record.status == Status::NeedsReauthorization && self.request.purpose == Purpose::Execution {
-            return Err(TokenError::revoked());
+        if self.access.moment(self.request).is_closed(self.record) {
+            return Ok(RefreshStep::Reread);
         }
         if let Some(error) = self.access.moment(self.request).paused(self.record) {
             return Err(error);
         }
-        if let Some(tokens) = self.access.usable_from_cache(self.record, self.request) {
+        if let Some(tokens) = self.access.usable_from_cache(self.record, self.request)? {
             return Ok(RefreshStep::Tokens(tokens));
         }
         let base = match self.base().await? {
@@ -107,6 +111,10 @@ impl<'a> Refresh<'a> {
         match self.access.hubspot.refresh(&base.tokens.refresh_token).await {
             Ok(grant) => self.store_and_commit(FreshGrant { spent: &base, grant, sent_at }).await,
             Err(error) if error.kind == Revoked => self.on_refused(base).await,
+            Err(error) if self.is_long_refused(&error) => {
+                let end = refresh_policy::after_long_refusal(self.access.clock.now());
+                Ok(RefreshStep::Failed(end, TokenError::revoked()))
+            }
             Err(error) => Ok(self.back_off(self.record, error)),
         }
     }
@@ -169,8 +177,32 @@ impl<'a> Refresh<'a> {
                 Err(error) => return Ok(self.back_off(&record, error)),
             }
         }
-        let end = refresh_policy::after_revocation(&record, self.access.clock.now());
-        Ok(RefreshStep::Failed(end, TokenError::revoked()))
+        Ok(self.verdict(&record))
+    }
+
+    /// HubSpot accepts none of the refresh tokens. Only the schedule marks an integration for that, and not too many in
+    /// a row.
+    fn verdict(&self, record: &Integration) -> RefreshStep {
+        let now = self.access.clock.now();
+        if self.request.purpose == Purpose::Execution {
+            let error = TokenError::transient("HubSpot refuses the refresh token; the schedule is to prove the grant");
+            return RefreshStep::Failed(RefreshEnd::ProofRequested { at: now }, error.retry_in(PROOF_TAKES));
+        }
+        if record.status == Status::Active && !self.access.may_believe_verdict() {
+            let cause = "HubSpot refuses one integration after the other: the verdict is not believed";
+            return self.back_off(record, TokenError::transient(cause));
+        }
+        RefreshStep::Failed(refresh_policy::after_revocation(record, now), TokenError::revoked())
+    }
+
+    /// HubSpot has refused in words that are not known, for a day, while it refreshes others.
+    fn is_long_refused(&self, error: &TokenError) -> bool {
+        let a_day_ago = self.access.clock.now().saturating_sub(86_400);
+        error.kind == Misconfigured
+            && self.request.purpose == Purpose::Schedule
+            && self.record.status == Status::Active
+            && self.record.refused_since.is_some_and(|since| since <= a_day_ago)
+            && self.access.others_refresh()
     }
 
     /// The labelled versions whose refresh tokens may still be good, latest first; never one that is known to be spent.
@@ -191,8 +223,8 @@ impl<'a> Refresh<'a> {
         Ok(candidates)
     }
 
-    /// Writes HubSpot's answer, first the version, then the pointer. Both are tried until the function's own end:
-    /// the answer may be the only copy of a refresh token.
+    /// Writes HubSpot's answer, first the version, then the pointer. The answer may be the only copy of a
+    /// refresh token.
     async fn store_and_commit(&self, fresh: FreshGrant<'_>) -> Result<RefreshStep, TokenError> {
         let record = self.record;
         if let (Some(known), Some(other)) = (record.hub_id, fresh.grant.hub_id)
@@ -205,14 +237,12 @@ impl<'a> Refresh<'a> {
         }
         let tokens = self.tokens(fresh);
         let secret_version = uuid::Uuid::now_v7().to_string();
-        loop {
-            match self.access.store.put_secret(&self.fence.secret_id, &secret_version, &tokens).await {
-                Ok(WriteResult::Applied) => break,
-                Ok(WriteResult::ConditionFailed) => return self.secret_missing().await,
-                Err(error) if self.should_retry_write(&error).await => {}
-                // A pause, or every waiter would ask HubSpot again.
-                Err(error) => return Ok(self.back_off(record, TokenError::transient(error.to_string()))),
-            }
+        let store = &self.access.store;
+        match self.insist(async || store.put_secret(&self.fence.secret_id, &secret_version, &tokens).await).await {
+            Ok(WriteResult::Applied) => {}
+            Ok(WriteResult::ConditionFailed) => return self.secret_missing().await,
+            // A pause, or every waiter would ask HubSpot again.
+            Err(error) => return Ok(self.back_off(record, error)),
         }
         let pointer = Pointer { secret_id: self.fence.secret_id.clone(), secret_version };
         self.commit(Version { pointer, tokens }).await
@@ -245,26 +275,45 @@ impl<'a> Refresh<'a> {
             state.unverified_since = Some(now);
             state.refresh_at = now + 1;
         }
-        loop {
-            match self.access.store.commit(self.record, &self.fence, &state).await {
-                Ok(WriteResult::Applied) => break,
-                Ok(WriteResult::ConditionFailed) => return Ok(RefreshStep::Reread),
-                Err(error) if self.should_retry_write(&error).await => {}
-                Err(error) => return Ok(self.back_off(self.record, TokenError::transient(error.to_string()))),
-            }
+        match self.insist(async || self.access.store.commit(self.record, &self.fence, &state).await).await {
+            Ok(WriteResult::Applied) => {}
+            Ok(WriteResult::ConditionFailed) => return Ok(RefreshStep::Reread),
+            Err(error) => return Ok(self.back_off(self.record, error)),
         }
+        self.access.record_success();
         self.access.cache_tokens(&version.pointer, &version.tokens);
         Ok(RefreshStep::Tokens(UsableTokens { version, refreshed: true }))
     }
 
-    /// Whether to try a write again that AWS did not do: as long as the function lives, after a short pause.
-    async fn should_retry_write(&self, error: &Error) -> bool {
-        let passes = matches!(error, Error::TemporarilyUnavailable { .. });
-        if !passes || self.access.clock.remaining(self.request.function_deadline) < Duration::from_secs(1) {
-            return false;
+    /// Repeats a write that fails for a reason that passes, with growing pauses, until the lease ends. A write that AWS
+    /// refuses is not repeated: it would only keep a run from its other integrations.
+    async fn insist(
+        &self,
+        write: impl AsyncFn() -> Result<WriteResult, WriteError>,
+    ) -> Result<WriteResult, TokenError> {
+        let mut pause = FIRST_WRITE_PAUSE;
+        loop {
+            match write().await {
+                Ok(result) => return Ok(result),
+                Err(WriteError::Passing(_)) if self.has_time_for_write(pause) => {}
+                Err(WriteError::Passing(error)) => return Err(TokenError::transient(error.to_string())),
+                Err(WriteError::Refused(error)) => {
+                    let (account_id, integration_id) = (&self.record.account_id, &self.record.integration_id);
+                    tracing::error!(%account_id, %integration_id, cause = %error,
+                        "AWS refused to write tokens");
+                    return Err(TokenError::transient(error.to_string()));
+                }
+            }
+            self.access.clock.sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_WRITE_PAUSE);
         }
-        self.access.clock.sleep(Duration::from_millis(200)).await;
-        true
+    }
+
+    fn has_time_for_write(&self, pause: Duration) -> bool {
+        let clock = &self.access.clock;
+        let needed = pause + Duration::from_secs(1);
+        clock.remaining(self.request.function_deadline) >= needed
+            && clock.remaining(self.lease.until.saturating_mul(1000)) >= pause
     }
 
     /// The secret is gone: a reconnect or a disconnect has won, or somebody has deleted it by hand.

@@ -35,6 +35,7 @@ const GROUPS: [Group; 3] = [
             ("transient", "Count"),
             ("corrupt", "Count"),
             ("left", "Count"),
+            ("verdicts_withheld", "Count"),
             ("refresh_lag_s", "Seconds"),
             ("reauthorizations_needed", "Count"),
             ("authorizations_started", "Count"),

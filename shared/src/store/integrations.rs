@@ -18,7 +18,7 @@ use guard::hubs::Hub;
 
 pub use self::schedule::{Cursor, Due, DuePage};
 use super::write::Write;
-use super::{Item, Store, WriteResult, n, s, unavailable};
+use super::{Item, Store, WriteError, WriteResult, n, s};
 use crate::error::Error;
 use crate::integration::{Integration, Key, shard};
 
@@ -28,24 +28,24 @@ const PROOF_REQUESTED_EVERY: i64 = 600;
 impl Store {
     /// Notes that the integration executes something.
     pub async fn record_use(&self, record: &Integration, now: i64) -> Result<(), Error> {
-        self.update(Write::of(record).set("last_used_at", n(now))).await.map(drop)
+        Ok(self.update(Write::of(record).set("last_used_at", n(now))).await.map(drop)?)
     }
 
     /// Notes for all functions until when HubSpot's rate limit of the portal is used up; never shortens it.
     pub async fn cool_down(&self, record: &Integration, until: i64) -> Result<(), Error> {
         let write = Write::of(record).if_less_or_absent("cooldown_until", n(until)).set("cooldown_until", n(until));
-        self.update(write).await.map(drop)
+        Ok(self.update(write).await.map(drop)?)
     }
 
     /// Records for all functions until when HubSpot's limit of searches in the portal is used up; never shortens it.
     pub async fn cool_down_searches(&self, record: &Integration, until: i64) -> Result<(), Error> {
         let write = Write::of(record).if_less_or_absent("search_cooldown_until", n(until));
-        self.update(write.set("search_cooldown_until", n(until))).await.map(drop)
+        Ok(self.update(write.set("search_cooldown_until", n(until))).await.map(drop)?)
     }
 
     /// Records the regional hub that HubSpot named for the portal.
     pub async fn record_hub(&self, record: &Integration, hub: Hub) -> Result<(), Error> {
-        self.update(Write::of(record).set("hub", s(hub.as_str()))).await.map(drop)
+        Ok(self.update(Write::of(record).set("hub", s(hub.as_str()))).await.map(drop)?)
     }
 
     /// Makes the record due, so that the schedule proves the grant with HubSpot; at most once in ten minutes.
@@ -53,14 +53,13 @@ impl Store {
         let write = Write::of(record)
             .if_less_or_absent("proof_requested_at", n(now - PROOF_REQUESTED_EVERY))
             .set("proof_requested_at", n(now))
-            .set("ambiguous_until", n(now))
             .set("refresh_at", n(now))
             .set("refresh_shard", n(shard(&record.account_id)));
-        self.update(write).await.map(drop)
+        Ok(self.update(write).await.map(drop)?)
     }
 
     /// Performs a write; a failed condition behind which `attribute` already has `value` is success.
-    async fn written(&self, write: Write, attribute: &str, value: &str) -> Result<WriteResult, Error> {
+    async fn written(&self, write: Write, attribute: &str, value: &str) -> Result<WriteResult, WriteError> {
         Ok(match self.update(write).await? {
             UpdateResult::Applied(_) => WriteResult::Applied,
             UpdateResult::ConditionFailed(stored) if contains(stored.as_ref(), attribute, value) => {
@@ -70,7 +69,7 @@ impl Store {
         })
     }
 
-    pub(super) async fn update(&self, write: Write) -> Result<UpdateResult, Error> {
+    pub(super) async fn update(&self, write: Write) -> Result<UpdateResult, WriteError> {
         let updated = self
             .dynamodb
             .update_item()
@@ -90,7 +89,7 @@ impl Store {
                 Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
                     Ok(UpdateResult::ConditionFailed(failed.item.clone()))
                 }
-                _ => Err(unavailable("UpdateItem", &error)),
+                _ => Err(WriteError::of("UpdateItem", &error)),
             },
         }
     }

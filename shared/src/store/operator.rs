@@ -203,7 +203,7 @@ impl Store {
     /// Whether records may be written, by a write whose condition cannot hold.
     pub async fn may_write(&self, nobody: &AccountId) -> Result<(), Error> {
         let write = Write::at(Key { account_id: nobody.clone(), sequence: 0 });
-        self.update(write.if_equal("refresh_at", n(-1)).set("refresh_at", n(-1))).await.map(drop)
+        Ok(self.update(write.if_equal("refresh_at", n(-1)).set("refresh_at", n(-1))).await.map(drop)?)
     }
 }
 

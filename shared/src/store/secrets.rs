@@ -9,7 +9,7 @@ use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType};
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
-use super::{Store, WriteResult, unavailable};
+use super::{Store, WriteError, WriteResult, unavailable};
 use crate::error::Error;
 use crate::integration::{AccountId, IntegrationId, Pointer};
 use crate::tokens::{AppCredentials, Tokens};
@@ -105,19 +105,20 @@ impl Store {
     ///
     /// `version` is chosen by the caller, so that the same call may be repeated until it has succeeded. The condition
     /// is that the secret exists: a reconnect or a disconnect may have deleted it meanwhile.
-    pub async fn put_secret(&self, secret_id: &str, version: &str, tokens: &Tokens) -> Result<WriteResult, Error> {
+    pub async fn put_secret(&self, secret_id: &str, version: &str, tokens: &Tokens) -> Result<WriteResult, WriteError> {
+        let text = json(tokens).map_err(WriteError::Refused)?;
         let put = self
             .secrets
             .put_secret_value()
             .secret_id(secret_id)
             .client_request_token(version)
-            .secret_string(json(tokens)?.expose_secret())
+            .secret_string(text.expose_secret())
             .send()
             .await;
         match put {
             Ok(_) => Ok(WriteResult::Applied),
             Err(error) if is_gone(error.code()) => Ok(WriteResult::ConditionFailed),
-            Err(error) => Err(unavailable("PutSecretValue", &error)),
+            Err(error) => Err(WriteError::of("PutSecretValue", &error)),
         }
     }
 

@@ -45,7 +45,7 @@ async fn wear_out(world: &World) {
             &leased,
             "two",
             Some(&pointer),
-            &RefreshEnd::Backoff { until: now + 300, failures: 4, ambiguous_until: None },
+            &RefreshEnd::Backoff { until: now + 300, failures: 4, ambiguous_until: None, refused_since: None },
         )
         .await
         .unwrap();

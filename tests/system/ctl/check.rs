@@ -8,7 +8,7 @@ use devstack::hubspot::PORTAL;
 use serde_json::{Value, json};
 
 use super::{Ended, Folder, legacy, path, run};
-use crate::refresh::planted::{change_text, plant};
+use crate::refresh::planted::{change_text, expire, plant};
 use crate::world::{Answer, World};
 
 /// Requests as customers have stored them.
@@ -45,6 +45,7 @@ async fn world() -> World {
         if account == "acc_dead" {
             let marked = AttributeValue::S("needs_reauthorization".to_owned());
             change_text(&world, &record, "status", marked).await;
+            expire(&world, &record).await;
         }
     }
     world

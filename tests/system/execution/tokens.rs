@@ -121,7 +121,7 @@ async fn a_hubspot_that_calls_every_token_expired_gets_one_replay_and_no_loop() 
 }
 
 #[tokio::test]
-async fn an_authorization_that_is_gone_when_the_replay_needs_it_has_to_be_renewed() {
+async fn a_401_is_handed_on_if_hubspot_refuses_the_refresh() {
     let world = connected().await;
     world.pass(OLD);
     world.stack.hubspot.expire_access_tokens();
@@ -129,8 +129,7 @@ async fn an_authorization_that_is_gone_when_the_replay_needs_it_has_to_be_renewe
 
     let answer = world.execute(&create()).await;
 
-    assert_eq!((answer.status, answer.code()), (409, "reauthorization_required"), "{}", answer.text);
-    assert_eq!((&answer.body["outcome"], &answer.body["retryable"]), (&json!("not_sent"), &json!(false)));
+    assert_eq!((answer.status, &answer.body["hubspot"]["status"]), (200, &json!(401)), "{}", answer.text);
     assert_eq!(bearers(&world).len(), 1);
 }
 

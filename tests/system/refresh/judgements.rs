@@ -21,6 +21,7 @@ async fn a_revoked_authorization_is_marked_once_and_not_asked_for_again() {
     world.stack.hubspot.revoke_refresh_tokens(PORTAL);
     world.pass(HOUR);
 
+    world.refresh(json!({})).await;
     let first = world.execute(&request(ACCOUNT, None)).await;
     let second = world.execute(&request(ACCOUNT, None)).await;
 
@@ -31,7 +32,7 @@ async fn a_revoked_authorization_is_marked_once_and_not_asked_for_again() {
     let reason = record.status_reason.as_deref();
     assert_eq!((record.status, reason, record.failures), (Status::NeedsReauthorization, Some("revoked"), Some(1)));
     let next = record.refresh_at.unwrap() - world.clock.now();
-    assert!((2990..=3600).contains(&next) && record.lease_owner.is_none(), "{record:?}");
+    assert!((230..=300).contains(&next) && record.lease_owner.is_none(), "{record:?}");
 }
 
 #[tokio::test]
@@ -41,6 +42,7 @@ async fn a_portal_that_is_gone_counts_as_revoked() {
     world.stack.hubspot.remove_portal(PORTAL);
     world.pass(HOUR);
 
+    world.refresh(json!({})).await;
     let answer = world.execute(&request(ACCOUNT, None)).await;
 
     assert_eq!(answer.code(), "reauthorization_required", "{}", answer.text);
@@ -48,16 +50,20 @@ async fn a_portal_that_is_gone_counts_as_revoked() {
 }
 
 #[tokio::test]
-async fn a_marked_integration_executes_nothing_while_its_token_lives() {
+async fn a_marked_integration_executes_while_its_token_lives_and_then_nothing() {
     let world = World::start().await;
     plant(&world, ACCOUNT, 1).await;
     world.stack.hubspot.revoke_refresh_tokens(PORTAL);
     world.pass(Duration::from_secs(1800 - 40));
-    world.execute(&request(ACCOUNT, None)).await;
-    let sent = world.stack.hubspot.api_requests().len();
+    world.refresh(json!({})).await;
+    assert_eq!(world.record(ACCOUNT, 1).await.unwrap().status, Status::NeedsReauthorization);
 
+    let alive = world.execute(&request(ACCOUNT, None)).await;
+    let sent = world.stack.hubspot.api_requests().len();
+    world.pass(Duration::from_secs(41));
     let answer = world.execute(&request(ACCOUNT, None)).await;
 
+    assert_eq!(alive.status, 200, "{}", alive.text);
     assert_eq!(answer.code(), "reauthorization_required", "{}", answer.text);
     assert_eq!(world.stack.hubspot.api_requests().len(), sent);
 }
@@ -68,6 +74,7 @@ async fn a_marked_integration_is_healed_by_the_schedule() {
     plant(&world, ACCOUNT, 1).await;
     world.stack.hubspot.script(Match::refresh(), [refused("invalid_grant", "BAD_REFRESH_TOKEN")]);
     world.pass(HOUR);
+    world.refresh(json!({})).await;
     assert_eq!(world.execute(&request(ACCOUNT, None)).await.code(), "reauthorization_required");
 
     world.pass(HOUR);

@@ -126,7 +126,7 @@ async fn a_refresh_token_that_is_known_to_be_spent_is_never_shown_again() {
 
     let answer = world.execute(&request(ACCOUNT, None)).await;
 
-    assert_eq!(answer.code(), "reauthorization_required", "{}", answer.text);
+    assert_eq!(answer.code(), "temporarily_unavailable", "{}", answer.text);
     assert_eq!((world.stack.hubspot.refresh_token_reuses(), shown(&world).len()), (0, 2));
 }
 

@@ -138,7 +138,9 @@ async fn refusals_of_single_authorizations_are_no_outage() {
 
     let report = world.refresh(serde_json::json!({})).await;
 
-    assert_eq!((&report["revoked"], &report["refreshed"]), (&Value::from(25), &Value::from(15)), "{report}");
+    let count = |name: &str| report[name].as_u64().unwrap();
+    assert_eq!((count("revoked") + count("transient"), count("refreshed"), count("left")), (25, 15, 0), "{report}");
+    assert!(count("revoked") >= 10, "{report}");
 }
 
 #[tokio::test]

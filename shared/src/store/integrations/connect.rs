@@ -59,19 +59,19 @@ impl Store {
             Some(pointer) => write.if_equal("secret_id", s(&pointer.secret_id)),
             None => write.if_absent("secret_id"),
         };
-        for name in ["status_reason", "superseded_at", "failures", "refresh_not_before"] {
+        for name in ["status_reason", "superseded_at", "failures", "refresh_not_before", "refused_since"] {
             write = write.remove(name);
         }
         for name in ["cooldown_until", "search_cooldown_until", "hub"] {
             write = write.remove(name);
         }
         write = write.remove("lease_owner").remove("lease_until").remove("ambiguous_until");
-        self.written(write, "secret_id", &to.pointer.secret_id).await
+        Ok(self.written(write, "secret_id", &to.pointer.secret_id).await?)
     }
 
     /// Names who is about to delete the record: the event of the deletion is made of the record as it was.
     pub async fn announce_deletion(&self, record: &Integration, acted_by: &str) -> Result<(), Error> {
-        self.update(Write::of(record).set("acted_by", s(acted_by))).await.map(drop)
+        Ok(self.update(Write::of(record).set("acted_by", s(acted_by))).await.map(drop)?)
     }
 
     /// Deletes the record; gives it back as it was, or none if it was not there any more.

@@ -6,7 +6,7 @@ use crate::integration::{Integration, Pointer, TokenState, shard};
 use crate::lease::Lease;
 use crate::refresh_policy::RefreshEnd;
 use crate::store::write::{SERVICE, Write};
-use crate::store::{Store, WriteResult, n, s};
+use crate::store::{Store, WriteError, WriteResult, n, s};
 
 impl Store {
     /// Takes the lease of a refresh; none if somebody else has it. The record comes back as it is under the lease.
@@ -50,13 +50,18 @@ impl Store {
             .fence(from)
             .set("secret_version", s(&to.pointer.secret_version))
             .set("token_expires_at", n(to.token_expires_at));
-        self.written(write, "secret_version", &to.pointer.secret_version).await
+        Ok(self.written(write, "secret_version", &to.pointer.secret_version).await?)
     }
 
     /// Points the record at new tokens, declares it sound and releases the lease: the commit of a refresh.
     ///
     /// The fence is the pointer, not the lease: whoever comes late with tokens of an older pointer cannot commit.
-    pub async fn commit(&self, record: &Integration, from: &Pointer, to: &TokenState) -> Result<WriteResult, Error> {
+    pub async fn commit(
+        &self,
+        record: &Integration,
+        from: &Pointer,
+        to: &TokenState,
+    ) -> Result<WriteResult, WriteError> {
         let mut write = Write::of(record)
             .fence(from)
             .set("secret_version", s(&to.pointer.secret_version))
@@ -72,7 +77,7 @@ impl Store {
         if let (None, Some(hub_id)) = (record.hub_id, to.hub_id) {
             write = write.set("hub_id", n(hub_id));
         }
-        for name in ["superseded_at", "failures", "refresh_not_before", "status_reason"] {
+        for name in ["superseded_at", "failures", "refresh_not_before", "refused_since", "status_reason"] {
             write = write.remove(name);
         }
         write = match to.unverified_since {
@@ -100,7 +105,14 @@ impl Store {
         }
         match end {
             RefreshEnd::Released => {}
-            RefreshEnd::Backoff { until, failures, ambiguous_until } => {
+            RefreshEnd::ProofRequested { at } => {
+                write = write.set("proof_requested_at", n(*at)).set("refresh_at", n(*at));
+                write = write.set("refresh_shard", n(shard(&record.account_id)));
+            }
+            RefreshEnd::Backoff { until, failures, ambiguous_until, refused_since } => {
+                if let Some(since) = refused_since {
+                    write = write.set("refused_since", n(*since));
+                }
                 write = write.set("refresh_not_before", n(*until)).set("failures", n(*failures));
                 if let Some(until) = ambiguous_until {
                     write = write.set("ambiguous_until", n(*until));
@@ -112,7 +124,7 @@ impl Store {
             RefreshEnd::Revoked { reason, failures, refresh_at } => {
                 write = write.set("status", s("needs_reauthorization")).set("failures", n(*failures));
                 write = write.event("IntegrationNeedsReauthorization", SERVICE);
-                write = write.remove("ambiguous_until").remove("refresh_not_before");
+                write = write.remove("ambiguous_until").remove("refresh_not_before").remove("refused_since");
                 if let Some(reason) = reason {
                     write = write.set("status_reason", s(*reason));
                 }
@@ -122,12 +134,12 @@ impl Store {
                 };
             }
         }
-        self.update(write).await.map(drop)
+        Ok(self.update(write).await.map(drop)?)
     }
 
     /// Lets the schedule find out whether HubSpot still accepts an authorization.
     pub async fn mark_unverified(&self, record: &Integration, now: i64) -> Result<(), Error> {
         let write = Write::of(record).set("ambiguous_until", n(now)).set("refresh_at", n(now));
-        self.update(write.set("refresh_shard", n(shard(&record.account_id)))).await.map(drop)
+        Ok(self.update(write.set("refresh_shard", n(shard(&record.account_id)))).await.map(drop)?)
     }
 }

@@ -60,21 +60,21 @@ impl Store {
     /// Makes the schedule look at the record at some time, whatever it said before.
     pub async fn make_due(&self, record: &Integration, at: i64) -> Result<(), Error> {
         let write = Write::of(record).set("refresh_at", n(at)).set("refresh_shard", n(shard(&record.account_id)));
-        self.update(write).await.map(drop)
+        Ok(self.update(write).await.map(drop)?)
     }
 
     /// Lets a record, which may not even parse, be due at another time, unless somebody has moved it already.
     pub async fn reschedule(&self, due: &Due, refresh_at: i64) -> Result<(), Error> {
         let write =
             Write::at(due.key.clone()).if_equal("refresh_at", n(due.refresh_at)).set("refresh_at", n(refresh_at));
-        self.update(write).await.map(drop)
+        Ok(self.update(write).await.map(drop)?)
     }
 
     /// Notes that the schedule found the record superseded, and puts it off.
     pub async fn supersede(&self, record: &Integration, since: i64, refresh_at: i64) -> Result<(), Error> {
         let write = Write::of(record).set("superseded_at", n(since)).set("refresh_at", n(refresh_at));
         let write = write.event("IntegrationSuperseded", SERVICE);
-        self.update(write).await.map(drop)
+        Ok(self.update(write).await.map(drop)?)
     }
 
     /// Lets a superseded record give up its tokens, provided that the newer one still exists.

@@ -3,7 +3,7 @@
 use futures_util::{StreamExt, stream};
 use shared::store::integrations::Due;
 
-use crate::pace::Pace;
+use crate::backlog::Pace;
 use crate::{Failed, Run, UNANSWERED};
 
 /// How many due integrations one run works on; the rest waits for the next minute.
@@ -11,14 +11,14 @@ const AT_MOST: usize = 8_000;
 
 /// What is due.
 #[derive(Default)]
-pub(crate) struct Found {
+pub(crate) struct DueBatch {
     /// What the run works on.
     pub(crate) due: Vec<Due>,
     /// How many have their turn later.
     pub(crate) later: usize,
 }
 
-impl Found {
+impl DueBatch {
     /// Takes the next one, in the order in which they became due. The first ones have no turn to wait for: they tell
     /// whether HubSpot is up, and a handful is no stampede.
     fn add(&mut self, due: Due, pace: Pace) {
@@ -32,7 +32,7 @@ impl Found {
 
 impl Run<'_> {
     /// The due integrations of some shards, those that wait longest first.
-    pub(crate) async fn find(&self, shards: Vec<u8>) -> Result<Found, Failed> {
+    pub(crate) async fn find(&self, shards: Vec<u8>) -> Result<DueBatch, Failed> {
         let each = AT_MOST / shards.len().max(1);
         let pace = Pace::at(self.app.clock.now());
         let found: Vec<_> =
@@ -40,7 +40,7 @@ impl Run<'_> {
         if !found.is_empty() && found.iter().all(Result::is_err) {
             return Err(Failed::IndexUnavailable);
         }
-        let (mut all, mut due) = (Found::default(), Vec::new());
+        let (mut all, mut due) = (DueBatch::default(), Vec::new());
         for found in found.into_iter().flatten() {
             due.extend(found.due);
             all.later += found.later;
@@ -50,8 +50,8 @@ impl Run<'_> {
         Ok(all)
     }
 
-    async fn find_in(&self, shard: u8, at_most: usize, pace: Pace) -> Result<Found, Failed> {
-        let (mut found, mut after) = (Found::default(), None);
+    async fn find_in(&self, shard: u8, at_most: usize, pace: Pace) -> Result<DueBatch, Failed> {
+        let (mut found, mut after) = (DueBatch::default(), None);
         loop {
             let page = self.app.store.due(shard, self.app.clock.now(), after.take()).await.map_err(|error| {
                 tracing::error!(shard, cause = %error, "the index of due integrations could not be read");
