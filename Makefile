@@ -16,7 +16,7 @@ run: build ## Keeps the system running on this machine; Ctrl-C ends it
 
 # Most tests wait for timers and processes rather than compute, so that more of them run than there are cores.
 test: build ## Builds everything and runs all tests
-	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((4 * $$(getconf _NPROCESSORS_ONLN)))} cargo test --locked --workspace
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((4 * $$(getconf _NPROCESSORS_ONLN)))} cargo test --locked --workspace --no-fail-fast
 
 costs: build ## Counts what connects, refreshes and executions take: calls, request units, bytes of logs
 	@$(DEVSTACK) costs
