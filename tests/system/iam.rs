@@ -43,7 +43,10 @@ async fn live(world: &World) {
     world.pass(HOUR);
     assert_eq!(world.execute(&request(ACCOUNT, None)).await.status, 200);
     world.pass(HOUR);
-    world.stack.hubspot.script(Match::refresh(), [refused("invalid_grant", "BAD_REFRESH_TOKEN")]);
+    let revoked = || refused("invalid_grant", "BAD_REFRESH_TOKEN");
+    world.stack.hubspot.script(Match::refresh(), [revoked(), revoked()]);
+    assert_eq!(world.execute(&request(ACCOUNT, None)).await.code(), "temporarily_unavailable");
+    world.refresh(json!({})).await;
     assert_eq!(world.execute(&request(ACCOUNT, None)).await.code(), "reauthorization_required");
     world.pass(2 * HOUR);
     world.refresh(json!({})).await;

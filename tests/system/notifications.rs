@@ -94,6 +94,8 @@ async fn a_whole_life_is_told_event_by_event_and_nothing_else_is() {
     assert_eq!(world.execute(&request(ACCOUNT, None)).await.status, 200);
     world.stack.hubspot.revoke_refresh_tokens(PORTAL);
     world.pass(HOUR);
+    assert_eq!(world.execute(&request(ACCOUNT, None)).await.code(), "temporarily_unavailable");
+    world.refresh(json!({})).await;
     assert_eq!(world.execute(&request(ACCOUNT, None)).await.code(), "reauthorization_required");
     world.pass(2 * HOUR);
     world.refresh(json!({})).await;
@@ -136,9 +138,11 @@ async fn a_refusal_that_was_a_mistake_is_told_and_so_is_its_end() {
     let world = World::start().await;
     connect(&world, ACCOUNT, &json!({})).await;
     world.pass(HOUR);
-    world.stack.hubspot.script(Match::refresh(), [refused("invalid_grant", "BAD_REFRESH_TOKEN")]);
+    let revoked = || refused("invalid_grant", "BAD_REFRESH_TOKEN");
+    world.stack.hubspot.script(Match::refresh(), [revoked(), revoked()]);
 
     world.execute(&request(ACCOUNT, None)).await;
+    world.refresh(json!({})).await;
     world.pass(2 * HOUR);
     world.refresh(json!({})).await;
 
@@ -153,6 +157,7 @@ async fn each_event_has_an_id_of_its_own_and_no_secret() {
     world.stack.hubspot.uninstall(PORTAL);
     world.pass(HOUR);
     world.execute(&request(ACCOUNT, None)).await;
+    world.refresh(json!({})).await;
     reconnect(&world, &id).await;
 
     let events = events(&world).await;

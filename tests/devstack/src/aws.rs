@@ -95,6 +95,10 @@ impl Selector {
         Self { operation: operation.to_owned(), naming: Vec::new() }
     }
 
+    fn naming(operation: &str, naming: &[&str]) -> Self {
+        Self { operation: operation.to_owned(), naming: naming.iter().map(|text| (*text).to_owned()).collect() }
+    }
+
     fn selects(&self, call: &AwsCall) -> bool {
         let names = || {
             let text = call.body.to_string();
@@ -207,12 +211,17 @@ impl AwsFront {
         self.state().plan.hold(Selector::of(operation), nth, usize::MAX, at)
     }
 
+    /// Holds every call of an operation whose request has all of these texts, until the gate is opened.
+    #[must_use]
+    pub fn hold_naming(&self, operation: &str, naming: &[&str], at: At) -> Gate {
+        self.state().plan.hold(Selector::naming(operation, naming), 1, usize::MAX, at)
+    }
+
     /// Holds only the next call of an operation whose request has all of these texts. If its caller goes away
     /// meanwhile, it is on its way all the same, and takes effect when the gate is opened.
     #[must_use]
     pub fn hold_one(&self, operation: &str, naming: &[&str], at: At) -> Gate {
-        let naming = naming.iter().map(|text| (*text).to_owned()).collect();
-        self.state().plan.hold(Selector { operation: operation.to_owned(), naming }, 1, 1, at)
+        self.state().plan.hold(Selector::naming(operation, naming), 1, 1, at)
     }
 
     /// Opens the gate at which one call stands, and waits until that has taken effect, whoever still waits for it.

@@ -191,6 +191,7 @@ async fn executing() {
     let marked = AttributeValue::S("needs_reauthorization".to_owned());
     tamper(&world, ACCOUNT, 1, "cooldown_until", None).await;
     tamper(&world, ACCOUNT, 1, "status", Some(marked)).await;
+    tamper(&world, ACCOUNT, 1, "token_expires_at", Some(AttributeValue::N("1".to_owned()))).await;
     world.execute(&list).await;
     world.stack.connect_new_instance(ACCOUNT, ADMIN).await;
     world.execute(&request(ACCOUNT, Some(&id))).await;

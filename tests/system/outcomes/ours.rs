@@ -44,6 +44,7 @@ async fn what_is_refused_was_not_sent_and_stays_refused() {
     world.stack.connect_new_instance("acc_2", ADMIN).await;
     let marked = plant(&world, "acc_3", 1).await;
     change_text(&world, &marked, "status", AttributeValue::S("needs_reauthorization".to_owned())).await;
+    expire(&world, &marked).await;
     let refused = |status, code| End(status, code, NOT_SENT, Never);
     let of = |integration: &str, mut request: Value| {
         request["integration_id"] = json!(integration);
@@ -141,6 +142,7 @@ async fn what_does_not_pass_by_itself_is_not_retryable() {
     let revoked = plant(&world, "revoked", 1).await;
     expire(&world, &revoked).await;
     world.stack.hubspot.revoke_refresh_tokens(PORTAL);
+    change_text(&world, &revoked, "status", AttributeValue::S("needs_reauthorization".to_owned())).await;
 
     assert_both_end(&world, "corrupt", End(500, "internal", NOT_SENT, Never), "a corrupt record").await;
     let gone = End(409, "reauthorization_required", NOT_SENT, Never);
