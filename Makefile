@@ -1,22 +1,27 @@
 # The few commands of the README. Each one does all of its own set-up.
 .DEFAULT_GOAL := help
-.PHONY: help demo run test costs rehearse histories bench hostile mutants build tools
+.PHONY: help demo run test test-browser costs rehearse histories bench hostile mutants build tools
 
 # Where cargo puts what it builds.
 DEVSTACK = $${CARGO_TARGET_DIR:-target}/debug/devstack
 
 help: ## Lists these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: build ## Goes through the main path on this machine, checks every step, and ends
 	@$(DEVSTACK) demo
 
-run: build ## Keeps the system running on this machine; Ctrl-C ends it
-	@$(DEVSTACK) run
+run: build ## Keeps the system running on this machine, with a dashboard; Ctrl-C ends it
+	@$(DEVSTACK) run $(if $(PORT),--port $(PORT))
 
 # Most tests wait for timers and processes rather than compute, so that more of them run than there are cores.
 test: build ## Builds everything and runs all tests
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((4 * $$(getconf _NPROCESSORS_ONLN)))} cargo test --locked --workspace --no-fail-fast
+
+test-browser: build ## Opens every page in Chromium and checks it (Debian: chromium; needs npm), two minutes
+	@command -v npm > /dev/null || { echo "npm is missing: install Node.js 20 or newer, then try again" >&2; exit 1; }
+	@command -v $${CHROMIUM:-chromium} > /dev/null || { echo "Chromium is missing: install it (Debian: apt-get install chromium) or name it in CHROMIUM" >&2; exit 1; }
+	cd tests/browser && npm ci --ignore-scripts --silent && CHROMIUM=$$(command -v $${CHROMIUM:-chromium}) npx playwright test
 
 costs: build ## Counts what connects, refreshes and executions take: calls, request units, bytes of logs
 	@$(DEVSTACK) costs

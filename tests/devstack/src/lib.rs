@@ -13,6 +13,7 @@
 
 pub mod aws;
 pub mod costs;
+mod dashboard;
 pub mod demo;
 pub mod dynamodb;
 pub mod faults;

@@ -73,6 +73,19 @@ pub async fn listen() -> std::io::Result<TcpListener> {
     TcpListener::bind(("127.0.0.1", 0)).await
 }
 
+/// A listener on a port that a person has chosen, or on a free one for 0.
+///
+/// # Errors
+/// The port is taken or not allowed; the text says what to do.
+pub async fn listen_on(port: u16) -> Result<TcpListener, String> {
+    TcpListener::bind(("127.0.0.1", port)).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            format!("port {port} is taken by another program: choose another one, or leave it out and get a free one")
+        }
+        _ => format!("port {port} cannot be used: {error}"),
+    })
+}
+
 /// A client for loopback: no proxy, no redirects, no cookies, no trust in anybody's certificate.
 ///
 /// # Panics

@@ -53,6 +53,8 @@ pub struct Options {
     pub hubspot: hubspot::Options,
     /// How many processes each function has at most.
     pub concurrency: usize,
+    /// The port of the API. 0: one that the system chooses.
+    pub port: u16,
     /// Parameters of the template, beside [`PARAMETERS`] or instead of them.
     pub parameters: BTreeMap<String, String>,
     /// Variables that every function gets beside the template's or instead of them; `None` takes one away.
@@ -72,6 +74,7 @@ impl Default for Options {
         Self {
             hubspot: hubspot::Options::default(),
             concurrency: 4,
+            port: 0,
             parameters: BTreeMap::new(),
             environment: BTreeMap::new(),
             app_secret: true,
@@ -122,7 +125,7 @@ impl Stack {
     /// # Errors
     /// Something is missing or does not start; the text says what and what to do.
     pub async fn start(options: Options) -> Result<Self, String> {
-        let listener = loopback::listen().await.map_err(|error| format!("no port: {error}"))?;
+        let listener = loopback::listen_on(options.port).await?;
         let port = listener.local_addr().map_err(|error| error.to_string())?.port();
         // By its name: HubSpot takes plain http from `localhost` only, and browsers trust it with secure cookies.
         let public_url = format!("http://localhost:{port}");

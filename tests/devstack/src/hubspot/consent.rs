@@ -167,15 +167,15 @@ fn html(app: &App, request: &ConsentRequest, query: &str) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>Connect an app to HubSpot (emulated)</title>\n\
+         <link rel=\"icon\" href=\"data:,\">\n<title>Connect an app to HubSpot (emulated)</title>\n\
          <style>:root{{color-scheme:light dark}}body{{font:1rem/1.5 system-ui;max-width:34rem;margin:3rem auto;padding:0 1rem}}\
          button{{font:inherit;padding:.5rem 1.5rem;margin-right:1rem}}</style>\n\
-         <h1>Connect CloudTalk to HubSpot</h1>\n<p>This page emulates HubSpot's. CloudTalk asks for:</p>\n\
+         <main>\n<h1>Connect CloudTalk to HubSpot</h1>\n<p>This page emulates HubSpot's. CloudTalk asks for:</p>\n\
          <ul>\n{}</ul>\n<p>and, where the account has it:</p>\n<ul>\n{}</ul>\n\
          <form method=\"post\" action=\"/oauth/authorize/decision\">\n{hidden}\
          <p><label>HubSpot account <select name=\"hub_id\">\n{portals}</select></label></p>\n\
          <button name=\"decision\" value=\"accept\">Accept</button>\n\
-         <button name=\"decision\" value=\"decline\">Decline</button>\n</form>\n</html>\n",
+         <button name=\"decision\" value=\"decline\">Decline</button>\n</form>\n</main>\n</html>\n",
         list(&request.required),
         list(&request.optional),
     )

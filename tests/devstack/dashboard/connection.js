@@ -1,0 +1,97 @@
+// The account's integrations: connect, reconnect, disconnect.
+
+import { api } from "./api.js";
+import { act, ask, button, dateOf, element, report, terms } from "./page.js";
+
+const section = document.getElementById("connection");
+const listeners = [];
+let session;
+
+/** Calls `listener` with the account's integrations, newest first, whenever they have been read. */
+export const onIntegrations = listener => listeners.push(listener);
+
+const REASONS = {
+  revoked: "HubSpot refused the refresh token: the app was uninstalled or its access revoked.",
+  superseded: "It was replaced by a newer integration more than 30 days ago, so its tokens were deleted.",
+  refresh_interrupted: "A refresh was interrupted and HubSpot no longer accepts the tokens.",
+  refused: "HubSpot has refused to refresh it for a day.",
+};
+
+const begin = body => act(section, "Starting the authorization…", async () => {
+  const { authorize_url } = await api("POST", "/v1/authorizations", body);
+  window.location.assign(authorize_url);
+  return "Opening HubSpot…";
+});
+
+async function another() {
+  const text = "The new integration becomes the newest. Automations that belong to the present one stop, until they are moved to the "
+    + "new one or the new one is disconnected.";
+  if (await ask("Connect another instance?", text, "Connect another instance")) await begin({ new_instance: true });
+}
+
+async function disconnect(integration, isNewest) {
+  const text = (isNewest
+    ? "Its automations stop. If there is an older integration, that one becomes the newest and its automations run again. "
+    : "It runs no automations now. ")
+    + "Its tokens are deleted. To remove the app in HubSpot too, uninstall it there under Connected apps.";
+  if (!await ask("Disconnect this integration?", text, "Disconnect")) return;
+  await act(section, "Disconnecting…", async () => {
+    await api("DELETE", `/v1/integrations/${encodeURIComponent(integration.integration_id)}`);
+    return await list("Disconnected.");
+  });
+  section.querySelector("h2").setAttribute("tabindex", "-1");
+  section.querySelector("h2").focus();
+}
+
+function card(integration, position) {
+  const isNewest = position === 0;
+  const broken = integration.status !== "active";
+  const admin = session.role === "admin";
+  const id = integration.integration_id;
+  const reason = integration.status_reason;
+  return element("li", {},
+    element("h3", {}, isNewest ? "Newest integration" : "Older integration"),
+    element("p", { class: isNewest && !broken ? "good" : "bad" },
+      !isNewest ? "Its automations do not run: only the newest integration runs automations."
+        : broken ? "It needs attention: reconnect it, and its automations go on." : "It runs the account's automations."),
+    terms([
+      ["Id", id],
+      ["Portal", integration.hub_domain ? `${integration.hub_domain} (${integration.hub_id})` : integration.hub_id],
+      ["Status", integration.status.replaceAll("_", " ")],
+      ["Reason", reason && (REASONS[reason] ?? reason)],
+      ["Since", dateOf(integration.status_since)],
+      ["Connected", [dateOf(integration.created_at), integration.connected_by && `by ${integration.connected_by}`].filter(Boolean).join(" ")],
+      ["Scopes", integration.scopes.join(", ")],
+      ["Next refresh", dateOf(integration.refresh_at)],
+    ]),
+    element("div", { class: "buttons" },
+      isNewest ? button("Reconnect", () => begin({ integration_id: id }), { disabled: !admin }) : null,
+      button("Disconnect", () => disconnect(integration, isNewest),
+        { class: "danger", disabled: !admin, "aria-label": `Disconnect the ${isNewest ? "newest" : "older"} integration ${id}` })));
+}
+
+/** Reads and shows the integrations; `done` is what to report then. */
+export async function list(done) {
+  const { integrations } = await api("GET", "/v1/integrations");
+  const admin = session.role === "admin";
+  section.querySelector(":scope > .buttons").replaceChildren(integrations.length
+    ? button("Connect another instance", another, { disabled: !admin })
+    : button("Connect HubSpot", () => begin({}), { disabled: !admin }));
+  section.querySelector(".cards").replaceChildren(...integrations.map(card));
+  listeners.forEach(listener => listener(integrations));
+  return done;
+}
+
+export async function start(opened) {
+  session = opened;
+  const parameters = new URLSearchParams(window.location.search);
+  const returnUrl = parameters.get("return_url");
+  if (returnUrl) {
+    const installation = document.getElementById("installation");
+    installation.hidden = false;
+    installation.querySelector("button").addEventListener("click", () => begin({ return_url: returnUrl }));
+  }
+  const outcome = parameters.get("hubspot");
+  await act(section, "Reading the integrations…", () => list(outcome ? `HubSpot: ${outcome}` : ""));
+  if (session.role !== "admin") report(section, "Only admins connect and disconnect. Switch to the role admin to do so.");
+}

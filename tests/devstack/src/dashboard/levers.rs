@@ -1,0 +1,357 @@
+//! What a person can do to HubSpot and to time: one lever each, for the page and for `curl`.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::{Value, json};
+use shared::clock::Clock;
+
+use crate::hubspot::{Fault, Match, RateLimit, Rotation};
+use crate::stack::Stack;
+
+/// The portals of `devstack run`.
+pub(crate) const PORTALS: [u64; 2] = [crate::hubspot::PORTAL, 44_110_022];
+
+/// A parameter: its name, its label, and its values with a label each, the first one the default.
+type Parameter = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+const PORTAL: Parameter = ("hub_id", "Portal", &[("44110011", "44110011"), ("44110022", "44110022")]);
+
+struct Lever {
+    name: &'static str,
+    title: &'static str,
+    explanation: &'static str,
+    parameters: &'static [Parameter],
+}
+
+const LEVERS: &[Lever] = &[
+    Lever {
+        name: "expire-token",
+        title: "Expire the access token",
+        explanation: "The half hour of the account's access token is over. The next execution refreshes it first.",
+        parameters: &[],
+    },
+    Lever {
+        name: "run-refresh",
+        title: "Run token-refresh now",
+        explanation: "The schedule runs every minute. This runs it at once, with every integration of the account due.",
+        parameters: &[],
+    },
+    Lever {
+        name: "revoke",
+        title: "Revoke the refresh tokens",
+        explanation: "HubSpot refuses the next refresh. Access tokens still count until they expire.",
+        parameters: &[PORTAL],
+    },
+    Lever {
+        name: "uninstall",
+        title: "Uninstall the app",
+        explanation: "The customer removes the app in HubSpot: all of its tokens end at once.",
+        parameters: &[PORTAL],
+    },
+    Lever {
+        name: "fail",
+        title: "Let requests fail",
+        explanation: "From now on HubSpot is slow, answers with an error, or acts and then loses its answer.",
+        parameters: &[
+            ("where", "Where", &[("api", "API"), ("token", "token endpoint")]),
+            (
+                "how",
+                "How",
+                &[
+                    ("502", "answers 502"),
+                    ("lost", "acts, its answer is lost"),
+                    ("slow", "answers after 6 s"),
+                    ("429", "answers 429 (ten-secondly)"),
+                    ("binary", "answers with binary data"),
+                ],
+            ),
+        ],
+    },
+    Lever {
+        name: "rate-limit",
+        title: "Limit the rate",
+        explanation: "HubSpot grants an app 110 requests in ten seconds. Then run an automation 150 times.",
+        parameters: &[("requests", "Requests in 10 s", &[("110", "110"), ("3", "3"), ("off", "no limit")])],
+    },
+    Lever {
+        name: "rotate",
+        title: "Change the rotation",
+        explanation: "Whether a refresh brings a new refresh token, and what then becomes of the old one.",
+        parameters: &[(
+            "rotation",
+            "Refresh tokens",
+            &[
+                ("strict", "rotate, old ones are spent"),
+                ("grace", "rotate, old ones last 30 s"),
+                ("keep", "stay the same"),
+            ],
+        )],
+    },
+    Lever {
+        name: "withdraw-scope",
+        title: "Withdraw a permission",
+        explanation: "The portal's grants lose the permission to read contacts, or get it back.",
+        parameters: &[
+            PORTAL,
+            ("contacts", "Contacts", &[("write-only", "not readable"), ("all", "readable and writable")]),
+        ],
+    },
+    Lever {
+        name: "rename-scope",
+        title: "Rename a scope",
+        explanation: "HubSpot makes the scope tickets granular: later authorizations get its successors. Reconnect to see it.",
+        parameters: &[],
+    },
+    Lever {
+        name: "install",
+        title: "Install from the marketplace",
+        explanation: "A person clicks Install in HubSpot's marketplace, so the installation begins there.",
+        parameters: &[("sign_in", "Partner sign-in", &[("first", "before the consent"), ("none", "none")])],
+    },
+    Lever {
+        name: "hostile-contact",
+        title: "Create a hostile contact",
+        explanation: "Its names contain HTML, a change of text direction, and a very long text. Read the contacts to see it.",
+        parameters: &[PORTAL],
+    },
+    Lever {
+        name: "recover",
+        title: "Let HubSpot recover",
+        explanation: "Faults and rate limits end, and refresh tokens stay the same. What was revoked stays revoked.",
+        parameters: &[],
+    },
+];
+
+/// A lever that was pulled.
+#[derive(Clone, Debug)]
+pub(super) struct Pulled {
+    pub(super) at: i64,
+    pub(super) account: String,
+    pub(super) name: &'static str,
+    pub(super) text: String,
+    pub(super) parameters: Value,
+}
+
+/// The levers of a stack.
+#[derive(Debug)]
+pub(super) struct Levers {
+    stack: Arc<Stack>,
+    pulled: Mutex<Vec<Pulled>>,
+    /// What is in force until HubSpot recovers, by lever.
+    active: Mutex<BTreeMap<&'static str, String>>,
+}
+
+impl Levers {
+    pub(super) fn of(stack: Arc<Stack>) -> Self {
+        Self { stack, pulled: Mutex::default(), active: Mutex::default() }
+    }
+
+    pub(super) fn pulled(&self) -> Vec<Pulled> {
+        self.pulled.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn active(&self) -> MutexGuard<'_, BTreeMap<&'static str, String>> {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All levers with their parameters, and what is in force.
+    pub(super) fn list(&self) -> Value {
+        let levers = LEVERS.iter().map(|lever| {
+            let parameters = lever.parameters.iter();
+            let parameters: Vec<Value> = parameters
+                .map(|(name, label, choices)| json!({ "name": name, "label": label, "choices": choices }))
+                .collect();
+            json!({
+                "name": lever.name, "title": lever.title, "explanation": lever.explanation, "parameters": parameters,
+            })
+        });
+        json!({ "levers": levers.collect::<Vec<_>>(), "active": self.active().values().collect::<Vec<_>>() })
+    }
+
+    /// Pulls a lever; the text says what to do where its name or a parameter is wrong.
+    pub(super) async fn pull(&self, name: &str, account: &str, parameters: &Value) -> Result<Value, String> {
+        let names = || LEVERS.iter().map(|lever| lever.name).collect::<Vec<_>>().join(", ");
+        let lever = LEVERS.iter().find(|lever| lever.name == name);
+        let lever = lever.ok_or_else(|| format!("There is no lever {name}. There are: {}.", names()))?;
+        let mut chosen = BTreeMap::new();
+        for (parameter, _, choices) in lever.parameters {
+            let given =
+                parameters.get(parameter).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+            let value = given.unwrap_or_else(|| choices[0].0.to_owned());
+            let (value, label) = choices.iter().find(|(own, _)| *own == value).ok_or_else(|| {
+                let values = choices.iter().map(|(own, _)| *own).collect::<Vec<_>>().join(", ");
+                format!("{parameter} is one of: {values}.")
+            })?;
+            chosen.insert(*parameter, (*value, *label));
+        }
+        let choice = Choice { account, chosen };
+        let done = self.act(lever.name, &choice).await?;
+        let pulled = Pulled {
+            at: Clock::default().now_millis(),
+            account: account.to_owned(),
+            name: lever.name,
+            text: done.clone(),
+            parameters: parameters.clone(),
+        };
+        self.pulled.lock().unwrap_or_else(PoisonError::into_inner).push(pulled);
+        let open = (lever.name == "install").then(|| self.marketplace(&choice));
+        Ok(json!({ "done": done, "open": open, "active": self.active().values().collect::<Vec<_>>() }))
+    }
+
+    async fn act(&self, name: &'static str, choice: &Choice<'_>) -> Result<String, String> {
+        let hubspot = &self.stack.hubspot;
+        match name {
+            "expire-token" => {
+                self.set_on_records(choice.account, &["token_expires_at"]).await?;
+                hubspot.expire_access_tokens();
+                Ok("The access tokens have expired.".to_owned())
+            }
+            "run-refresh" => self.refresh(choice.account).await,
+            "revoke" => {
+                hubspot.revoke_refresh_tokens(choice.portal());
+                Ok(format!("The refresh tokens of portal {} are revoked.", choice.portal()))
+            }
+            "uninstall" => {
+                hubspot.uninstall(choice.portal());
+                Ok(format!("The app is uninstalled in portal {}.", choice.portal()))
+            }
+            "fail" => Ok(self.fail(choice)),
+            "rate-limit" => Ok(self.limit(choice)),
+            "rotate" => Ok(self.rotate(choice)),
+            "withdraw-scope" => Ok(self.withdraw(choice)),
+            "rename-scope" => {
+                hubspot.rename_scope("tickets", &["crm.objects.tickets.read", "crm.objects.tickets.write"]);
+                Ok("The scope tickets is granted as crm.objects.tickets.read and crm.objects.tickets.write.".to_owned())
+            }
+            "install" => Ok("An installation began in the marketplace.".to_owned()),
+            "hostile-contact" => {
+                let long = "a very long name ".repeat(40_000);
+                let names = [
+                    ("firstname", "<img src=x onerror=alert(1)><b>Bold</b>"),
+                    ("lastname", "evil\u{202e}gpj.exe"),
+                    ("website", &long),
+                ];
+                hubspot.create_object(choice.portal(), "contacts", &names);
+                Ok(format!("Portal {} has a hostile contact.", choice.portal()))
+            }
+            "recover" => Ok(self.recover()),
+            _ => Err(format!("The lever {name} does nothing.")),
+        }
+    }
+
+    /// Sets times of the account's records to a second ago.
+    async fn set_on_records(&self, account: &str, attributes: &[&str]) -> Result<(), String> {
+        let now = AttributeValue::N((Clock::default().now() - 1).to_string());
+        for record in self.stack.records(account).await? {
+            for attribute in attributes.iter().filter(|attribute| record.contains_key(**attribute)) {
+                let update = self.stack.dynamodb().update_item().table_name(self.stack.table("INTEGRATIONS_TABLE"));
+                let update =
+                    update.key("account_id", record["account_id"].clone()).key("sequence", record["sequence"].clone());
+                let update = update.update_expression("SET #a = :now").expression_attribute_names("#a", *attribute);
+                let update = update.expression_attribute_values(":now", now.clone()).send().await;
+                update.map_err(|error| aws_sdk_dynamodb::Error::from(error).to_string())?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn refresh(&self, account: &str) -> Result<String, String> {
+        self.set_on_records(account, &["refresh_at", "refresh_not_before", "token_expires_at"]).await?;
+        let report =
+            self.stack.run_schedule_once(None).await.map_err(|error| format!("token-refresh failed: {error}"))?;
+        let counts = report.as_object().into_iter().flatten().filter(|(_, count)| count.as_u64() != Some(0));
+        let counts: Vec<String> = counts.map(|(name, count)| format!("{count} {}", name.replace('_', " "))).collect();
+        Ok(format!(
+            "token-refresh ran: {}.",
+            if counts.is_empty() { "nothing was due".to_owned() } else { counts.join(", ") }
+        ))
+    }
+
+    fn fail(&self, choice: &Choice<'_>) -> String {
+        let ((place, place_label), (how, how_label)) = (choice.of("where"), choice.of("how"));
+        let fault = match how {
+            "lost" => Fault::CloseAfterEffect,
+            "slow" => Fault::Stall(Duration::from_secs(6)),
+            "429" => Fault::rate_limited("TEN_SECONDLY_ROLLING"),
+            "binary" => Fault::Answer(
+                crate::wire::Answer::new(200)
+                    .header("content-type", "application/octet-stream")
+                    .body(vec![0, 159, 146, 150, 255]),
+            ),
+            _ => Fault::status(502),
+        };
+        self.stack.hubspot.clear_scripts();
+        self.stack.hubspot.script_always(if place == "api" { Match::api() } else { Match::token() }, fault);
+        let text = format!("HubSpot's {place_label} {how_label}.");
+        self.active().insert("fail", text.clone());
+        text
+    }
+
+    fn limit(&self, choice: &Choice<'_>) -> String {
+        let per_ten_seconds = choice.of("requests").0.parse().ok();
+        self.stack.hubspot.set_rate_limit(
+            per_ten_seconds.map(|per_ten_seconds| RateLimit { per_ten_seconds, ..RateLimit::default() }),
+        );
+        let Some(limit) = per_ten_seconds else {
+            self.active().remove("rate-limit");
+            return "HubSpot limits no rate.".to_owned();
+        };
+        let text = format!("HubSpot takes {limit} requests in 10 s.");
+        self.active().insert("rate-limit", text.clone());
+        text
+    }
+
+    fn rotate(&self, choice: &Choice<'_>) -> String {
+        let (rotation, label) = choice.of("rotation");
+        self.stack.hubspot.set_rotation(match rotation {
+            "strict" => Rotation::Strict,
+            "grace" => Rotation::Grace(30_000),
+            _ => Rotation::Keep,
+        });
+        let text = format!("Refresh tokens {label}.");
+        match rotation {
+            "keep" => self.active().remove("rotate"),
+            _ => self.active().insert("rotate", text.clone()),
+        };
+        text
+    }
+
+    fn withdraw(&self, choice: &Choice<'_>) -> String {
+        let (contacts, label) = choice.of("contacts");
+        let all = ["oauth", "crm.objects.contacts.write", "crm.objects.contacts.read"];
+        let granted = if contacts == "all" { &all[..] } else { &all[..2] };
+        self.stack.hubspot.set_granted_scopes(choice.portal(), granted);
+        format!("Contacts of portal {} are {label}.", choice.portal())
+    }
+
+    fn marketplace(&self, choice: &Choice<'_>) -> String {
+        format!("{}&sign_in={}", self.stack.marketplace(), choice.of("sign_in").0)
+    }
+
+    fn recover(&self) -> String {
+        self.stack.hubspot.clear_scripts();
+        self.stack.hubspot.set_rate_limit(None);
+        self.stack.hubspot.set_rotation(Rotation::Keep);
+        self.active().clear();
+        "HubSpot works as it should.".to_owned()
+    }
+}
+
+/// The account and the parameters, each with its value and its label.
+struct Choice<'a> {
+    account: &'a str,
+    chosen: BTreeMap<&'static str, (&'static str, &'static str)>,
+}
+
+impl Choice<'_> {
+    fn of(&self, name: &str) -> (&'static str, &'static str) {
+        self.chosen.get(name).copied().unwrap_or_default()
+    }
+
+    fn portal(&self) -> u64 {
+        self.of("hub_id").0.parse().unwrap_or(PORTALS[0])
+    }
+}
