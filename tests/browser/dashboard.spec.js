@@ -1,0 +1,289 @@
+// The dashboard's main path: automations, levers, and what happened.
+
+import { execFile } from "node:child_process";
+import { createServer } from "node:net";
+
+import { DEVSTACK, answer, connect, expect, integrations, pull, run, scenario, status } from "./support.js";
+
+const results = page => page.locator("#automation .results");
+const received = page => results(page).getByLabel("Request 1 of 1 to HubSpot");
+
+scenario("an automation with an old key runs beside what HubSpot received", { url: /automation\.js/, from: "received(answer.requests)", to: "received([text])" },
+  async world => {
+    const { page, audit } = world;
+    await connect(world);
+    await run(page, "An old API key in the URL");
+    await expect(status(page, "automation")).toHaveText("HubSpot answered 200.");
+    await expect(results(page).getByLabel("The customer's request")).toContainText("hapikey=66666666");
+    await expect(received(page)).toContainText("GET /crm/v3/objects/contacts?limit=5 HTTP/1.1");
+    await expect(received(page)).toContainText("authorization: Bearer ");
+    await expect(received(page)).not.toContainText("hapikey");
+    await expect(results(page)).toContainText("query:hapikey: a pasted credential in the URL.");
+    await expect(answer(page, "Outcome")).toHaveText("answered");
+    await expect(answer(page, "Retryable")).toHaveText("no");
+    await audit("dashboard-run");
+  });
+
+for (const [name, ignored, sent] of [
+  ["A private-app token in a header", "header:authorization", "properties=email"],
+  ["No credential at all", "Nothing.", "limit=5"],
+  ["A search", "query:hapikey", "\"filterGroups\""],
+  ["An upload", "Nothing.", "A short call."],
+]) {
+  scenario(`a stored automation is sent as written: ${name}`, { url: /examples\.js/, from: name, to: `${name}, changed` },
+    async world => {
+      const { page } = world;
+      await connect(world);
+      await run(page, name);
+      await expect(results(page)).toContainText(ignored);
+      await expect(received(page)).toContainText(sent);
+    });
+}
+
+scenario("a check explains and sends nothing", { url: /automation-checks/, from: "\"covered\"", to: "\"missing\"" },
+  async world => {
+    const { page, audit } = world;
+    await connect(world);
+    await page.getByRole("button", { name: "Check" }).click();
+    await expect(status(page, "automation")).toHaveText("Checked. Nothing was sent.");
+    await expect(answer(page, "Scopes")).toHaveText("covered");
+    await expect(answer(page, "Needs")).toHaveText("crm.objects.contacts.read");
+    await expect(results(page)).toContainText("query:hapikey");
+    await audit("dashboard-check");
+  });
+
+scenario("a write with an idempotency key is delivered once", { url: /automation\.js/, from: "member(\"idempotency_key\", key.value)", to: "\"\"" },
+  async world => {
+    const { page } = world;
+    await connect(world);
+    await run(page, "A write (give it an idempotency key)", { key: "call-1" });
+    await expect(answer(page, "Status")).toHaveText("201 of HubSpot");
+    await run(page);
+    await expect(answer(page, "Replayed")).toContainText("yes");
+    await expect(results(page)).toContainText("Nothing reached HubSpot.");
+  });
+
+scenario("a request to another host is refused with what to do", { url: /examples\.js/, from: "https://evil.example", to: "https://api.hubapi.com" },
+  async world => {
+    const { page } = world;
+    await connect(world);
+    await run(page, "A request that is refused: another host");
+    await expect(answer(page, "Code")).toHaveText("endpoint_not_allowed");
+    await expect(answer(page, "Outcome")).toHaveText("not_sent");
+  });
+
+scenario("automations of an older integration do not run", { url: /automation\.js/, from: "member(\"integration_id\", integration.value)", to: "\"\"" },
+  async world => {
+    const { page, open } = world;
+    await connect(world);
+    await page.getByRole("button", { name: "Connect another instance" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Connect another instance" }).click();
+    await page.getByRole("button", { name: "Accept" }).click();
+    await open();
+    await expect(integrations(page)).toHaveCount(2);
+    await page.getByLabel("Belongs to").selectOption({ index: 2 });
+    await run(page);
+    await expect(answer(page, "Code")).toHaveText("integration_superseded");
+  });
+
+scenario("150 runs show their progress and the rate limit", { url: /levers\/rate-limit/, from: "HubSpot takes 3 requests", to: "HubSpot takes all requests" },
+  async world => {
+    const { page } = world;
+    await connect(world);
+    await pull(page, "rate-limit", { "Requests in 10 s": "3" });
+    await expect(page.getByRole("list", { name: "In force" })).toContainText("HubSpot takes 3 requests in 10 s.");
+    await page.getByRole("button", { name: "Run 150 times" }).click();
+    await expect(page.getByRole("progressbar", { name: "Finished runs" })).toBeVisible();
+    await expect(status(page, "automation")).toContainText(/150 runs: .*× 429 rate_limited/, { timeout: 30_000 });
+  });
+
+scenario("an expired access token is refreshed on use", { url: /levers\.js/, from: "`/dev/levers/${name}`", to: "`/dev/levers/recover`" },
+  async world => {
+    const { page } = world;
+    await connect(world);
+    await pull(page, "expire-token");
+    await expect(status(page, "levers")).toHaveText("The access tokens have expired.");
+    await run(page);
+    await expect(answer(page, "Status")).toHaveText("200 of HubSpot");
+    await expect(page.locator("#timeline ol")).toContainText("HubSpot received POST /oauth/2026-03/token");
+  });
+
+scenario("a revoked connection says so and a reconnect heals it", { url: /v1\/integrations$/, from: "needs_reauthorization", to: "active" },
+  async world => {
+    const { page, open, audit } = world;
+    await connect(world);
+    await pull(page, "revoke");
+    await pull(page, "run-refresh");
+    await expect(integrations(page)).toContainText("It needs attention: reconnect it");
+    await expect(integrations(page)).toContainText("HubSpot refused the refresh token");
+    await audit("dashboard-attention");
+    await run(page);
+    await expect(answer(page, "Code")).toHaveText("reauthorization_required");
+    await page.getByRole("button", { name: "Reconnect" }).click();
+    await page.getByRole("button", { name: "Accept" }).click();
+    await open();
+    await expect(integrations(page)).toContainText("It runs the account's automations.");
+  });
+
+scenario("an uninstalled app is noticed", { url: /dev\/levers\/uninstall/, from: "uninstalled", to: "installed" },
+  async world => {
+    const { page } = world;
+    await connect(world);
+    await pull(page, "uninstall");
+    await expect(status(page, "levers")).toContainText("The app is uninstalled in portal 44110011.");
+    await run(page);
+    await expect(answer(page, "Status")).toHaveText("401 of HubSpot");
+    await pull(page, "run-refresh");
+    await expect(integrations(page)).toContainText("It needs attention");
+  });
+
+for (const [how, expected] of [["502", ["unknown", "no"]], ["lost", ["unknown", "no"]], ["429", ["answered", "yes"]]]) {
+  scenario(`a write while HubSpot fails with ${how} says what is known`, { url: /dev\/engine/, from: "\"outcome\":", to: "\"gone\":" },
+    async world => {
+      const { page, lever } = world;
+      await connect(world);
+      await lever("fail", { where: "api", how });
+      await run(page, "A write (give it an idempotency key)", { key: "" });
+      await expect(answer(page, "Outcome")).toHaveText(expected[0]);
+      await expect(answer(page, "Retryable")).toHaveText(expected[1]);
+    });
+}
+
+scenario("a slow HubSpot shows that the run goes on", { url: /page\.js/, from: "setInterval(show, 1000)", to: "0" },
+  async world => {
+    const { page, lever } = world;
+    await connect(world);
+    await lever("fail", { where: "api", how: "slow" });
+    await page.getByRole("button", { name: "Run", exact: true }).click();
+    await expect(status(page, "automation")).toHaveText(/Running… [2-6] s/);
+    await expect(status(page, "automation")).toHaveText("HubSpot answered 200.");
+  });
+
+scenario("an outage of the token endpoint passes", { url: /dev\/engine/, from: "temporarily_unavailable", to: "internal" },
+  async world => {
+    const { page, lever } = world;
+    await connect(world);
+    await lever("fail", { where: "token", how: "502" });
+    await lever("expire-token");
+    await run(page);
+    await expect(answer(page, "Code")).toHaveText("temporarily_unavailable");
+    await expect(answer(page, "Retryable")).toHaveText("yes");
+  });
+
+scenario("a withdrawn permission is named", { url: /dev\/engine/, from: "\"missing_scopes\"", to: "\"gone\"" },
+  async world => {
+    const { page } = world;
+    await connect(world);
+    await pull(page, "withdraw-scope", { Contacts: "write-only" });
+    await run(page);
+    await expect(answer(page, "Status")).toHaveText("403 of HubSpot");
+    await expect(answer(page, "Missing scopes")).toContainText("crm.objects.contacts.read");
+  });
+
+scenario("refresh tokens rotate without anybody noticing", { url: /levers\.js/, from: "showActive(pulled.active)", to: "showActive([])" },
+  async world => {
+    const { page } = world;
+    await connect(world);
+    await pull(page, "rotate", { "Refresh tokens": "strict" });
+    await expect(page.getByRole("list", { name: "In force" })).toContainText("Refresh tokens rotate");
+    await pull(page, "run-refresh");
+    await expect(status(page, "levers")).toContainText(/[1-9]\d* refreshed/);
+    await pull(page, "run-refresh");
+    await expect(status(page, "levers")).toContainText(/[1-9]\d* refreshed/);
+    await run(page);
+    await expect(answer(page, "Status")).toHaveText("200 of HubSpot");
+  });
+
+scenario("a renamed scope is accepted when connecting", { url: /v1\/integrations$/, from: "crm.objects.tickets.read", to: "tickets" },
+  async world => {
+    const { page, lever } = world;
+    await lever("rename-scope");
+    await connect(world);
+    await expect(integrations(page)).toContainText("crm.objects.tickets.read");
+  });
+
+scenario("hostile names are text, cut off, with a way to see the rest", { url: /page\.js/, from: "return String(text).replace", to: "return String(text).slice(0).replaceAll || String(text).replace" },
+  async world => {
+    const { page, lever, audit } = world;
+    let alerted = false;
+    page.on("dialog", dialog => { alerted = true; dialog.dismiss(); });
+    await connect(world);
+    await lever("hostile-contact");
+    await page.getByLabel("Stored automation").selectOption({ label: "No credential at all" });
+    await page.getByLabel("Request, as the customer wrote it").fill(JSON.stringify({
+      method: "GET", endpoint: "/crm/v3/objects/contacts?limit=100&properties=firstname,lastname,website",
+    }));
+    await run(page);
+    const body = results(page).getByRole("group", { name: "Body of HubSpot's answer" });
+    await expect(body).toContainText("<img src=x onerror=alert(1)>");
+    await expect(body).toContainText("evil\\u{202e}gpj.exe");
+    expect((await body.textContent()).length).toBeLessThanOrEqual(2000);
+    await audit("dashboard-hostile");
+    await results(page).getByRole("button", { name: /^Show all / }).click();
+    await expect(body).toBeFocused();
+    expect((await body.textContent()).length).toBeGreaterThan(600_000);
+    expect(alerted).toBe(false);
+    expect(await page.locator(".results img").count()).toBe(0);
+  });
+
+scenario("a binary answer is shown as base64", { url: /automation\.js/, from: "Binary, as base64", to: "Something" },
+  async world => {
+    const { page, lever } = world;
+    await connect(world);
+    await lever("fail", { where: "api", how: "binary" });
+    await run(page);
+    await expect(results(page)).toContainText("Binary, as base64:");
+    await expect(results(page)).toContainText("AJ+Slv8=");
+  });
+
+scenario("the timeline shows events and can be filtered", { url: /timeline\.js/, from: "!kind.value || entry.kind === kind.value", to: "true" },
+  async world => {
+    const { page, account } = world;
+    await connect(world);
+    await run(page);
+    const items = page.locator("#timeline li");
+    await expect(items.filter({ hasText: "automation-execute" }).first()).toBeVisible();
+    await page.getByLabel("Show").selectOption("event");
+    await expect(items).toHaveCount(1);
+    await expect(items).toContainText(`event · ${account} IntegrationConnected`);
+    await items.locator("summary").click();
+    await expect(items.locator("pre")).toContainText("\"detail-type\": \"IntegrationConnected\"");
+  });
+
+scenario("a request that is not JSON is refused with what to do", { url: /automation\.js/, from: "form.elements.request.focus();", to: "" },
+  async world => {
+    const { page } = world;
+    await connect(world);
+    await page.getByLabel("Request, as the customer wrote it").fill("{ not json");
+    await page.getByRole("button", { name: "Run", exact: true }).click();
+    await expect(status(page, "automation")).toContainText("The request is not JSON:");
+    await expect(page.getByLabel("Request, as the customer wrote it")).toBeFocused();
+  });
+
+scenario("an API that is down is reported with what to do", true, async ({ page, context, stack, problems, open, audit, broken }) => {
+  problems.expected.push(/ERR_FAILED|ERR_CONNECTION_REFUSED/);
+  if (!broken) await context.route(`${stack.api}/**`, route => route.abort());
+  await open();
+  await expect(status(page, "connection")).toContainText("does not answer. Is \"make run\" still running?");
+  await audit("dashboard-api-down");
+});
+
+scenario("a token after its day is reported with what to do", true, async ({ page, context, problems, open, broken }) => {
+  problems.expected.push(/status of 401/);
+  await context.route(/dev\/session/, async route => {
+    const session = await (await route.fetch()).json();
+    await route.fulfill({ json: { ...session, token: broken ? session.token : `${session.token}x` } });
+  });
+  await open();
+  await expect(status(page, "connection")).toContainText("Reload this page to get another.");
+});
+
+scenario("a port that is taken ends with a sentence", true, async ({ broken }) => {
+  const server = createServer();
+  await new Promise(resolve => { server.listen(0, "127.0.0.1", resolve); });
+  const port = broken ? 0 : server.address().port;
+  const failed = await new Promise(resolve => { execFile(DEVSTACK, ["run", "--port", String(port)], (error, _, stderr) => resolve({ error, stderr })); });
+  server.close();
+  expect(failed.error?.code).toBe(1);
+  expect(failed.stderr).toContain(`port ${port} is taken by another program: choose another one`);
+});
