@@ -78,11 +78,13 @@ pub async fn listen() -> std::io::Result<TcpListener> {
 /// # Errors
 /// The port is taken or not allowed; the text says what to do.
 pub async fn listen_on(port: u16) -> Result<TcpListener, String> {
-    TcpListener::bind(("127.0.0.1", port)).await.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => {
-            format!("port {port} is taken by another program: choose another one, or leave it out and get a free one")
+    TcpListener::bind(("127.0.0.1", port)).await.map_err(|error| {
+        if error.kind() == std::io::ErrorKind::AddrInUse {
+            return format!(
+                "port {port} is taken by another program: choose another, or leave it out to get a free one"
+            );
         }
-        _ => format!("port {port} cannot be used: {error}"),
+        format!("port {port} cannot be used: {error}")
     })
 }
 

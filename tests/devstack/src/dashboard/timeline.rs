@@ -38,11 +38,11 @@ fn line(line: &LogLine) -> Value {
         _ if fields.get("executions").is_some() => "execution",
         _ => "log",
     };
-    let at = text("timestamp").parse::<Timestamp>().map_or_else(|_| Timestamp::now(), |at| at);
+    let at = text("timestamp").parse::<Timestamp>().unwrap_or_else(|_| Timestamp::now());
     let outcome = ["outcome", "code", "reason", "hubspot_status"].iter().filter_map(|name| match &fields[*name] {
         Value::String(word) => Some(word.clone()),
         Value::Number(number) => Some(number.to_string()),
-        _ => None,
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     });
     let message = if fields.is_object() { text("message") } else { line.text.clone() };
     let summary: Vec<String> = std::iter::once(format!("{}: {message}", line.function)).chain(outcome).collect();
