@@ -10,6 +10,7 @@ mod play;
 mod rest;
 mod stories;
 mod story;
+mod superseded;
 mod truth;
 
 use std::collections::HashSet;
@@ -21,7 +22,7 @@ use tokio::task::LocalSet;
 
 use self::fleet::Fleet;
 use self::play::{Played, play};
-use self::stories::{ACTS, EXPIRED, ROTATIONS, deaths, mishaps, one_act, pairs, random};
+use self::stories::{ACTS, EXPIRED, ROTATIONS, deaths, mishaps, one_act, pairs, random, superseded_waits};
 use self::story::{Act, StepEnd, Story};
 
 /// A number from the environment; what a longer search or a replay differs by.
@@ -51,6 +52,8 @@ struct Search {
     fleet: Rc<Fleet>,
     played: u64,
     interleavings: HashSet<String>,
+    /// Executions that waited while a new instance was connected.
+    waits: usize,
     failures: Vec<String>,
     what: &'static str,
     began: Instant,
@@ -65,6 +68,7 @@ impl Search {
             fleet: Fleet::start().await,
             played: 0,
             interleavings,
+            waits: 0,
             failures,
             what,
             began: Instant::now(),
@@ -92,6 +96,7 @@ impl Search {
         let total = stories.len();
         for (at, story) in stories.into_iter().enumerate() {
             let played = self.play(&story).await;
+            self.waits += played.waits;
             let interleaving = played.calls.concat().join(" ");
             self.interleavings.insert(format!("{:?} {interleaving}", story.habits.rotation));
             if self.tells {
@@ -132,9 +137,10 @@ impl Search {
 
     fn end(&self) {
         let (what, played, distinct) = (self.what, self.played, self.interleavings.len());
-        let (failures, seconds) = (self.failures.len(), self.began.elapsed().as_secs());
+        let (waits, failures, seconds) = (self.waits, self.failures.len(), self.began.elapsed().as_secs());
         print_line(&format!(
-            "{what}: {played} histories, {distinct} distinct interleavings, {failures} failures, {seconds} s"
+            "{what}: {played} histories, {distinct} distinct interleavings, {waits} waits during a connect, {failures} failures, \
+             {seconds} s"
         ));
         assert!(self.failures.is_empty(), "the failures stand above");
     }
@@ -210,6 +216,19 @@ async fn no_process_that_stands_still_while_another_acts_loses_an_integration() 
             }
         }
         search.end();
+    };
+    LocalSet::new().run_until(search).await;
+}
+
+#[tokio::test]
+async fn no_execution_superseded_while_it_waits_sends_its_request() {
+    let search = async {
+        let mut search = Search::new("superseded waits").await;
+        for rotation in ROTATIONS {
+            search.try_all(superseded_waits(rotation)).await;
+        }
+        search.end();
+        assert!(search.waits > 0);
     };
     LocalSet::new().run_until(search).await;
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
-use devstack::hubspot::{self, Fault, Match, Sharing};
+use devstack::hubspot::{self, Fault, Match, RecordedRequest, Sharing};
 use devstack::stack::{Options, Stack};
 use serde_json::{Value, json};
 use shared::clock::Clock;
@@ -105,6 +105,13 @@ impl Fleet {
             refresh: token_refresh::App::new(refresh, aws, clock.clone()).unwrap(),
             clock,
         }
+    }
+
+    /// The requests of one execution that HubSpot has received.
+    pub(crate) fn requests(&self, mark: &str) -> Vec<RecordedRequest> {
+        let mut requests = self.stack.hubspot.api_requests();
+        requests.retain(|request| request.target.ends_with(&format!("mark={mark}")));
+        requests
     }
 
     /// All records of a customer, newest first, as they truly are.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use devstack::interrupt::{Interruption, TOKEN_ENDPOINT};
 use devstack::wire::{At, Gate};
 use serde_json::{Value, json};
+use shared::gateway::Response;
 use tokio::task::{JoinHandle, spawn_local};
 
 use super::fleet::{Customer, Fleet, Process};
@@ -17,6 +18,8 @@ use super::truth::{Executed, Truth};
 pub(crate) struct Played {
     pub(crate) lines: Vec<String>,
     pub(crate) wrong: Vec<String>,
+    /// How many executions waited while a new instance was connected.
+    pub(crate) waits: usize,
     /// The calls of each step, in order: tells interleavings apart.
     pub(crate) calls: Vec<Vec<String>>,
 }
@@ -41,6 +44,8 @@ pub(super) struct Play {
     processes: RefCell<Vec<Rc<Process>>>,
     pub(super) truth: RefCell<Truth>,
     lines: RefCell<Vec<String>>,
+    /// How many executions waited while a new instance was connected.
+    pub(super) waits: Cell<usize>,
     calls: RefCell<Vec<Vec<String>>>,
     /// What became of a call that may cost the authorization where a refresh token is good once only.
     pub(super) window: Cell<Window>,
@@ -69,6 +74,7 @@ pub(crate) async fn play(fleet: &Rc<Fleet>, story: &Story, customer: Customer) -
         processes: RefCell::new(processes),
         truth: RefCell::default(),
         lines: RefCell::default(),
+        waits: Cell::default(),
         calls: RefCell::default(),
         window: Cell::new(Window::Untouched),
         touched_at: Cell::default(),
@@ -89,7 +95,7 @@ pub(crate) async fn play(fleet: &Rc<Fleet>, story: &Story, customer: Customer) -
     }
     play.rest(story).await;
     let wrong = std::mem::take(&mut play.truth.borrow_mut().wrong);
-    Played { lines: play.lines.take(), wrong, calls: play.calls.take() }
+    Played { lines: play.lines.take(), wrong, waits: play.waits.get(), calls: play.calls.take() }
 }
 
 /// Lets go on what has stood still long enough, and waits for what nothing holds.
@@ -158,6 +164,10 @@ impl Play {
 
     pub(super) fn pass(&self, seconds: u64) {
         self.fleet.clock.advance(Duration::from_secs(seconds));
+    }
+
+    pub(super) fn process(&self, number: usize) -> Rc<Process> {
+        self.processes.borrow()[number].clone()
     }
 
     async fn step(self: Rc<Self>, number: usize, step: &Step, pending: &mut Vec<Pending>) {
@@ -246,7 +256,7 @@ impl Play {
     }
 
     async fn act(self: Rc<Self>, number: usize, step: Step, began: usize) {
-        let process = self.processes.borrow()[step.process].clone();
+        let process = self.process(step.process);
         let records = self.fleet.records(&self.customer).await;
         let id = |index: usize| records.get(index).map(|record| record.integration_id.to_string());
         let said = match step.act {
@@ -264,6 +274,10 @@ impl Play {
                 let wanted = if step.act == Act::Execute { id(0).filter(|_| number.is_multiple_of(2)) } else { id(1) };
                 self.execute(&process, format!("{}-{number}", self.customer.hub_id), wanted, began).await
             }
+            Act::ExecuteDuringConnect => {
+                let mark = format!("{}-{number}", self.customer.hub_id);
+                self.execute_during_connect(step.process, &mark, began).await
+            }
             Act::Schedule => process.schedule(&self.customer).await.to_string(),
             Act::Import => process.import(&self.fleet, &self.customer, number).await,
             Act::Pass(_) | Act::Says(_) => return,
@@ -279,6 +293,17 @@ impl Play {
         began: usize,
     ) -> String {
         let response = process.execute(&self.fleet, &self.customer, wanted.as_deref(), &mark).await;
+        self.judge(mark, wanted, began, &response).await
+    }
+
+    /// Judges an execution by the integrations that have been the newest since the moment `began`.
+    pub(super) async fn judge(
+        &self,
+        mark: String,
+        wanted: Option<String>,
+        began: usize,
+        response: &Response,
+    ) -> String {
         let answer: Value = serde_json::from_str(&response.body).unwrap_or_default();
         let said = answer["code"].as_str().map_or_else(|| answer["hubspot"]["status"].to_string(), str::to_owned);
         let ended = self.look().await;

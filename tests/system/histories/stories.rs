@@ -58,7 +58,8 @@ fn step(rng: &mut Rng, disturbed: bool) -> Step {
         21..23 => Act::Import,
         23..30 => Act::DisconnectNewest,
         30..33 => Act::DisconnectOlder,
-        33..58 => Act::Execute,
+        33..54 => Act::Execute,
+        54..58 => Act::ExecuteDuringConnect,
         58..62 => Act::ExecuteOlder,
         62..75 => Act::Schedule,
         75..79 if disturbed => {
@@ -67,7 +68,8 @@ fn step(rng: &mut Rng, disturbed: bool) -> Step {
         }
         _ => Act::Pass([1, 4, 27, 60, 400, 1_500, 1_790, 7_300][rng.usize(..8)]),
     };
-    let fate = if matches!(act, Act::Pass(_) | Act::Says(_)) {
+    // The act holds other refreshes until the new instance is connected, so it must not stand still itself.
+    let fate = if matches!(act, Act::Pass(_) | Act::Says(_) | Act::ExecuteDuringConnect) {
         StepEnd::Ends
     } else if disturbed {
         fate(rng)
@@ -137,6 +139,23 @@ pub(crate) fn pairs(rotation: Rotation, first: Act, nth: usize, seconds: &[(Act,
                 stories.push(Story { name, habits: Habits::of(rotation), steps });
             }
         }
+    }
+    stories
+}
+
+/// An execution that is superseded while it waits for a refresh: alone, and beside an act that may refresh first.
+pub(crate) fn superseded_waits(rotation: Rotation) -> Vec<Story> {
+    let mut stories = Vec::new();
+    for beside in [Act::Pass(1), Act::Execute, Act::Schedule] {
+        let steps = vec![
+            ends(0, Act::Connect),
+            ends(0, Act::Pass(EXPIRED)),
+            Step { process: 1, act: beside, fate: StepEnd::Beside },
+            ends(0, Act::ExecuteDuringConnect),
+            ends(2, Act::Execute),
+        ];
+        let name = format!("{beside:?} beside an execution that is superseded while it waits");
+        stories.push(Story { name, habits: Habits::of(rotation), steps });
     }
     stories
 }

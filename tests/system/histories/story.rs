@@ -53,6 +53,8 @@ pub(crate) enum Act {
     DisconnectOlder,
     Execute,
     ExecuteOlder,
+    /// An execution, and a new instance that is connected while the execution waits for a refresh.
+    ExecuteDuringConnect,
     Schedule,
     /// HubSpot's token endpoint will say this to the next refresh.
     Says(Word),

@@ -67,10 +67,7 @@ impl Truth {
     /// An execution was done by the newest, with its own tokens.
     pub(crate) fn judge_execution(&mut self, fleet: &Fleet, customer: &Customer, seen: &Executed) {
         let newest = &self.newest[seen.began..=seen.ended];
-        for request in fleet.stack.hubspot.api_requests() {
-            if !request.target.ends_with(&format!("mark={}", seen.mark)) {
-                continue;
-            }
+        for request in fleet.requests(&seen.mark) {
             let token = request.header("authorization").unwrap_or_default().replace("Bearer ", "");
             let Some((hub_id, grant)) = fleet.stack.hubspot.token(&token) else {
                 self.wrong.push(format!("{} carried a token that HubSpot has never issued", seen.mark));
