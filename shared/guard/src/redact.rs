@@ -50,7 +50,7 @@ impl Echoes {
         self.scrub_while(bytes, || true).unwrap_or_default()
     }
 
-    /// The same as long as there is time: none once `has_time`, asked after every [`PIECE`] of bytes, says otherwise.
+    /// Like [`scrub`](Self::scrub), but `None` once `has_time`, asked every 16 KiB, says that the time is over.
     pub fn scrub_while<'a>(&self, bytes: &'a [u8], mut has_time: impl FnMut() -> bool) -> Option<Cow<'a, [u8]>> {
         let mut clean = Vec::new();
         let mut copied = 0;
