@@ -6,9 +6,9 @@ use std::io;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use guard::redact::Echoes;
+use guard::redact::TokenPatterns;
 use guard::request::Call;
-use guard::scopes::{Asked, Remedy};
+use guard::scopes::{Remedy, RequestedScopes};
 use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -31,7 +31,7 @@ const LARGEST_STORED: usize = 65_536;
 pub(crate) struct Answer<'a> {
     pub(crate) execution_id: &'a str,
     pub(crate) integration: &'a Integration,
-    pub(crate) asked: Asked<'a>,
+    pub(crate) requested: RequestedScopes<'a>,
     pub(crate) call: &'a Call,
     pub(crate) attempts: &'a Attempts,
     pub(crate) duration_ms: i64,
@@ -54,10 +54,10 @@ pub(crate) struct Rendered {
 impl Answer<'_> {
     /// The answer to an execution that HubSpot answered, whatever it said.
     pub(crate) fn render(&self) -> Rendered {
-        let echoes: Vec<Echoes> = self.tokens.iter().map(Echoes::of).collect();
+        let patterns: Vec<TokenPatterns> = self.tokens.iter().map(TokenPatterns::of).collect();
         let has_time = || !self.clock.remaining(self.redact_until).is_zero();
-        let body = redacted(&echoes, &self.reply.body, has_time);
-        let mut envelope = self.envelope(&echoes, body.as_deref());
+        let body = redacted(&patterns, &self.reply.body, has_time);
+        let mut envelope = self.envelope(&patterns, body.as_deref());
         let text = envelope.text().unwrap_or_else(|| envelope.text_without_body());
         let Envelope { outcome, retryable, retry_after_seconds, .. } = envelope;
         let end = if retryable || outcome == RequestOutcome::NotSent {
@@ -96,14 +96,14 @@ impl Answer<'_> {
         }
     }
 
-    fn envelope<'b>(&'b self, echoes: &[Echoes], body: Option<&'b [u8]>) -> Envelope<'b> {
+    fn envelope<'b>(&'b self, patterns: &[TokenPatterns], body: Option<&'b [u8]>) -> Envelope<'b> {
         let Reply { status, ref headers, .. } = *self.reply;
         let outcome = self.outcome();
         let retryable = self.is_retryable(outcome);
         let granted = self.integration.scopes.as_slice();
         let missing_scopes = missing_scopes(status, body.unwrap_or_default());
         let scrub = |value: &str| {
-            let clean = redacted(echoes, value.as_bytes(), || true).unwrap_or_default();
+            let clean = redacted(patterns, value.as_bytes(), || true).unwrap_or_default();
             String::from_utf8_lossy(&clean).into_owned()
         };
         Envelope {
@@ -117,7 +117,7 @@ impl Answer<'_> {
             ignored_credentials: self.call.ignored(),
             body_ignored: ignores_body(self.call).then_some(true),
             granted_scopes: missing_scopes.as_ref().map(|_| granted),
-            remedy: missing_scopes.as_ref().and_then(|listed| remedy(listed, granted, self.asked)),
+            remedy: missing_scopes.as_ref().and_then(|listed| remedy(listed, granted, self.requested)),
             missing_scopes,
             hubspot: HubspotAnswer {
                 status,
@@ -193,10 +193,10 @@ impl Envelope<'_> {
 }
 
 /// The bytes without any of the tokens, or none if the time does not last.
-fn redacted<'a>(echoes: &[Echoes], bytes: &'a [u8], has_time: impl Fn() -> bool) -> Option<Cow<'a, [u8]>> {
-    echoes.iter().try_fold(Cow::Borrowed(bytes), |bytes, echoes| match bytes {
-        Cow::Borrowed(bytes) => echoes.scrub_while(bytes, &has_time),
-        Cow::Owned(bytes) => echoes.scrub_while(&bytes, &has_time).map(|clean| Cow::Owned(clean.into_owned())),
+fn redacted<'a>(patterns: &[TokenPatterns], bytes: &'a [u8], has_time: impl Fn() -> bool) -> Option<Cow<'a, [u8]>> {
+    patterns.iter().try_fold(Cow::Borrowed(bytes), |bytes, patterns| match bytes {
+        Cow::Borrowed(bytes) => patterns.scrub_while(bytes, &has_time),
+        Cow::Owned(bytes) => patterns.scrub_while(&bytes, &has_time).map(|clean| Cow::Owned(clean.into_owned())),
     })
 }
 
@@ -214,9 +214,9 @@ fn reply_body<'a>(reply: &Reply, body: &'a [u8]) -> Option<ReplyBody<'a>> {
 }
 
 /// The remedy for HubSpot's refusal. A scope that is listed and granted is not the missing one.
-fn remedy(listed: &[String], granted: &[String], asked: Asked<'_>) -> Option<Remedy> {
+fn remedy(listed: &[String], granted: &[String], requested: RequestedScopes<'_>) -> Option<Remedy> {
     let missing: Vec<&str> = listed.iter().filter(|scope| !granted.contains(scope)).map(String::as_str).collect();
-    asked.remedy_for_one(&missing)
+    requested.remedy_for_one(&missing)
 }
 
 /// JSON that stops being written as soon as it gets too large for Lambda: written whole, a body of control characters
@@ -289,7 +289,7 @@ mod tests {
     fn the_remedy_is_the_easiest_that_may_help() {
         let of = |scopes: &[&str]| scopes.iter().map(|scope| (*scope).to_owned()).collect::<Vec<_>>();
         let (required, optional, granted) = (of(&["asked", "granted"]), of(&["plan"]), of(&["granted"]));
-        let asked = Asked { required: &required, optional: &optional };
+        let requested = RequestedScopes { required: &required, optional: &optional };
 
         for (listed, expected) in [
             (&["operator", "plan", "asked"][..], Some(Remedy::Reconnect)),
@@ -298,7 +298,7 @@ mod tests {
             (&["granted"], None),
             (&[], None),
         ] {
-            assert_eq!(remedy(&of(listed), &granted, asked), expected, "{listed:?}");
+            assert_eq!(remedy(&of(listed), &granted, requested), expected, "{listed:?}");
         }
     }
 
@@ -320,7 +320,7 @@ mod tests {
         let answer = Answer {
             execution_id: "e",
             integration: &serde_json::from_str(integration).unwrap(),
-            asked: Asked { required: &[], optional: &[] },
+            requested: RequestedScopes { required: &[], optional: &[] },
             call: &request.call,
             attempts: &Attempts { made: 1, ..Attempts::default() },
             duration_ms: 5,

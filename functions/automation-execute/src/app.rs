@@ -1,7 +1,7 @@
 //! The configuration of the function, and everything that outlives an invocation.
 
 use aws_config::SdkConfig;
-use guard::scopes::Asked;
+use guard::scopes::RequestedScopes;
 use shared::access::Access;
 use shared::clients::Http;
 use shared::clock::Clock;
@@ -42,8 +42,8 @@ impl Config {
     }
 
     /// The scopes that the app asks HubSpot for.
-    pub(crate) fn asked(&self) -> Asked<'_> {
-        Asked { required: &self.scopes, optional: &self.optional_scopes }
+    pub(crate) fn requested_scopes(&self) -> RequestedScopes<'_> {
+        RequestedScopes { required: &self.scopes, optional: &self.optional_scopes }
     }
 }
 

@@ -65,7 +65,7 @@ pub(crate) async fn check(app: &App, event: &Event) -> Result<Response, Error> {
     let target = check.call.target();
     let explanation = Explanation::of(target.method(), target.path());
     let verdict = explanation.verdict(&integration.scopes);
-    let remedy = explanation.remedy(&integration.scopes, app.config.asked());
+    let remedy = explanation.remedy(&integration.scopes, app.config.requested_scopes());
     let integration_is_newest = integration.sequence == newest.sequence;
     let required = explanation.required.as_ref();
     Ok(Response::json(

@@ -168,7 +168,7 @@ impl<'a> Execution<'a> {
         let answer = Answer {
             execution_id: &self.id,
             integration: delivery.integration,
-            asked: app.config.asked(),
+            requested: app.config.requested_scopes(),
             call: delivery.call,
             attempts: &self.progress.attempts,
             duration_ms: app.clock.now_millis() - self.started_at,

@@ -7,7 +7,7 @@ mod summary;
 use std::path::PathBuf;
 
 use guard::request::AutomationRequest;
-use guard::scopes::Asked;
+use guard::scopes::RequestedScopes;
 use serde::Serialize;
 use shared::error::Error;
 use url::Url;
@@ -65,7 +65,7 @@ pub(crate) async fn run(args: &CheckArgs, stack_args: &StackArgs, output: &mut O
     let origin = settings.hubspot().api_url;
     let (required, optional) = (settings.list("HUBSPOT_SCOPES"), settings.list("HUBSPOT_OPTIONAL_SCOPES"));
     settings.finish(()).map_err(|invalid| Failure::usage(invalid.to_string()))?;
-    let asked = Asked { required: &required, optional: &optional };
+    let requested = RequestedScopes { required: &required, optional: &optional };
     let mut lines = JsonlReader::open(&args.file)?;
     let mut accounts = KnownAccounts::open(args.import.as_deref(), stack_args).await?;
     let mut summary = CheckSummary::default();
@@ -78,7 +78,7 @@ pub(crate) async fn run(args: &CheckArgs, stack_args: &StackArgs, output: &mut O
         accounts.load(requests.map(|request| &request.account_id)).await?;
         for ParsedAutomation { number, request } in batch {
             let result = match request {
-                Ok(request) => judge(&request, accounts.of(&request.account_id), asked),
+                Ok(request) => judge(&request, accounts.of(&request.account_id), requested),
                 Err(refused) => *refused,
             };
             summary.count(number, &result);

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-/// Query and form keys that carry credentials, folded as [`folded`] folds them.
+/// Query and form keys that carry credentials in the form that [`normalize_key`] gives them.
 ///
 /// The list is short on purpose: a key that only looks alike (`hapikeys`, `access_token_id`, `api_key`) may be a
 /// property of the customer's own and stays.
@@ -87,13 +87,13 @@ pub fn clean(text: &[u8]) -> Cleaned<'_> {
 
 /// The header's name as answers name it, if headers of this name carry credentials.
 pub fn header(name: &str) -> Option<&'static str> {
-    let name = folded(name.as_bytes());
+    let name = normalize_key(name.as_bytes());
     HEADERS.into_iter().find(|known| *known == name)
 }
 
 /// The name of the credential that a raw query or form key carries, if it carries one.
 fn credential(key: &[u8]) -> Option<&'static str> {
-    let key = folded(&decoded(key));
+    let key = normalize_key(&decoded(key));
     let whole = key.replace(['[', ']'], "");
     // Several frameworks read `key[]`, `key[0]` and `key[x]` as values of `key`.
     let base = key.split('[').next().unwrap_or_default();
@@ -125,7 +125,7 @@ pub(crate) fn hex(digit: u8) -> Option<u8> {
 /// Folds case and width, and leaves out what servers trim or overlook: blanks (`+` is one in a key), control
 /// characters, characters without width, and what is no UTF-8; and quotes, since a form that is given as a JSON string
 /// is sent with them.
-fn folded(key: &[u8]) -> String {
+fn normalize_key(key: &[u8]) -> String {
     let invisible = |c: char| {
         c.is_whitespace()
             || c.is_control()
@@ -138,11 +138,11 @@ fn folded(key: &[u8]) -> String {
 /// Folds width (fullwidth forms of ASCII) and case, `ſ`, `ı` and the Kelvin sign included: each of them equals its
 /// ASCII letter where a server compares without case.
 pub(crate) fn fold(text: &str) -> impl Iterator<Item = char> {
-    text.chars().map(narrow).flat_map(char::to_uppercase).flat_map(char::to_lowercase)
+    text.chars().map(fold_width).flat_map(char::to_uppercase).flat_map(char::to_lowercase)
 }
 
 /// The ASCII character of a fullwidth form (U+FF01 to U+FF5E), and any other character as it is.
-fn narrow(c: char) -> char {
+fn fold_width(c: char) -> char {
     match c {
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
         _ => c,

@@ -14,13 +14,13 @@ const MOST_LAYERS: usize = 8;
 const PIECE: usize = 16_384;
 
 /// What is looked for: the token, and the part of a base64 text that a token anywhere within it decides.
-pub struct Echoes {
+pub struct TokenPatterns {
     forms: Vec<Vec<u8>>,
     /// Whether a byte may be the first of a form.
     begins: [bool; 256],
 }
 
-impl Echoes {
+impl TokenPatterns {
     pub fn of(token: &SecretString) -> Self {
         let token = token.expose_secret().as_bytes();
         let mut forms = vec![token.to_vec()];
@@ -163,8 +163,8 @@ mod tests {
     const TOKEN: &str = "CJ/s3-cre_T+x==";
 
     fn scrubbed(text: &str) -> String {
-        let echoes = Echoes::of(&SecretString::from(TOKEN));
-        String::from_utf8(echoes.scrub(text.as_bytes()).into_owned()).unwrap()
+        let patterns = TokenPatterns::of(&SecretString::from(TOKEN));
+        String::from_utf8(patterns.scrub(text.as_bytes()).into_owned()).unwrap()
     }
 
     #[test]
@@ -191,10 +191,10 @@ mod tests {
 
     #[test]
     fn an_encoded_character_ends_where_it_ends_whatever_digits_follow() {
-        let echoes = Echoes::of(&SecretString::from("Ca1b2/c3"));
+        let patterns = TokenPatterns::of(&SecretString::from("Ca1b2/c3"));
 
         for echoed in ["%43a1b2%2Fc3", "Ca1b2%2fc3", "%43a%31b2%2Fc%33"] {
-            assert_eq!(echoes.scrub(echoed.as_bytes()).as_ref(), SCRUBBED, "{echoed}");
+            assert_eq!(patterns.scrub(echoed.as_bytes()).as_ref(), SCRUBBED, "{echoed}");
         }
     }
 
@@ -215,22 +215,22 @@ mod tests {
 
     #[test]
     fn scrubbing_ends_when_its_time_is_over() {
-        let echoes = Echoes::of(&SecretString::from(TOKEN));
+        let patterns = TokenPatterns::of(&SecretString::from(TOKEN));
         let bytes = b"%25".repeat(PIECE);
         let mut asked = 0;
 
-        let scrubbed = echoes.scrub_while(&bytes, || {
+        let scrubbed = patterns.scrub_while(&bytes, || {
             asked += 1;
             asked < 2
         });
 
         assert!(scrubbed.is_none() && asked == 2);
-        assert!(echoes.scrub_while(&bytes[..PIECE], || false).is_some());
+        assert!(patterns.scrub_while(&bytes[..PIECE], || false).is_some());
     }
 
     #[test]
     fn what_only_looks_like_it_stays_and_is_not_copied() {
-        let echoes = Echoes::of(&SecretString::from(TOKEN));
+        let patterns = TokenPatterns::of(&SecretString::from(TOKEN));
 
         for text in [
             "",
@@ -249,8 +249,8 @@ mod tests {
             "cj/s3-cre_t+x==",
             "&#+67;J/s3-cre_T+x==",
         ] {
-            assert!(matches!(echoes.scrub(text.as_bytes()), Cow::Borrowed(_)), "{text}");
+            assert!(matches!(patterns.scrub(text.as_bytes()), Cow::Borrowed(_)), "{text}");
         }
-        assert!(matches!(Echoes::of(&SecretString::from("")).scrub(b"a"), Cow::Borrowed(_)));
+        assert!(matches!(TokenPatterns::of(&SecretString::from("")).scrub(b"a"), Cow::Borrowed(_)));
     }
 }

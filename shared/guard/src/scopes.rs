@@ -17,7 +17,7 @@ mod tests;
 use http::Method;
 use serde::Serialize;
 
-pub use remedy::{Asked, Remedy};
+pub use remedy::{Remedy, RequestedScopes};
 pub use retired::Deprecation;
 pub use successors::{not_granted, successors};
 
@@ -83,13 +83,13 @@ impl Explanation {
     }
 
     /// What makes HubSpot grant what is missing, if something is and a grant would help.
-    pub fn remedy(&self, granted: &[String], asked: Asked<'_>) -> Option<Remedy> {
+    pub fn remedy(&self, granted: &[String], requested: RequestedScopes<'_>) -> Option<Remedy> {
         if self.developer_key || self.verdict(granted) != Verdict::Missing {
             return None;
         }
         let missing = self.missing(granted);
         let has_alternatives = self.required.as_ref().is_some_and(|required| !required.any_of.is_empty());
-        if has_alternatives { asked.remedy_for_one(&missing) } else { asked.remedy_for_all(&missing) }
+        if has_alternatives { requested.remedy_for_one(&missing) } else { requested.remedy_for_all(&missing) }
     }
 }
 

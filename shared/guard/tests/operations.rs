@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use guard::refusal::Refusal;
-use guard::scopes::{Asked, Explanation, Remedy, Verdict};
+use guard::scopes::{Explanation, Remedy, RequestedScopes, Verdict};
 use guard::target::Target;
 use http::Method;
 use url::Url;
@@ -78,9 +78,9 @@ fn operations_without_oauth_need_a_developer_key() {
     }
     assert_eq!((found, all), (212, 212));
     let webhooks = Explanation::of(&Method::GET, "/app-webhooks/2026-09/7/settings");
-    let asked = Asked { required: &[], optional: &[] };
+    let requested = RequestedScopes { required: &[], optional: &[] };
     assert_eq!(
-        (webhooks.verdict(&granted("oauth")), webhooks.remedy(&granted("oauth"), asked)),
+        (webhooks.verdict(&granted("oauth")), webhooks.remedy(&granted("oauth"), requested)),
         (Verdict::Missing, None)
     );
 }
@@ -121,8 +121,8 @@ fn alternatives_are_named_and_judged_by_what_is_known_of_them() {
     }
     let asked_for = [vec!["hubdb.rows.write".to_owned()], vec!["hubdb".to_owned()], vec![]];
     let remedies = asked_for.map(|required| {
-        let asked = Asked { required: &required, optional: &[] };
-        Explanation::of(&Method::POST, rows).remedy(&granted("oauth"), asked)
+        let requested = RequestedScopes { required: &required, optional: &[] };
+        Explanation::of(&Method::POST, rows).remedy(&granted("oauth"), requested)
     });
     assert_eq!(remedies, [Some(Remedy::Reconnect), Some(Remedy::Reconnect), Some(Remedy::AskOperator)]);
     let required = Explanation::of(&Method::POST, rows).required.unwrap();

@@ -2,7 +2,7 @@
 
 use guard::fields::Fields;
 use guard::request::AutomationRequest;
-use guard::scopes::{Asked, Deprecation, Explanation, Remedy, Verdict};
+use guard::scopes::{Deprecation, Explanation, Remedy, RequestedScopes, Verdict};
 use serde::Serialize;
 use shared::error::{Error, RequestOutcome};
 use shared::integration::{AccountId, IntegrationId, Status, why_not_newest};
@@ -55,7 +55,11 @@ impl CheckResult {
 }
 
 /// Judges a request of an account with these integrations, newest first.
-pub(super) fn judge(request: &AutomationRequest, known: &[KnownIntegration], asked: Asked<'_>) -> CheckResult {
+pub(super) fn judge(
+    request: &AutomationRequest,
+    known: &[KnownIntegration],
+    requested: RequestedScopes<'_>,
+) -> CheckResult {
     let judged = CheckResult {
         account_id: Some(request.account_id.to_string()),
         automation_id: request.automation_id.clone(),
@@ -87,7 +91,7 @@ pub(super) fn judge(request: &AutomationRequest, known: &[KnownIntegration], ask
         return CheckResult { verdict: "runs", scopes: Some(verdict), ..judged };
     }
     let missing = explanation.missing(granted);
-    let remedy = explanation.remedy(granted, asked);
+    let remedy = explanation.remedy(granted, requested);
     let detail = remedy.map(|remedy| describe(remedy).to_owned());
     CheckResult { verdict: "missing_scopes", scopes: Some(verdict), missing_scopes: missing, remedy, detail, ..judged }
 }

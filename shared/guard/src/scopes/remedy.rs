@@ -16,14 +16,14 @@ pub enum Remedy {
 
 /// The scopes that the app is configured to ask for.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
+pub struct RequestedScopes<'a> {
     /// Those without which HubSpot connects nobody.
     pub required: &'a [String],
     /// Those that HubSpot leaves out where the customer's plan lacks them.
     pub optional: &'a [String],
 }
 
-impl Asked<'_> {
+impl RequestedScopes<'_> {
     /// What helps where *all* of the missing scopes are needed; `None` if there are none.
     ///
     /// Of several, the one that has to come first: what the app does not ask for no reconnect can bring, and what the

@@ -223,7 +223,7 @@ fn what_is_missing_is_named_in_the_order_of_the_table() {
 #[test]
 fn a_missing_scope_names_what_has_to_come_first_and_what_is_easiest() {
     let (required, optional) = (owned("asked twice"), owned("plan twice"));
-    let asked = Asked { required: &required, optional: &optional };
+    let requested = RequestedScopes { required: &required, optional: &optional };
     let (reconnect, plan, operator) = (Some(Remedy::Reconnect), Some(Remedy::HubspotPlan), Some(Remedy::AskOperator));
 
     for (missing, all, one) in [
@@ -237,7 +237,7 @@ fn a_missing_scope_names_what_has_to_come_first_and_what_is_easiest() {
         (&["plan", "other", "asked"], operator, reconnect),
         (&[], None, None),
     ] {
-        assert_eq!((asked.remedy_for_all(missing), asked.remedy_for_one(missing)), (all, one), "{missing:?}");
+        assert_eq!((requested.remedy_for_all(missing), requested.remedy_for_one(missing)), (all, one), "{missing:?}");
     }
 }
 
