@@ -21,7 +21,7 @@ const LEASE: Duration = Duration::from_secs(26);
 
 /// Where a process is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+enum KillPoint {
     LeaseTaken,
     TokensAsked,
     TokensAnswered,
@@ -31,33 +31,33 @@ enum Step {
     Committed,
 }
 
-const STEPS: [Step; 7] = [
-    Step::LeaseTaken,
-    Step::TokensAsked,
-    Step::TokensAnswered,
-    Step::VersionAsked,
-    Step::VersionWritten,
-    Step::CommitAsked,
-    Step::Committed,
+const STEPS: [KillPoint; 7] = [
+    KillPoint::LeaseTaken,
+    KillPoint::TokensAsked,
+    KillPoint::TokensAnswered,
+    KillPoint::VersionAsked,
+    KillPoint::VersionWritten,
+    KillPoint::CommitAsked,
+    KillPoint::Committed,
 ];
 
 /// Holds the next refresh at a step.
-fn hold(world: &World, step: Step) -> Gate {
+fn hold(world: &World, step: KillPoint) -> Gate {
     let stack = &world.stack;
     match step {
-        Step::LeaseTaken => stack.dynamo.hold_from("UpdateItem", 1, At::After),
-        Step::TokensAsked => stack.hubspot.hold(Match::refresh(), At::Before),
-        Step::TokensAnswered => stack.hubspot.hold(Match::refresh(), At::After),
-        Step::VersionAsked => stack.secrets_manager.hold("PutSecretValue", At::Before),
-        Step::VersionWritten => stack.secrets_manager.hold("PutSecretValue", At::After),
-        Step::CommitAsked => stack.dynamo.hold_from("UpdateItem", 2, At::Before),
-        Step::Committed => stack.dynamo.hold_from("UpdateItem", 2, At::After),
+        KillPoint::LeaseTaken => stack.dynamo.hold_from("UpdateItem", 1, At::After),
+        KillPoint::TokensAsked => stack.hubspot.hold(Match::refresh(), At::Before),
+        KillPoint::TokensAnswered => stack.hubspot.hold(Match::refresh(), At::After),
+        KillPoint::VersionAsked => stack.secrets_manager.hold("PutSecretValue", At::Before),
+        KillPoint::VersionWritten => stack.secrets_manager.hold("PutSecretValue", At::After),
+        KillPoint::CommitAsked => stack.dynamo.hold_from("UpdateItem", 2, At::Before),
+        KillPoint::Committed => stack.dynamo.hold_from("UpdateItem", 2, At::After),
     }
 }
 
 /// A real process gets an expired token and is killed at a step; then its lease lapses and the next one executes.
 /// Says how often HubSpot was asked for tokens by both.
-async fn killed_at(world: &World, account: &str, step: Step) -> (Integration, usize) {
+async fn killed_at(world: &World, account: &str, step: KillPoint) -> (Integration, usize) {
     let record = plant(world, account, 1).await;
     expire(world, &record).await;
     let asked = world.stack.hubspot.count(&Match::refresh());
@@ -86,7 +86,7 @@ async fn a_crash_at_any_step_loses_nothing_if_refresh_tokens_are_kept() {
 
     for (number, step) in STEPS.into_iter().enumerate() {
         let (_, asked) = killed_at(&world, &format!("acc_{number}"), step).await;
-        let lost = matches!(step, Step::TokensAsked | Step::TokensAnswered | Step::VersionAsked);
+        let lost = matches!(step, KillPoint::TokensAsked | KillPoint::TokensAnswered | KillPoint::VersionAsked);
         assert_eq!(asked, if lost { 2 } else { 1 }, "{step:?}");
     }
 }
@@ -111,7 +111,7 @@ async fn a_crash_outside_the_window_loses_nothing_under_strict_rotation() {
     let world = World::start().await;
     world.stack.hubspot.set_rotation(Rotation::Strict);
     // Between HubSpot's rotation and our write the only copy of the new refresh token is in the dead process.
-    let window = [Step::TokensAnswered, Step::VersionAsked];
+    let window = [KillPoint::TokensAnswered, KillPoint::VersionAsked];
 
     for (number, step) in STEPS.into_iter().enumerate().filter(|(_, step)| !window.contains(step)) {
         let account = format!("acc_{number}");
@@ -128,7 +128,7 @@ async fn tokens_that_a_dead_process_stored_are_adopted_without_asking_hubspot() 
     let world = World::start().await;
     let before = plant(&world, ACCOUNT, 1).await;
     world.pass(HOUR);
-    dies_at(&world, Step::VersionWritten).await;
+    dies_at(&world, KillPoint::VersionWritten).await;
     world.pass(LEASE);
 
     let answer = world.execute(&request(ACCOUNT, None)).await;
@@ -144,7 +144,7 @@ async fn expired_tokens_of_a_dead_process_are_refreshed_next() {
     world.stack.hubspot.set_rotation(Rotation::Strict);
     let before = plant(&world, ACCOUNT, 1).await;
     world.pass(HOUR);
-    dies_at(&world, Step::VersionWritten).await;
+    dies_at(&world, KillPoint::VersionWritten).await;
     world.pass(HOUR);
 
     let answer = world.execute(&request(ACCOUNT, None)).await;
@@ -159,10 +159,10 @@ async fn a_crash_after_a_roll_forward_loses_nothing_either() {
     world.stack.hubspot.set_rotation(Rotation::Strict);
     plant(&world, ACCOUNT, 1).await;
     world.pass(HOUR);
-    dies_at(&world, Step::VersionWritten).await;
+    dies_at(&world, KillPoint::VersionWritten).await;
     world.pass(HOUR);
     // Its second update is the roll forward.
-    dies_at(&world, Step::Committed).await;
+    dies_at(&world, KillPoint::Committed).await;
     world.pass(LEASE);
 
     let answer = world.execute(&request(ACCOUNT, None)).await;
@@ -176,7 +176,7 @@ async fn a_schedule_goes_on_where_a_dead_execution_stopped() {
     let world = World::start().await;
     let before = plant(&world, ACCOUNT, 1).await;
     world.pass(HOUR);
-    dies_at(&world, Step::VersionWritten).await;
+    dies_at(&world, KillPoint::VersionWritten).await;
     world.pass(LEASE);
 
     let report = world.refresh(json!({})).await;
@@ -190,7 +190,7 @@ async fn a_dead_lease_is_respected_until_it_lapses_beyond_clock_skew() {
     let world = World::start().await;
     plant(&world, ACCOUNT, 1).await;
     world.pass(HOUR);
-    dies_at(&world, Step::TokensAsked).await;
+    dies_at(&world, KillPoint::TokensAsked).await;
     let mut body = request(ACCOUNT, None);
     body["deadline_ms"] = json!(1000);
 
@@ -208,7 +208,7 @@ async fn a_crash_after_the_token_call_does_not_revoke_within_five_minutes() {
     world.stack.hubspot.set_rotation(Rotation::Strict);
     plant(&world, ACCOUNT, 1).await;
     world.pass(HOUR);
-    dies_at(&world, Step::TokensAnswered).await;
+    dies_at(&world, KillPoint::TokensAnswered).await;
     world.pass(LEASE);
 
     let early = world.execute(&request(ACCOUNT, None)).await;
@@ -232,7 +232,7 @@ async fn a_process_that_thaws_late_with_hubspots_answer_overwrites_nothing_newer
     world.stack.hubspot.set_rotation(Rotation::Grace(60_000));
     let record = plant(&world, ACCOUNT, 1).await;
     expire(&world, &record).await;
-    let frozen = freeze_at(&world, Step::TokensAnswered).await;
+    let frozen = freeze_at(&world, KillPoint::TokensAnswered).await;
     change(&world, &record, &[("lease_until", Some(world.clock.now() - 6))]).await;
     let early = world.execute(&request(ACCOUNT, None)).await;
     let committed = world.record(ACCOUNT, 1).await.unwrap();
@@ -253,7 +253,7 @@ async fn a_process_thawed_between_its_writes_overwrites_nothing_newer() {
     world.stack.hubspot.set_rotation(Rotation::Strict);
     let record = plant(&world, ACCOUNT, 1).await;
     expire(&world, &record).await;
-    let frozen = freeze_at(&world, Step::VersionWritten).await;
+    let frozen = freeze_at(&world, KillPoint::VersionWritten).await;
     change(&world, &record, &[("lease_until", Some(world.clock.now() - 6))]).await;
     let adopted = world.execute(&request(ACCOUNT, None)).await;
     expire(&world, &record).await;
@@ -273,7 +273,7 @@ async fn a_late_commit_is_refused_and_the_newer_tokens_are_used() {
     let world = World::start().await;
     let record = plant(&world, ACCOUNT, 1).await;
     world.pass(HOUR);
-    let gate = hold(&world, Step::CommitAsked);
+    let gate = hold(&world, KillPoint::CommitAsked);
     let body = request(ACCOUNT, None);
 
     let (answer, newer) = tokio::join!(world.execute(&body), async {
@@ -294,7 +294,7 @@ async fn a_verdict_about_tokens_that_the_record_no_longer_points_at_marks_nobody
     world.stack.hubspot.script(Match::refresh(), [refused("invalid_grant", "BAD_REFRESH_TOKEN")]);
     world.pass(HOUR);
     // Its second update is the verdict.
-    let gate = hold(&world, Step::CommitAsked);
+    let gate = hold(&world, KillPoint::CommitAsked);
     let body = request(ACCOUNT, None);
 
     let (_, newer) = tokio::join!(world.execute(&body), async {
@@ -318,7 +318,7 @@ async fn a_verdict_of_one_who_has_lost_the_lease_marks_nobody() {
     let record = plant(&world, ACCOUNT, 1).await;
     world.stack.hubspot.script(Match::refresh(), [refused("invalid_grant", "BAD_REFRESH_TOKEN")]);
     world.pass(HOUR);
-    let gate = hold(&world, Step::CommitAsked);
+    let gate = hold(&world, KillPoint::CommitAsked);
     let body = request(ACCOUNT, None);
 
     let (_, ()) = tokio::join!(world.execute(&body), async {
@@ -369,7 +369,7 @@ async fn a_commit_whose_answer_is_lost_is_a_success() {
     let world = World::start().await;
     plant(&world, ACCOUNT, 1).await;
     world.pass(HOUR);
-    let gate = hold(&world, Step::Committed);
+    let gate = hold(&world, KillPoint::Committed);
     let body = request(ACCOUNT, None);
 
     let (answer, ()) = tokio::join!(world.execute(&body), async {
@@ -450,7 +450,7 @@ async fn an_attribute_that_this_version_does_not_know_survives_a_refresh() {
 }
 
 /// An execution in this process dies at a step: its future is dropped, its connections with it.
-async fn dies_at(world: &World, step: Step) {
+async fn dies_at(world: &World, step: KillPoint) {
     let gate = hold(world, step);
     let body = request(ACCOUNT, None);
     tokio::select! {
@@ -467,7 +467,7 @@ struct Frozen {
 }
 
 /// A real process is frozen at a step; what it waits for is answered while it is.
-async fn freeze_at(world: &World, step: Step) -> Frozen {
+async fn freeze_at(world: &World, step: KillPoint) -> Frozen {
     let gate = hold(world, step);
     let event = world.stack.automation_event(request(ACCOUNT, None).to_string());
     let execution = world.stack.lambda.begin("automation-execute", event).await.unwrap();

@@ -14,7 +14,7 @@ use crate::world::{ACCOUNT, World};
 
 /// Where an owner stands when something happens to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Step {
+pub(crate) enum OwnerStep {
     Claimed,
     NewestRead,
     SendingAsked,
@@ -25,15 +25,15 @@ pub(crate) enum Step {
     EndNoted,
 }
 
-pub(crate) const STEPS: [Step; 8] = [
-    Step::Claimed,
-    Step::NewestRead,
-    Step::SendingAsked,
-    Step::SendingNoted,
-    Step::Sent,
-    Step::Acted,
-    Step::EndAsked,
-    Step::EndNoted,
+pub(crate) const STEPS: [OwnerStep; 8] = [
+    OwnerStep::Claimed,
+    OwnerStep::NewestRead,
+    OwnerStep::SendingAsked,
+    OwnerStep::SendingNoted,
+    OwnerStep::Sent,
+    OwnerStep::Acted,
+    OwnerStep::EndAsked,
+    OwnerStep::EndNoted,
 ];
 
 /// A request that creates a contact, under a key.

@@ -40,11 +40,11 @@ pub(crate) struct ObservedCall<'a> {
 }
 
 /// Operation, status and code of an answer; instead of a code `gateway` for API Gateway's own, `-` for what has none.
-pub(crate) type Kind = (String, u16, String);
+pub(crate) type AnswerKind = (String, u16, String);
 
 thread_local! {
     /// What this thread, which is to say this test, has seen of the API.
-    static KINDS: RefCell<BTreeSet<Kind>> = const { RefCell::new(BTreeSet::new()) };
+    static KINDS: RefCell<BTreeSet<AnswerKind>> = const { RefCell::new(BTreeSet::new()) };
 }
 
 /// All codes of the document.
@@ -92,7 +92,7 @@ pub(crate) fn see(seen: &ObservedCall<'_>) {
 }
 
 /// The kind of an answer that is as the document says; else where it differs, and from which rule.
-fn check(seen: &ObservedCall<'_>) -> Result<Kind, String> {
+fn check(seen: &ObservedCall<'_>) -> Result<AnswerKind, String> {
     let document = Document::get();
     let operation = document.operation(seen.method, &seen.path);
     let (key, answers) = match operation {

@@ -11,14 +11,14 @@ use devstack::wire::Answer as Sent;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 
-use crate::engine::judge::word;
+use crate::engine::judge::read_reply;
 use crate::refresh::planted::plant;
 use crate::world::{Answer, World};
 
 /// What the engine is told: the status and the code, or HubSpot's status; the outcome; whether it may be sent again,
 /// and when, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct End(u16, &'static str, &'static str, Again);
+struct EngineOutcome(u16, &'static str, &'static str, Again);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Again {
@@ -32,20 +32,20 @@ enum Again {
 }
 use Again::{Any, In, Never, Told};
 
-fn assert_ends(answer: &Answer, end: End, context: &str) {
-    let word = word(answer);
-    let End(status, code, outcome, again) = end;
-    let told = word.code.as_deref().unwrap_or("-");
-    assert_eq!((told, word.outcome.as_str()), (code, outcome), "{context}: {}", answer.text);
-    let seen = if code == "-" { word.hubspot.unwrap() } else { u64::from(answer.status) };
+fn assert_ends(answer: &Answer, end: EngineOutcome, context: &str) {
+    let reply = read_reply(answer);
+    let EngineOutcome(status, code, outcome, again) = end;
+    let told = reply.code.as_deref().unwrap_or("-");
+    assert_eq!((told, reply.outcome.as_str()), (code, outcome), "{context}: {}", answer.text);
+    let seen = if code == "-" { reply.hubspot.unwrap() } else { u64::from(answer.status) };
     assert_eq!(seen, u64::from(status), "{context}: {}", answer.text);
     let expected = match again {
         Never => (false, None),
         Any => (true, None),
         In(seconds) => (true, Some(seconds)),
-        Told => (true, Some(word.retry_after.unwrap_or_else(|| panic!("{context}: {}", answer.text)).max(1))),
+        Told => (true, Some(reply.retry_after.unwrap_or_else(|| panic!("{context}: {}", answer.text)).max(1))),
     };
-    assert_eq!((word.retryable, word.retry_after), expected, "{context}: {}", answer.text);
+    assert_eq!((reply.retryable, reply.retry_after), expected, "{context}: {}", answer.text);
 }
 
 const ANSWERED: &str = "answered";
@@ -53,13 +53,13 @@ const NOT_SENT: &str = "not_sent";
 const UNKNOWN: &str = "unknown";
 
 /// HubSpot's answer, handed on.
-const fn handed_on(status: u16, outcome: &'static str, again: Again) -> End {
-    End(status, "-", outcome, again)
+const fn handed_on(status: u16, outcome: &'static str, again: Again) -> EngineOutcome {
+    EngineOutcome(status, "-", outcome, again)
 }
 
 /// HubSpot says the same every time that it is asked: what to answer to what may be repeated, and to a POST or PATCH.
-fn hubspots_answers() -> Vec<(&'static str, Fault, End, End)> {
-    let same = |name, fault: Fault, end: End| (name, fault, end, end);
+fn hubspots_answers() -> Vec<(&'static str, Fault, EngineOutcome, EngineOutcome)> {
+    let same = |name, fault: Fault, end: EngineOutcome| (name, fault, end, end);
     let plain = |status| Fault::Answer(Sent::new(status));
     let kind =
         |status, category: &str| Fault::Answer(Sent::json(status, &json!({"status": "error", "category": category})));
@@ -71,11 +71,11 @@ fn hubspots_answers() -> Vec<(&'static str, Fault, End, End)> {
     };
     let lost = |name, fault| {
         let code = "hubspot_unreachable";
-        (name, fault, End(502, code, UNKNOWN, Any), End(502, code, UNKNOWN, Never))
+        (name, fault, EngineOutcome(502, code, UNKNOWN, Any), EngineOutcome(502, code, UNKNOWN, Never))
     };
     let late = |name, fault| {
         let code = "hubspot_timeout";
-        (name, fault, End(504, code, UNKNOWN, Any), End(504, code, UNKNOWN, Never))
+        (name, fault, EngineOutcome(504, code, UNKNOWN, Any), EngineOutcome(504, code, UNKNOWN, Never))
     };
     vec![
         same("200", plain(200), done(200)),
@@ -198,8 +198,8 @@ async fn whatever_hubspot_answers_the_engine_is_told_what_became_of_it_and_wheth
     let ended: Vec<_> = futures_util::stream::iter(again).map(execute).buffer_unordered(16).collect().await;
     assert!(ended.len() > 100, "{}", ended.len());
     for (name, answer, request, _) in ended {
-        let word = word(&answer);
-        let status = word.hubspot.filter(|status| (200..300).contains(status));
-        assert!(status.is_some() && !word.retryable, "{name} to {}: {}", request["request"], answer.text);
+        let reply = read_reply(&answer);
+        let status = reply.hubspot.filter(|status| (200..300).contains(status));
+        assert!(status.is_some() && !reply.retryable, "{name} to {}: {}", request["request"], answer.text);
     }
 }

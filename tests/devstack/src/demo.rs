@@ -25,7 +25,7 @@ const AT_ONCE: usize = 20;
 /// Something did not come out as it must; the text says what.
 pub async fn run(aws_endpoint: Option<String>) -> Result<(), String> {
     println!("The main path on this machine: real binaries, AWS and HubSpot emulated on loopback.\n");
-    let hubspot = hubspot::Options { expires_in: SHORT_LIFE, ..hubspot::Options::default() };
+    let hubspot = hubspot::HubSpotOptions { expires_in: SHORT_LIFE, ..hubspot::HubSpotOptions::default() };
     let stack = Stack::start(Options { hubspot, aws_endpoint, ..Options::default() }).await?;
     let outcome = go_through(&stack).await;
     if outcome.is_err() {

@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 
 use crate::lambda::{InvokeError, Lambda};
 use crate::loopback::Server;
-use crate::template::{ACCOUNT, Authorization, Cors, Route};
+use crate::template::{ACCOUNT, Cors, Route, RouteAuthorizer};
 
 pub use jwt::Issuer;
 pub use sigv4::AccessKey;
@@ -81,15 +81,15 @@ impl Door {
     fn authorize(&self, route: &Route, parts: &Parts, body: &[u8]) -> Result<Option<Value>, HttpError> {
         let now = Clock::default().now();
         match &route.authorization {
-            Authorization::None => Ok(None),
-            Authorization::Jwt { issuer, audiences } => {
+            RouteAuthorizer::None => Ok(None),
+            RouteAuthorizer::Jwt { issuer, audiences } => {
                 let header = parts.headers.get("authorization").and_then(|header| header.to_str().ok());
                 let token = header.ok_or(UNAUTHORIZED)?;
                 let token = token.strip_prefix("Bearer ").or_else(|| token.strip_prefix("bearer ")).unwrap_or(token);
                 let claims = self.issuer.verify(token, issuer, audiences, now).ok_or(UNAUTHORIZED)?;
                 Ok(Some(json!({ "jwt": { "claims": claims, "scopes": null } })))
             }
-            Authorization::Iam => {
+            RouteAuthorizer::Iam => {
                 let signed = sigv4::Parts {
                     method: parts.method.as_str(),
                     path: parts.uri.path(),

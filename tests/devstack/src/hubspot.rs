@@ -47,7 +47,7 @@ pub const PORTAL: u64 = 44_110_011;
 
 /// How the emulator starts. All of it can be changed later but the clock.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct HubSpotOptions {
     /// The app's client id.
     pub client_id: String,
     /// The app's client secret.
@@ -72,7 +72,7 @@ pub struct Options {
     pub clock: Clock,
 }
 
-impl Default for Options {
+impl Default for HubSpotOptions {
     fn default() -> Self {
         Self {
             client_id: "7b1f0c52-4c1e-4f0a-9d0c-5f6f7a3f8d11".to_owned(),
@@ -128,7 +128,7 @@ impl HubSpot {
     ///
     /// # Panics
     /// Loopback has no free port.
-    pub async fn start(options: Options) -> Self {
+    pub async fn start(options: HubSpotOptions) -> Self {
         let listener = loopback::listen().await.expect("loopback has a free port");
         let url = format!("http://{}", listener.local_addr().expect("a listener has an address"));
         let state = ServerState {

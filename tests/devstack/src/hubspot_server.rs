@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 
-use crate::hubspot::{HubSpot, Options, RecordedRequest};
+use crate::hubspot::{HubSpot, HubSpotOptions, RecordedRequest};
 
 /// Serves until its standard input ends, so that it never outlives the process that started it.
 ///
@@ -14,7 +14,7 @@ use crate::hubspot::{HubSpot, Options, RecordedRequest};
 /// The lifetime is no number, or standard input cannot be read.
 pub async fn run(lifetime: &str) -> Result<(), String> {
     let expires_in = lifetime.parse().map_err(|_| format!("{lifetime} is not a number of seconds"))?;
-    let hubspot = HubSpot::start(Options { expires_in, ..Options::default() }).await;
+    let hubspot = HubSpot::start(HubSpotOptions { expires_in, ..HubSpotOptions::default() }).await;
     println!(
         "{}",
         json!({

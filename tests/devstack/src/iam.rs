@@ -14,7 +14,7 @@ use crate::template::{ACCOUNT, Function, REGION, Statement};
 #[derive(Clone, Debug, Default)]
 pub struct Policies {
     roles: Arc<BTreeMap<String, Role>>,
-    used: Arc<Mutex<BTreeSet<Grant>>>,
+    used: Arc<Mutex<BTreeSet<Permission>>>,
     denied: Arc<Mutex<Vec<String>>>,
 }
 
@@ -26,7 +26,7 @@ struct Role {
 
 /// One action on one resource, as a policy grants it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Grant {
+pub struct Permission {
     /// The binary of the function.
     pub binary: String,
     /// The action, `dynamodb:Query`.
@@ -60,8 +60,8 @@ impl Policies {
 
     /// Everything that the roles grant, action by action and resource by resource.
     #[must_use]
-    pub fn granted(&self) -> BTreeSet<Grant> {
-        let of_role = |role: &Role| -> Vec<Grant> {
+    pub fn granted(&self) -> BTreeSet<Permission> {
+        let of_role = |role: &Role| -> Vec<Permission> {
             role.statements.iter().flat_map(|statement| grants(&role.binary, statement)).collect()
         };
         self.roles.values().flat_map(of_role).collect()
@@ -69,7 +69,7 @@ impl Policies {
 
     /// What of it was used so far.
     #[must_use]
-    pub fn used(&self) -> BTreeSet<Grant> {
+    pub fn used(&self) -> BTreeSet<Permission> {
         locked(&self.used).clone()
     }
 
@@ -102,10 +102,13 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn grants(binary: &str, statement: &Statement) -> Vec<Grant> {
+fn grants(binary: &str, statement: &Statement) -> Vec<Permission> {
     let pairs = statement.actions.iter().flat_map(|action| {
-        let of_action =
-            |resource: &String| Grant { binary: binary.to_owned(), action: action.clone(), resource: resource.clone() };
+        let of_action = |resource: &String| Permission {
+            binary: binary.to_owned(),
+            action: action.clone(),
+            resource: resource.clone(),
+        };
         statement.resources.iter().map(of_action)
     });
     pairs.collect()

@@ -28,7 +28,7 @@ pub async fn run(port: Option<u16>) -> Result<(), String> {
         environment: BTreeMap::from([("INSTALL_URL".to_owned(), Some(format!("{page}/")))]),
         port: port.map_or(0, |port| port.saturating_add(1)),
         concurrency: 16,
-        hubspot: hubspot::Options { portals: PORTALS.into(), ..hubspot::Options::default() },
+        hubspot: hubspot::HubSpotOptions { portals: PORTALS.into(), ..hubspot::HubSpotOptions::default() },
         ..Options::default()
     });
     let stack = Arc::new(stack.await?);

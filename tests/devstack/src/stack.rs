@@ -27,7 +27,7 @@ use crate::sts;
 use crate::template::{ACCOUNT, Deployment, Template, Values};
 
 pub use calls::{ApiResponse, Exchange, Witness};
-pub use connect::{Authorization, Connected};
+pub use connect::{Connected, StartedAuthorization};
 pub use plant::SCOPES;
 
 /// The stack's name, the first part of every name that the template leaves open.
@@ -50,7 +50,7 @@ pub const PARAMETERS: &[(&str, &str)] = &[
 #[derive(Debug)]
 pub struct Options {
     /// How HubSpot behaves.
-    pub hubspot: hubspot::Options,
+    pub hubspot: hubspot::HubSpotOptions,
     /// How many processes each function has at most.
     pub concurrency: usize,
     /// The port of the API. 0: one that the system chooses.
@@ -72,7 +72,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            hubspot: hubspot::Options::default(),
+            hubspot: hubspot::HubSpotOptions::default(),
             concurrency: 4,
             port: 0,
             parameters: BTreeMap::new(),
@@ -321,9 +321,9 @@ impl Drop for Stack {
     }
 }
 
-async fn start_hubspot(options: hubspot::Options, redirect: String) -> HubSpot {
+async fn start_hubspot(options: hubspot::HubSpotOptions, redirect: String) -> HubSpot {
     let redirect_uris = options.redirect_uris.into_iter().chain([redirect]).collect();
-    HubSpot::start(hubspot::Options { redirect_uris, ..options }).await
+    HubSpot::start(hubspot::HubSpotOptions { redirect_uris, ..options }).await
 }
 
 fn deploy(public_url: &str, hubspot: &HubSpot, parameters: BTreeMap<String, String>) -> Result<Deployment, String> {

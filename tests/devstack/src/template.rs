@@ -105,14 +105,14 @@ pub struct Route {
     /// The key as the template writes it: `POST /v1/authorizations`.
     pub key: String,
     /// Who may call it.
-    pub authorization: Authorization,
+    pub authorization: RouteAuthorizer,
     /// The binary of the function that answers.
     pub binary: String,
 }
 
 /// Who may call a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Authorization {
+pub enum RouteAuthorizer {
     /// Everybody.
     None,
     /// Who signs the request (SigV4).

@@ -12,7 +12,7 @@ use crate::world::World;
 /// A world whose secrets are two days old.
 pub(super) async fn old_world() -> World {
     let clock = Clock::default().skewed(-2 * 86_400_000);
-    let hubspot = hubspot::Options { clock, ..hubspot::Options::default() };
+    let hubspot = hubspot::HubSpotOptions { clock, ..hubspot::HubSpotOptions::default() };
     World::with(Options { hubspot, ..Options::default() }).await
 }
 

@@ -13,7 +13,7 @@ use shared::crypto::sha256_hex;
 use super::{dice, effects, note, say, seed, setting};
 use crate::execution::connected;
 use crate::idempotency::unmarked;
-use crate::idempotency::{STEPS, Step, age};
+use crate::idempotency::{OwnerStep, STEPS, age};
 use crate::world::World;
 
 /// Deliveries of a trigger.
@@ -33,28 +33,28 @@ enum Blow {
 /// What the deliveries of one key were told.
 #[derive(Debug, Default)]
 struct KeyHistory {
-    blow: Option<(Step, Blow)>,
+    blow: Option<(OwnerStep, Blow)>,
     answers: Vec<ApiResponse>,
     last: Option<ApiResponse>,
 }
 
-fn hold(world: &World, step: Step, key: &str) -> Gate {
+fn hold(world: &World, step: OwnerStep, key: &str) -> Gate {
     let (stack, hash) = (&world.stack, sha256_hex(key));
     let put = |state: &str, at| stack.dynamo.hold_one("PutItem", &[&hash, &format!(r#"{{"S":"{state}"}}"#)], at);
     match step {
-        Step::Claimed => put("accepted", At::After),
-        Step::NewestRead => stack.dynamo.hold_one("Query", &[], At::After),
-        Step::SendingAsked => put("sending", At::Before),
-        Step::SendingNoted => put("sending", At::After),
-        Step::Sent => stack.hubspot.hold(Match::api().body(key), At::Before),
-        Step::Acted => stack.hubspot.hold(Match::api().body(key), At::After),
-        Step::EndAsked => put("answered", At::Before),
-        Step::EndNoted => put("answered", At::After),
+        OwnerStep::Claimed => put("accepted", At::After),
+        OwnerStep::NewestRead => stack.dynamo.hold_one("Query", &[], At::After),
+        OwnerStep::SendingAsked => put("sending", At::Before),
+        OwnerStep::SendingNoted => put("sending", At::After),
+        OwnerStep::Sent => stack.hubspot.hold(Match::api().body(key), At::Before),
+        OwnerStep::Acted => stack.hubspot.hold(Match::api().body(key), At::After),
+        OwnerStep::EndAsked => put("answered", At::Before),
+        OwnerStep::EndNoted => put("answered", At::After),
     }
 }
 
 /// What happens to a key's owner, if anything does.
-fn blow(seed: u64, nth: usize) -> Option<(Step, Blow)> {
+fn blow(seed: u64, nth: usize) -> Option<(OwnerStep, Blow)> {
     let blow = match dice(seed, "blow", nth, 8) {
         0 => Blow::Killed,
         1 => Blow::KilledLate,
@@ -65,7 +65,7 @@ fn blow(seed: u64, nth: usize) -> Option<(Step, Blow)> {
 }
 
 /// Five deliveries at once; the owner gets its blow when the others have been told, so that nobody else is busy.
-async fn trigger(world: &World, key: &str, blow: Option<(Step, Blow)>) -> KeyHistory {
+async fn trigger(world: &World, key: &str, blow: Option<(OwnerStep, Blow)>) -> KeyHistory {
     let body = note(key).to_string();
     let gate = blow.map(|(step, _)| hold(world, step, key));
     let mut open: FuturesUnordered<_> = (0..DELIVERIES).map(|_| world.stack.post_automation(body.clone())).collect();
@@ -104,7 +104,7 @@ async fn freeze_busy(world: &World) -> u32 {
     busy.pid
 }
 
-/// Delivers until the key has its final word. A minute of waiting is an owner that looks a minute older.
+/// Delivers until the key has its final result. A minute of waiting is an owner that looks a minute older.
 async fn settle(world: &World, key: &str, told: &mut KeyHistory) {
     for _ in 0..30 {
         let answer = world.stack.post_automation(note(key).to_string()).await;
@@ -116,12 +116,12 @@ async fn settle(world: &World, key: &str, told: &mut KeyHistory) {
         }
         age(world, key, 61).await;
     }
-    panic!("{key} has no final word: {told:?}");
+    panic!("{key} has no final result: {told:?}");
 }
 
 /// What an answer says, if it is one that a delivery of a create may truthfully get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Word {
+enum DeliveryResult {
     WriteResult,
     Running,
     Unknown,
@@ -129,45 +129,53 @@ enum Word {
     Died,
 }
 
-fn word(answer: &ApiResponse) -> Word {
+fn result(answer: &ApiResponse) -> DeliveryResult {
     let body = answer.json();
     let header = answer.header("retry-after").map(|seconds| seconds.parse::<u64>().unwrap());
     assert_eq!(body["retry_after_seconds"].as_u64(), header, "{body}");
     let ends = (body["outcome"].as_str().unwrap_or("-"), body["retryable"].as_bool());
     match (answer.status, body["code"].as_str(), ends) {
-        (200, None, ("answered", Some(false))) if body["hubspot"]["status"] == 201 => Word::WriteResult,
-        (409, Some("execution_in_progress"), ("unknown", Some(true))) if header.is_some() => Word::Running,
-        (502, Some("hubspot_unreachable"), ("unknown", Some(false))) if header.is_none() => Word::Unknown,
-        (500, None, ("-", None)) => Word::Died,
-        _ => panic!("no truthful word: {} {body}", answer.status),
+        (200, None, ("answered", Some(false))) if body["hubspot"]["status"] == 201 => DeliveryResult::WriteResult,
+        (409, Some("execution_in_progress"), ("unknown", Some(true))) if header.is_some() => DeliveryResult::Running,
+        (502, Some("hubspot_unreachable"), ("unknown", Some(false))) if header.is_none() => DeliveryResult::Unknown,
+        (500, None, ("-", None)) => DeliveryResult::Died,
+        _ => panic!("no truthful result: {} {body}", answer.status),
     }
 }
 
 fn judge(key: &str, told: &KeyHistory, writes: usize) {
-    let words: Vec<Word> = told.answers.iter().map(word).collect();
-    let last = word(told.last.as_ref().unwrap());
-    let context = format!("{key} {:?}: {words:?}, {writes} writes", told.blow);
-    let count = |wanted| words.iter().filter(|word| **word == wanted).count();
+    let results: Vec<DeliveryResult> = told.answers.iter().map(result).collect();
+    let last = result(told.last.as_ref().unwrap());
+    let context = format!("{key} {:?}: {results:?}, {writes} writes", told.blow);
+    let count = |wanted| results.iter().filter(|result| **result == wanted).count();
     let texts = |wanted| -> BTreeSet<String> {
-        told.answers.iter().filter(|answer| word(answer) == wanted).map(|answer| unmarked(&answer.text())).collect()
+        told.answers.iter().filter(|answer| result(answer) == wanted).map(|answer| unmarked(&answer.text())).collect()
     };
 
     assert!(writes <= 1, "written twice: {context}");
-    assert!(count(Word::WriteResult) == 0 || writes == 1, "told of a write that is not there: {context}");
-    assert!(texts(Word::WriteResult).len() <= 1 && texts(Word::Unknown).len() <= 1, "told differently: {context}");
+    assert!(count(DeliveryResult::WriteResult) == 0 || writes == 1, "told of a write that is not there: {context}");
+    assert!(
+        texts(DeliveryResult::WriteResult).len() <= 1 && texts(DeliveryResult::Unknown).len() <= 1,
+        "told differently: {context}"
+    );
     let killed = matches!(told.blow, Some((_, Blow::Killed | Blow::KilledLate)));
-    assert_eq!(count(Word::Died), usize::from(killed), "{context}");
+    assert_eq!(count(DeliveryResult::Died), usize::from(killed), "{context}");
     // Who had not noted that it sends has not sent: the next one does. Who has noted its end is told again.
     let safe = match told.blow {
-        None | Some((Step::Claimed | Step::NewestRead | Step::EndNoted, _) | (Step::EndAsked, Blow::KilledLate)) => {
-            true
-        }
-        Some((step, blow)) => step == Step::SendingAsked && blow == Blow::Killed,
+        None
+        | Some(
+            (OwnerStep::Claimed | OwnerStep::NewestRead | OwnerStep::EndNoted, _)
+            | (OwnerStep::EndAsked, Blow::KilledLate),
+        ) => true,
+        Some((step, blow)) => step == OwnerStep::SendingAsked && blow == Blow::Killed,
     };
-    let frozen_at_its_end = matches!(told.blow, Some((Step::EndAsked, Blow::Frozen)));
-    assert!(frozen_at_its_end || (last == Word::WriteResult) == safe, "{context}");
+    let frozen_at_its_end = matches!(told.blow, Some((OwnerStep::EndAsked, Blow::Frozen)));
+    assert!(frozen_at_its_end || (last == DeliveryResult::WriteResult) == safe, "{context}");
     let frozen = matches!(told.blow, Some((_, Blow::Frozen)));
-    assert!(last == Word::WriteResult || frozen || count(Word::WriteResult) == 0, "taken back: {context}");
+    assert!(
+        last == DeliveryResult::WriteResult || frozen || count(DeliveryResult::WriteResult) == 0,
+        "taken back: {context}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -191,7 +199,7 @@ async fn a_trigger_delivered_five_times_into_dying_processes_is_written_once_and
     for (told, key) in &all {
         let writes = written.get(key).copied().unwrap_or_default();
         judge(key, told, writes);
-        let last = format!("last word {:?}, {writes} writes", word(told.last.as_ref().unwrap()));
+        let last = format!("last result {:?}, {writes} writes", result(told.last.as_ref().unwrap()));
         let counted = [Some("keys".to_owned()), told.blow.map(|blow| format!("{blow:?}")), Some(last)];
         for name in counted.into_iter().flatten() {
             *figures.entry(name).or_default() += 1;

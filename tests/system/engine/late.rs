@@ -51,7 +51,7 @@ async fn die_at(world: &World, key: &str, operation: &str, naming: &[&str], at: 
     age(world, key, 61).await;
 }
 
-/// Delivers until there is a final word; the owner looks a minute older each time.
+/// Delivers until there is a final result; the owner looks a minute older each time.
 async fn settle(world: &World, key: &str) -> Answer {
     for _ in 0..9 {
         let answer = world.execute(&note(key)).await;
@@ -62,7 +62,7 @@ async fn settle(world: &World, key: &str) -> Answer {
             age(world, key, 61).await;
         }
     }
-    panic!("{key} has no final word");
+    panic!("{key} has no final result");
 }
 
 /// One execution whose write is held until it has given up; its word, and the write's gate.

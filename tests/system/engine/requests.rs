@@ -7,7 +7,7 @@ use devstack::hubspot::PORTAL;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 
-use super::judge::{Word, word};
+use super::judge::{EngineReply, read_reply};
 use super::{dice, effects, marks, random_faults, say, seed, setting};
 use crate::idempotency::unmarked;
 use crate::world::{ADMIN, World};
@@ -22,7 +22,7 @@ const AT_ONCE: usize = 24;
 const MOST_DELIVERIES: usize = 60;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+enum RequestForm {
     Create,
     Patch,
     Put,
@@ -35,7 +35,7 @@ enum Kind {
     Forbidden,
 }
 
-impl Kind {
+impl RequestForm {
     fn roll(seed: u64, nth: usize) -> Self {
         match dice(seed, "kind", nth, 20) {
             0..=6 => Self::Create,
@@ -58,10 +58,10 @@ impl Kind {
     }
 }
 
-/// One request of the engine, until its final word.
+/// One request of the engine, until its final reply.
 struct Job {
     mark: String,
-    kind: Kind,
+    kind: RequestForm,
     account: usize,
     /// The object that it is about, if any.
     id: u64,
@@ -71,8 +71,8 @@ struct Job {
     twice: bool,
     /// When it is sent next, by the clock of all.
     due: i64,
-    words: Vec<Word>,
-    last: Option<Word>,
+    replies: Vec<EngineReply>,
+    last: Option<EngineReply>,
 }
 
 fn portal(account: usize) -> u64 {
@@ -93,26 +93,26 @@ async fn connected(world: &World) {
 }
 
 fn job(world: &World, seed: u64, nth: usize) -> Job {
-    let (kind, account) = (Kind::roll(seed, nth), nth % ACCOUNTS);
+    let (kind, account) = (RequestForm::roll(seed, nth), nth % ACCOUNTS);
     let (mark, hubspot, portal) = (format!("{seed}-{nth}"), &world.stack.hubspot, portal(account));
     let contact = |wanted: bool| if wanted { hubspot.create_object(portal, "contacts", &[]) } else { 0 };
-    let id = contact(!matches!(kind, Kind::Create | Kind::Search | Kind::Forbidden));
+    let id = contact(!matches!(kind, RequestForm::Create | RequestForm::Search | RequestForm::Forbidden));
     let one = format!("/crm/v3/objects/contacts/{id}");
     let (method, endpoint, body) = match kind {
-        Kind::Create | Kind::Stranger => {
+        RequestForm::Create | RequestForm::Stranger => {
             let properties = json!({"hs_timestamp": "1700000000000", "hs_note_body": mark});
             ("POST", "/crm/v3/objects/notes".to_owned(), json!({"properties": properties}))
         }
-        Kind::Patch => ("PATCH", one, json!({"properties": {"phone": mark}})),
-        Kind::Put => {
+        RequestForm::Patch => ("PATCH", one, json!({"properties": {"phone": mark}})),
+        RequestForm::Put => {
             let company = hubspot.create_object(portal, "companies", &[]);
             let endpoint = format!("/crm/v4/objects/contacts/{id}/associations/default/companies/{company}");
             ("PUT", endpoint, Value::Null)
         }
-        Kind::Delete => ("DELETE", one, Value::Null),
-        Kind::Get => ("GET", one, Value::Null),
-        Kind::Search => ("POST", "/crm/v3/objects/contacts/search".to_owned(), json!({"limit": 1})),
-        Kind::Forbidden => ("POST", "/oauth/2026-03/token".to_owned(), json!({})),
+        RequestForm::Delete => ("DELETE", one, Value::Null),
+        RequestForm::Get => ("GET", one, Value::Null),
+        RequestForm::Search => ("POST", "/crm/v3/objects/contacts/search".to_owned(), json!({"limit": 1})),
+        RequestForm::Forbidden => ("POST", "/oauth/2026-03/token".to_owned(), json!({})),
     };
     let mut request = json!({
         "account_id": format!("acc_{account}"),
@@ -122,7 +122,7 @@ fn job(world: &World, seed: u64, nth: usize) -> Job {
     if !body.is_null() {
         request["request"]["body"] = body;
     }
-    if kind == Kind::Stranger {
+    if kind == RequestForm::Stranger {
         request["integration_id"] = json!("nobodys");
     }
     // Writes carry a key mostly, reads seldom.
@@ -131,58 +131,58 @@ fn job(world: &World, seed: u64, nth: usize) -> Job {
         request["idempotency_key"] = json!(mark);
     }
     let twice = keyed && dice(seed, "twice", nth, 6) == 0;
-    Job { mark, kind, account, id, body: request, keyed, twice, due: 0, words: Vec::new(), last: None }
+    Job { mark, kind, account, id, body: request, keyed, twice, due: 0, replies: Vec::new(), last: None }
 }
 
 /// Delivers one job once, or twice at once, and reads what the engine is told.
-async fn deliver(world: &World, job: &Job) -> Vec<Word> {
+async fn deliver(world: &World, job: &Job) -> Vec<EngineReply> {
     let text = job.body.to_string();
     if !job.twice {
-        return vec![word(&world.execute_text(&text).await)];
+        return vec![read_reply(&world.execute_text(&text).await)];
     }
     let (one, other) = tokio::join!(world.execute_text(&text), world.execute_text(&text));
-    let words = vec![word(&one), word(&other)];
+    let replies = vec![read_reply(&one), read_reply(&other)];
     // Of a read nothing is stored: each delivery executes.
-    let reads = matches!(job.kind, Kind::Get | Kind::Search);
-    if words.iter().all(|word| !word.retryable) && !job.kind.is_never_sent() && !reads {
-        assert_eq!(unmarked(&one.text), unmarked(&other.text), "{}: two final words differ", job.mark);
+    let reads = matches!(job.kind, RequestForm::Get | RequestForm::Search);
+    if replies.iter().all(|reply| !reply.retryable) && !job.kind.is_never_sent() && !reads {
+        assert_eq!(unmarked(&one.text), unmarked(&other.text), "{}: two final replys differ", job.mark);
     }
-    words
+    replies
 }
 
 /// What the engine does with what it was told.
-fn obey(job: &mut Job, told: Vec<Word>, now: i64) {
-    job.last = told.iter().find(|word| !word.retryable).cloned();
-    let wait = told.iter().filter_map(|word| word.retry_after).max().unwrap_or(1);
+fn obey(job: &mut Job, told: Vec<EngineReply>, now: i64) {
+    job.last = told.iter().find(|reply| !reply.retryable).cloned();
+    let wait = told.iter().filter_map(|reply| reply.retry_after).max().unwrap_or(1);
     job.due = now + i64::try_from(wait).unwrap() * 1000;
-    job.words.extend(told);
-    assert!(job.words.len() < MOST_DELIVERIES * 2, "{} does not end: {:?}", job.mark, job.words);
+    job.replies.extend(told);
+    assert!(job.replies.len() < MOST_DELIVERIES * 2, "{} does not end: {:?}", job.mark, job.replies);
 }
 
 /// Whether everything that was said so far of a job is true.
 fn check(job: &Job, effects: usize) {
     let context = format!(
         "{} {:?} keyed {} last {:?}: {effects} effects, {:?}",
-        job.mark, job.kind, job.keyed, job.last, job.words
+        job.mark, job.kind, job.keyed, job.last, job.replies
     );
-    let success = |word: &Word| word.hubspot.is_some_and(|status| status < 300);
-    if job.words.iter().all(|word| word.outcome == "not_sent") {
+    let success = |reply: &EngineReply| reply.hubspot.is_some_and(|status| status < 300);
+    if job.replies.iter().all(|reply| reply.outcome == "not_sent") {
         assert_eq!(effects, 0, "said to be unsent: {context}");
     }
-    assert!(!job.words.iter().any(success) || effects >= 1, "said to be done: {context}");
+    assert!(!job.replies.iter().any(success) || effects >= 1, "said to be done: {context}");
     if job.kind.is_idempotent() {
         // But for a time-out that was repeated under its key.
-        let timed_out = |word: &Word| word.code.as_deref() == Some("hubspot_timeout") && job.keyed;
-        let known = |word: &Word| word.outcome != "unknown" || timed_out(word);
+        let timed_out = |reply: &EngineReply| reply.code.as_deref() == Some("hubspot_timeout") && job.keyed;
+        let known = |reply: &EngineReply| reply.outcome != "unknown" || timed_out(reply);
         assert!(job.last.as_ref().is_none_or(known), "it may be repeated: {context}");
         return;
     }
     assert!(effects <= 1, "done twice: {context}");
-    let harmless = |word: &Word| match word.hubspot {
-        Some(status) => word.outcome == "answered" && status >= 300,
-        None => word.outcome == "not_sent" || word.code.as_deref() == Some("execution_in_progress"),
+    let harmless = |reply: &EngineReply| match reply.hubspot {
+        Some(status) => reply.outcome == "answered" && status >= 300,
+        None => reply.outcome == "not_sent" || reply.code.as_deref() == Some("execution_in_progress"),
     };
-    assert!(effects == 0 || !job.words.iter().all(harmless), "said not to be done: {context}");
+    assert!(effects == 0 || !job.replies.iter().all(harmless), "said not to be done: {context}");
 }
 
 /// Executes all jobs that are due, and lets time pass as the engine waits.
@@ -198,11 +198,11 @@ async fn run(world: &World, seed: u64, jobs: &mut [Job]) -> usize {
             let job = &jobs[at];
             async move { (at, deliver(world, job).await) }
         }));
-        let told: Vec<(usize, Vec<Word>)> = told.buffer_unordered(AT_ONCE).collect().await;
+        let told: Vec<(usize, Vec<EngineReply>)> = told.buffer_unordered(AT_ONCE).collect().await;
         let effects = effects(world);
-        for (at, words) in told {
-            deliveries += words.len();
-            obey(&mut jobs[at], words, now);
+        for (at, replies) in told {
+            deliveries += replies.len();
+            obey(&mut jobs[at], replies, now);
             check(&jobs[at], effects.get(&jobs[at].mark).copied().unwrap_or_default());
         }
         let pass = [3, 10, 30, 60, 60, 900, 1000, 1900][usize::try_from(dice(seed, "pass", round, 8)).unwrap()];
@@ -233,16 +233,18 @@ fn check_the_end(world: &World, jobs: &[Job]) {
         let done = job.last.as_ref().unwrap().hubspot.is_some_and(|status| status < 300);
         let there = contacts.get(&(job.account, job.id));
         match job.kind {
-            Kind::Create => assert!(notes.get(&job.mark).is_some_and(|count| *count == 1) || !done, "{}", job.mark),
-            Kind::Patch => assert!(there.unwrap()["properties"]["phone"] == job.mark || !done, "{}", job.mark),
-            Kind::Put => {
+            RequestForm::Create => {
+                assert!(notes.get(&job.mark).is_some_and(|count| *count == 1) || !done, "{}", job.mark)
+            }
+            RequestForm::Patch => assert!(there.unwrap()["properties"]["phone"] == job.mark || !done, "{}", job.mark),
+            RequestForm::Put => {
                 let linked = world.stack.hubspot.associated(portal(job.account), ("contacts", job.id), "companies");
                 assert!(linked.len() == 1 || !done, "{}", job.mark);
             }
-            Kind::Delete => assert!(there.is_none() || !done, "{}", job.mark),
-            Kind::Get => assert!(there.is_some()),
-            Kind::Search => {}
-            Kind::Stranger | Kind::Forbidden => assert!(!notes.contains_key(&job.mark)),
+            RequestForm::Delete => assert!(there.is_none() || !done, "{}", job.mark),
+            RequestForm::Get => assert!(there.is_some()),
+            RequestForm::Search => {}
+            RequestForm::Stranger | RequestForm::Forbidden => assert!(!notes.contains_key(&job.mark)),
         }
     }
     assert!(notes.values().all(|count| *count == 1), "a note stands twice");
@@ -267,7 +269,7 @@ async fn lane(seed: u64, requests: usize) -> Figures {
     let (effects, received) = (effects(&world), marks(&world.stack.hubspot.api_requests()));
     for job in &jobs {
         let last = job.last.as_ref().unwrap();
-        assert_eq!(last.outcome == "not_sent", job.kind.is_never_sent(), "{} {last:?}: {:?}", job.mark, job.words);
+        assert_eq!(last.outcome == "not_sent", job.kind.is_never_sent(), "{} {last:?}: {:?}", job.mark, job.replies);
         count(&mut figures, job, effects.get(&job.mark).copied().unwrap_or_default());
         // Its owner had noted that it sends, did not, and could not take the note back: truthful, and a write less.
         if last.outcome == "unknown" && !received.contains_key(&job.mark) {
@@ -285,9 +287,9 @@ fn count(figures: &mut Figures, job: &Job, done: usize) {
     let success = last.hubspot.is_some_and(|status| status < 300);
     let last = format!("{what} {keyed}: {} success {success}, done {times}", last.outcome);
     *figures.entry(last).or_default() += 1;
-    for word in &job.words {
-        let said = word.code.clone().unwrap_or_else(|| word.hubspot.unwrap_or_default().to_string());
-        *figures.entry(format!("word {said} {} retryable {}", word.outcome, word.retryable)).or_default() += 1;
+    for reply in &job.replies {
+        let said = reply.code.clone().unwrap_or_else(|| reply.hubspot.unwrap_or_default().to_string());
+        *figures.entry(format!("reply {said} {} retryable {}", reply.outcome, reply.retryable)).or_default() += 1;
     }
 }
 

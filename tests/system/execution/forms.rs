@@ -11,18 +11,18 @@ use crate::world::{ACCOUNT, World};
 const ATTRIBUTES: [&str; 4] = ["cooldown_until", "search_cooldown_until", "hub", "proof_requested_at"];
 
 /// The end of an execution: outcome, retryability, attempts.
-type End = (&'static str, bool, u64);
+type ExecutionEnd = (&'static str, bool, u64);
 
 /// One form: the answer, its ends for idempotent requests and for others, what is recorded of a search and of others.
 struct Form {
     name: &'static str,
     answer: Answer,
-    idempotent: End,
-    other: End,
+    idempotent: ExecutionEnd,
+    other: ExecutionEnd,
     recorded: [&'static [&'static str]; 2],
 }
 
-const ANSWERED: End = ("answered", false, 1);
+const ANSWERED: ExecutionEnd = ("answered", false, 1);
 
 impl Form {
     /// A form that ends everything at once and is recorded nowhere.
@@ -30,7 +30,7 @@ impl Form {
         Self { name, answer, idempotent: ANSWERED, other: ANSWERED, recorded: [&[], &[]] }
     }
 
-    fn ends(mut self, idempotent: End, other: End) -> Self {
+    fn ends(mut self, idempotent: ExecutionEnd, other: ExecutionEnd) -> Self {
         self.idempotent = idempotent;
         self.other = other;
         self

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use automation_execute::{App, Config};
-use devstack::hubspot::{Fault, HubSpot, Match, Options};
+use devstack::hubspot::{Fault, HubSpot, HubSpotOptions, Match};
 use devstack::wire::Answer;
 use serde_json::{Value, json};
 use shared::config::Reader;
@@ -21,7 +21,7 @@ struct Hubs {
 
 async fn hubs() -> Hubs {
     let world = connected().await;
-    let regional = HubSpot::start(Options::default()).await;
+    let regional = HubSpot::start(HubSpotOptions::default()).await;
     let ok = Answer::json(200, &json!({"from": "the hub"}));
     regional.script_always(Match::api(), Fault::Answer(ok));
     let mut environment: BTreeMap<String, String> = world.stack.environment("automation-execute").into_iter().collect();

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_millis(2000);
 
 /// A kind of request.
 #[derive(Clone, Debug)]
-struct Kind {
+struct RequestKind {
     /// Whether sending it twice does what sending it once does.
     harmless: bool,
     /// What HubSpot's own answer to it has.
@@ -28,15 +28,15 @@ struct Kind {
     request: Value,
 }
 
-impl Kind {
+impl RequestKind {
     fn has_body(&self) -> bool {
         self.status != 204
     }
 }
 
 /// The seven kinds of request that the design tells apart, on objects that exist.
-fn kinds(world: &World) -> [Kind; 7] {
-    let kind = |harmless, status, request| Kind { harmless, status, request };
+fn kinds(world: &World) -> [RequestKind; 7] {
+    let kind = |harmless, status, request| RequestKind { harmless, status, request };
     let hubspot = &world.stack.hubspot;
     let [read, changed, gone] = [(); 3].map(|()| hubspot.create_object(PORTAL, "contacts", &[]));
     let call = hubspot.create_object(PORTAL, "calls", &[]);
@@ -170,7 +170,7 @@ fn stalls() -> Vec<Trouble> {
 #[derive(Clone, Debug)]
 struct Case {
     number: usize,
-    kind: Kind,
+    kind: RequestKind,
     trouble: Trouble,
     always: bool,
     stalls: bool,
@@ -178,7 +178,7 @@ struct Case {
 
 /// How a case ends.
 #[derive(Debug, PartialEq, Eq)]
-struct End {
+struct CaseEnd {
     /// Requests that HubSpot got, and those it acted on.
     at_hubspot: (usize, usize),
     /// HubSpot's status, or our code.
@@ -204,7 +204,7 @@ impl Case {
 
     /// The rule of the design: what HubSpot may have acted on is sent again only if that is harmless; lost answers of
     /// such requests, and 502, 503, 504 and 524, up to three times; every other answer is the end.
-    fn expected(&self) -> End {
+    fn expected(&self) -> CaseEnd {
         let harmless = self.kind.harmless;
         let allowed = if harmless { self.trouble.attempts.0 } else { self.trouble.attempts.1 };
         let allowed = if matches!(self.ends(), Ends::Answered(..500)) { 1 } else { allowed };
@@ -226,10 +226,10 @@ impl Case {
             Ends::Lost | Ends::LostInBody | Ends::Whole => ("hubspot_unreachable".to_owned(), "unknown", harmless),
         };
         let attempts = matches!(last, Ends::Answered(_)).then_some(made as u64);
-        End { at_hubspot: (made, acted), says, outcome, retryable, attempts }
+        CaseEnd { at_hubspot: (made, acted), says, outcome, retryable, attempts }
     }
 
-    async fn run(&self, world: &World) -> End {
+    async fn run(&self, world: &World) -> CaseEnd {
         let hubspot = &world.stack.hubspot;
         if self.always {
             hubspot.script_always(self.own(), self.trouble.fault.clone());
@@ -250,7 +250,7 @@ impl Case {
             None => answer.code().to_owned(),
         };
         let known = ["answered", "not_sent", "unknown"].into_iter().find(|known| answer.body["outcome"] == **known);
-        End {
+        CaseEnd {
             at_hubspot: (hubspot.count(&self.own()), hubspot.acted(&self.own())),
             says,
             outcome: known.unwrap_or("-"),
@@ -274,7 +274,7 @@ async fn assert_all(world: &World, troubles: Vec<Trouble>, stalls: bool) -> usiz
         }
     }
     let run = |case: Case| async move { (case.run(world).await, case) };
-    let ended: Vec<(End, Case)> = stream::iter(cases).map(run).buffer_unordered(AT_ONCE).collect().await;
+    let ended: Vec<(CaseEnd, Case)> = stream::iter(cases).map(run).buffer_unordered(AT_ONCE).collect().await;
 
     let wrong: Vec<String> = ended
         .iter()

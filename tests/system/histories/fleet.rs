@@ -15,7 +15,7 @@ use shared::gateway::Response;
 use shared::integration::{AccountId, Integration, shard};
 use shared::store::Store;
 
-use super::story::{Habits, Word};
+use super::story::{Habits, TokenRefusal};
 use crate::refresh::planted::{SCOPES, refused};
 use crate::world::{ADMIN, dashboard, reader};
 
@@ -54,7 +54,7 @@ impl Fleet {
     pub(crate) async fn start() -> Rc<Self> {
         let clock = Clock::default();
         clock.skip_waits();
-        let hubspot = hubspot::Options { clock: clock.clone(), ..hubspot::Options::default() };
+        let hubspot = hubspot::HubSpotOptions { clock: clock.clone(), ..hubspot::HubSpotOptions::default() };
         let stack = Stack::start(Options { hubspot, ..Options::default() }).await.unwrap();
         // As in AWS, only sooner.
         let retries = RetryConfig::standard().with_initial_backoff(Duration::from_millis(2));
@@ -74,12 +74,12 @@ impl Fleet {
     }
 
     /// Lets HubSpot's token endpoint say this to the next refresh.
-    pub(crate) fn say(&self, word: Word) {
-        let fault = match word {
-            Word::TooMany(None) => Fault::status(429),
-            Word::TooMany(Some(seconds)) => Fault::status(429).header("retry-after", &seconds.to_string()),
-            Word::InvalidGrant => refused("invalid_grant", "BAD_REFRESH_TOKEN"),
-            Word::InvalidClient => refused("invalid_client", "BAD_CLIENT_SECRET"),
+    pub(crate) fn say(&self, refusal: TokenRefusal) {
+        let fault = match refusal {
+            TokenRefusal::TooMany(None) => Fault::status(429),
+            TokenRefusal::TooMany(Some(seconds)) => Fault::status(429).header("retry-after", &seconds.to_string()),
+            TokenRefusal::InvalidGrant => refused("invalid_grant", "BAD_REFRESH_TOKEN"),
+            TokenRefusal::InvalidClient => refused("invalid_client", "BAD_CLIENT_SECRET"),
         };
         self.stack.hubspot.script(Match::refresh(), [fault]);
     }

@@ -11,7 +11,7 @@ use shared::gateway::Response;
 use tokio::task::{JoinHandle, spawn_local};
 
 use super::fleet::{Customer, Fleet, Process};
-use super::story::{Act, Step, StepEnd, Story};
+use super::story::{Act, StepEnd, Story, StoryStep};
 use super::truth::{Executed, Truth};
 
 /// What came of a history: what happened in which order, and what was wrong.
@@ -170,18 +170,18 @@ impl Play {
         self.processes.borrow()[number].clone()
     }
 
-    async fn step(self: Rc<Self>, number: usize, step: &Step, pending: &mut Vec<Pending>) {
+    async fn step(self: Rc<Self>, number: usize, step: &StoryStep, pending: &mut Vec<Pending>) {
         if let Act::Pass(seconds) = step.act {
             self.pass(seconds);
-        } else if let Act::Says(word) = step.act {
-            self.fleet.say(word);
+        } else if let Act::Says(refusal) = step.act {
+            self.fleet.say(refusal);
         } else {
             return self.call(number, step, pending).await;
         }
         self.calls.borrow_mut().push(Vec::new());
     }
 
-    async fn call(self: Rc<Self>, number: usize, step: &Step, pending: &mut Vec<Pending>) {
+    async fn call(self: Rc<Self>, number: usize, step: &StoryStep, pending: &mut Vec<Pending>) {
         let interruptions = &self.fleet.stack.interruptions;
         // What stood still until now may have called meanwhile.
         let before = interruptions.calls().len();
@@ -255,7 +255,7 @@ impl Play {
         }
     }
 
-    async fn act(self: Rc<Self>, number: usize, step: Step, began: usize) {
+    async fn act(self: Rc<Self>, number: usize, step: StoryStep, began: usize) {
         let process = self.process(step.process);
         let records = self.fleet.records(&self.customer).await;
         let id = |index: usize| records.get(index).map(|record| record.integration_id.to_string());

@@ -5,7 +5,7 @@ use devstack::interrupt::Interruption;
 use devstack::wire::At;
 use fastrand::Rng;
 
-use super::story::{Act, Habits, Step, StepEnd, Story, Word};
+use super::story::{Act, Habits, StepEnd, Story, StoryStep, TokenRefusal};
 
 /// How long a replaced refresh token is still accepted where HubSpot grants grace: longer than it takes until the
 /// schedule has looked after a process that died.
@@ -40,7 +40,7 @@ pub(crate) fn random(seed: u64) -> Story {
         rotation,
     };
     let length = rng.usize(3..12);
-    let mut steps = vec![Step { process: 0, act: Act::Connect, fate: StepEnd::Ends }];
+    let mut steps = vec![StoryStep { process: 0, act: Act::Connect, fate: StepEnd::Ends }];
     if rng.u8(..8) == 0 {
         steps[0].act = Act::Import;
     }
@@ -50,7 +50,7 @@ pub(crate) fn random(seed: u64) -> Story {
     Story { name: format!("SEED={seed}"), habits, steps }
 }
 
-fn step(rng: &mut Rng, disturbed: bool) -> Step {
+fn step(rng: &mut Rng, disturbed: bool) -> StoryStep {
     let act = match rng.usize(..100) {
         0..4 => Act::Connect,
         4..12 => Act::NewInstance,
@@ -63,8 +63,13 @@ fn step(rng: &mut Rng, disturbed: bool) -> Step {
         58..62 => Act::ExecuteOlder,
         62..75 => Act::Schedule,
         75..79 if disturbed => {
-            let words = [Word::TooMany(None), Word::TooMany(Some(120)), Word::InvalidGrant, Word::InvalidClient];
-            Act::Says(words[rng.usize(..4)])
+            let refusals = [
+                TokenRefusal::TooMany(None),
+                TokenRefusal::TooMany(Some(120)),
+                TokenRefusal::InvalidGrant,
+                TokenRefusal::InvalidClient,
+            ];
+            Act::Says(refusals[rng.usize(..4)])
         }
         _ => Act::Pass([1, 4, 27, 60, 400, 1_500, 1_790, 7_300][rng.usize(..8)]),
     };
@@ -76,7 +81,7 @@ fn step(rng: &mut Rng, disturbed: bool) -> Step {
     } else {
         [StepEnd::Ends, StepEnd::Beside][rng.usize(..2)]
     };
-    Step { process: rng.usize(..3), act, fate }
+    StoryStep { process: rng.usize(..3), act, fate }
 }
 
 fn fate(rng: &mut Rng) -> StepEnd {
@@ -102,7 +107,7 @@ pub(crate) fn one_act(rotation: Rotation, (act, after): (Act, u64), fate: StepEn
         // A first connect finds nothing that was there before.
         ends(0, if act == Act::Connect { Act::Pass(1) } else { Act::Connect }),
         ends(0, Act::Pass(after)),
-        Step { process: 0, act, fate },
+        StoryStep { process: 0, act, fate },
         // A lease has lapsed by now.
         ends(1, Act::Pass(31)),
         ends(1, Act::Execute),
@@ -130,7 +135,7 @@ pub(crate) fn pairs(rotation: Rotation, first: Act, nth: usize, seconds: &[(Act,
                 let steps = vec![
                     ends(0, Act::Connect),
                     ends(0, Act::Pass(EXPIRED)),
-                    Step { process: 0, act: first, fate: StepEnd::Frozen(nth, at, 2) },
+                    StoryStep { process: 0, act: first, fate: StepEnd::Frozen(nth, at, 2) },
                     ends(1, Act::Pass(pause)),
                     ends(1, second),
                     ends(2, Act::Execute),
@@ -150,7 +155,7 @@ pub(crate) fn superseded_waits(rotation: Rotation) -> Vec<Story> {
         let steps = vec![
             ends(0, Act::Connect),
             ends(0, Act::Pass(EXPIRED)),
-            Step { process: 1, act: beside, fate: StepEnd::Beside },
+            StoryStep { process: 1, act: beside, fate: StepEnd::Beside },
             ends(0, Act::ExecuteDuringConnect),
             ends(2, Act::Execute),
         ];
@@ -160,6 +165,6 @@ pub(crate) fn superseded_waits(rotation: Rotation) -> Vec<Story> {
     stories
 }
 
-const fn ends(process: usize, act: Act) -> Step {
-    Step { process, act, fate: StepEnd::Ends }
+const fn ends(process: usize, act: Act) -> StoryStep {
+    StoryStep { process, act, fate: StepEnd::Ends }
 }

@@ -12,7 +12,7 @@ pub(crate) struct Story {
     /// Where it comes from, so that it can be played again.
     pub(crate) name: String,
     pub(crate) habits: Habits,
-    pub(crate) steps: Vec<Step>,
+    pub(crate) steps: Vec<StoryStep>,
 }
 
 /// How HubSpot and AWS behave all along.
@@ -35,7 +35,7 @@ impl Habits {
 
 /// One step: a process does something, or time passes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Step {
+pub(crate) struct StoryStep {
     pub(crate) process: usize,
     pub(crate) act: Act,
     pub(crate) fate: StepEnd,
@@ -57,14 +57,14 @@ pub(crate) enum Act {
     ExecuteDuringConnect,
     Schedule,
     /// HubSpot's token endpoint will say this to the next refresh.
-    Says(Word),
+    Says(TokenRefusal),
     /// So many seconds.
     Pass(u64),
 }
 
 /// An answer of the token endpoint that is not about this authorization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Word {
+pub(crate) enum TokenRefusal {
     /// 429, with or without `Retry-After`.
     TooMany(Option<u8>),
     /// `invalid_grant`, though the grant is good.
@@ -94,24 +94,25 @@ pub(crate) enum StepEnd {
 impl Story {
     /// Whether nothing goes wrong in it but that several things happen at once.
     pub(crate) fn is_undisturbed(&self) -> bool {
-        let fine =
-            |step: &Step| matches!(step.fate, StepEnd::Ends | StepEnd::Beside) && !matches!(step.act, Act::Says(_));
+        let fine = |step: &StoryStep| {
+            matches!(step.fate, StepEnd::Ends | StepEnd::Beside) && !matches!(step.act, Act::Says(_))
+        };
         self.steps.iter().all(fine)
     }
 
     /// Whether HubSpot says in it that a good grant is bad.
     pub(crate) fn may_be_marked(&self) -> bool {
-        self.steps.iter().any(|step| step.act == Act::Says(Word::InvalidGrant))
+        self.steps.iter().any(|step| step.act == Act::Says(TokenRefusal::InvalidGrant))
     }
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for StoryStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Act::Pass(seconds) = self.act {
             return write!(f, "{seconds} s pass");
         }
-        if let Act::Says(word) = self.act {
-            return write!(f, "HubSpot will answer the next refresh with {word:?}");
+        if let Act::Says(refusal) = self.act {
+            return write!(f, "HubSpot will answer the next refresh with {refusal:?}");
         }
         write!(f, "process {}: {:?}", self.process, self.act)?;
         match self.fate {

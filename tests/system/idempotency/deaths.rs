@@ -5,26 +5,26 @@ use devstack::lambda::Invocation;
 use devstack::wire::{At, Gate};
 use serde_json::{Value, json};
 
-use super::{STEPS, Step, age, contacts, create, keyed, sent, state, unmarked};
+use super::{OwnerStep, STEPS, age, contacts, create, keyed, sent, state, unmarked};
 use crate::execution::{connected, to, with};
 use crate::world::World;
 
-fn hold(world: &World, step: Step) -> Gate {
+fn hold(world: &World, step: OwnerStep) -> Gate {
     let stack = &world.stack;
     match step {
-        Step::Claimed => stack.dynamo.hold("PutItem", At::After),
-        Step::NewestRead => stack.dynamo.hold("Query", At::After),
-        Step::SendingAsked => stack.dynamo.hold_from("PutItem", 2, At::Before),
-        Step::SendingNoted => stack.dynamo.hold_from("PutItem", 2, At::After),
-        Step::Sent => stack.hubspot.hold(Match::api(), At::Before),
-        Step::Acted => stack.hubspot.hold(Match::api(), At::After),
-        Step::EndAsked => stack.dynamo.hold_from("PutItem", 3, At::Before),
-        Step::EndNoted => stack.dynamo.hold_from("PutItem", 3, At::After),
+        OwnerStep::Claimed => stack.dynamo.hold("PutItem", At::After),
+        OwnerStep::NewestRead => stack.dynamo.hold("Query", At::After),
+        OwnerStep::SendingAsked => stack.dynamo.hold_from("PutItem", 2, At::Before),
+        OwnerStep::SendingNoted => stack.dynamo.hold_from("PutItem", 2, At::After),
+        OwnerStep::Sent => stack.hubspot.hold(Match::api(), At::Before),
+        OwnerStep::Acted => stack.hubspot.hold(Match::api(), At::After),
+        OwnerStep::EndAsked => stack.dynamo.hold_from("PutItem", 3, At::Before),
+        OwnerStep::EndNoted => stack.dynamo.hold_from("PutItem", 3, At::After),
     }
 }
 
 /// The real process that executes the request is frozen at a step, as Lambda freezes one; what it waits for arrives.
-async fn freeze_at(world: &World, step: Step, request: &Value) -> (Invocation, u32) {
+async fn freeze_at(world: &World, step: OwnerStep, request: &Value) -> (Invocation, u32) {
     let gate = hold(world, step);
     let event = world.stack.automation_event(request.to_string());
     let execution = world.stack.lambda.begin("automation-execute", event).await.unwrap();
@@ -37,7 +37,7 @@ async fn freeze_at(world: &World, step: Step, request: &Value) -> (Invocation, u
 }
 
 /// Kills the real process that executes the request at a step.
-async fn kill_at(world: &World, step: Step, request: &Value) {
+async fn kill_at(world: &World, step: OwnerStep, request: &Value) {
     let gate = hold(world, step);
     let event = world.stack.automation_event(request.to_string());
     let execution = world.stack.lambda.begin("automation-execute", event).await.unwrap();
@@ -68,19 +68,19 @@ async fn a_write_whose_owner_was_killed_anywhere_is_made_once_or_said_to_be_unkn
         );
         let written = contacts(&world) - before;
         match step {
-            Step::EndNoted => {
+            OwnerStep::EndNoted => {
                 assert_eq!((&early.text, &late.body["hubspot"]["status"]), (&late.text, &json!(201)));
                 assert_eq!(written, 1);
             }
-            Step::Claimed | Step::NewestRead | Step::SendingAsked => {
+            OwnerStep::Claimed | OwnerStep::NewestRead | OwnerStep::SendingAsked => {
                 assert_eq!((early.code(), &late.body["hubspot"]["status"]), ("execution_in_progress", &json!(201)));
                 assert_eq!(written, 1, "{step:?}");
             }
-            Step::SendingNoted | Step::Sent | Step::Acted | Step::EndAsked => {
+            OwnerStep::SendingNoted | OwnerStep::Sent | OwnerStep::Acted | OwnerStep::EndAsked => {
                 assert_eq!((early.code(), late.code()), ("execution_in_progress", "hubspot_unreachable"), "{step:?}");
                 let ends = [&late.body["outcome"], &late.body["retryable"]];
                 assert_eq!(ends, [&json!("unknown"), &json!(false)], "{step:?}");
-                assert_eq!(written, usize::from(matches!(step, Step::Acted | Step::EndAsked)), "{step:?}");
+                assert_eq!(written, usize::from(matches!(step, OwnerStep::Acted | OwnerStep::EndAsked)), "{step:?}");
             }
         }
     }
@@ -101,14 +101,14 @@ async fn a_request_that_does_no_harm_twice_is_sent_again_after_its_owners_death(
         let again = world.execute(&put).await;
 
         assert_eq!((late.status, unmarked(&late.text)), (200, unmarked(&again.text)), "{step:?}");
-        assert_eq!(sent(&world), usize::from(step != Step::EndNoted), "{step:?}");
+        assert_eq!(sent(&world), usize::from(step != OwnerStep::EndNoted), "{step:?}");
     }
 }
 
 #[tokio::test]
 async fn an_owner_that_thaws_after_it_was_taken_over_sends_nothing_more() {
     let world = connected().await;
-    for step in [Step::Claimed, Step::NewestRead] {
+    for step in [OwnerStep::Claimed, OwnerStep::NewestRead] {
         let key = format!("{step:?}");
         let before = contacts(&world);
         let (frozen, pid) = freeze_at(&world, step, &create(&key)).await;
@@ -131,7 +131,7 @@ async fn an_owner_that_thaws_after_it_was_taken_over_sends_nothing_more() {
 #[tokio::test]
 async fn an_owner_that_thaws_in_the_middle_of_a_write_does_not_change_what_was_said_of_it() {
     let world = connected().await;
-    let (frozen, pid) = freeze_at(&world, Step::SendingNoted, &create("k")).await;
+    let (frozen, pid) = freeze_at(&world, OwnerStep::SendingNoted, &create("k")).await;
     age(&world, "k", 61).await;
     let verdict = world.execute(&create("k")).await;
 
@@ -147,7 +147,7 @@ async fn an_owner_that_thaws_in_the_middle_of_a_write_does_not_change_what_was_s
 async fn what_an_earlier_owner_may_have_sent_is_never_said_to_be_unsent() {
     let world = connected().await;
     let delete = keyed(to("DELETE", "/crm/v3/objects/contacts/1"), "k");
-    kill_at(&world, Step::Acted, &delete).await;
+    kill_at(&world, OwnerStep::Acted, &delete).await;
     age(&world, "k", 61).await;
     world.stack.hubspot.script(Match::api(), [Fault::rate_limited("DAILY")]);
     world.execute(&to("GET", "/crm/v3/objects/contacts")).await;

@@ -10,7 +10,7 @@ use devstack::wire::At;
 use serde_json::{Value, json};
 
 use super::document::{By, Document};
-use super::{KINDS, Kind};
+use super::{AnswerKind, KINDS};
 use crate::connect::connect;
 use crate::execution::{tamper, to};
 use crate::readme::refusals;
@@ -29,7 +29,7 @@ const UNREACHABLE: [(&str, u16, &str, &str); 3] = [
 ];
 
 /// All answers that the document knows, but for those that the functions do not give yet.
-fn documented() -> BTreeSet<Kind> {
+fn documented() -> BTreeSet<AnswerKind> {
     let document = Document::get();
     let all = document.operations.iter().flat_map(|operation| {
         operation.answers.iter().map(|(status, answers)| (operation.key.as_str(), *status, answers))
@@ -53,7 +53,7 @@ fn documented() -> BTreeSet<Kind> {
     kinds
 }
 
-fn is_unreachable((key, status, code): &Kind) -> bool {
+fn is_unreachable((key, status, code): &AnswerKind) -> bool {
     UNREACHABLE.iter().any(|(of, at, named, _)| ["*", key].contains(of) && at == status && named == code)
 }
 
@@ -208,10 +208,11 @@ async fn each_documented_answer_is_given_or_cannot_be_had_here() {
     Box::pin(executing()).await;
 
     let seen = KINDS.take();
-    let (unreachable, expected): (BTreeSet<Kind>, BTreeSet<Kind>) = documented().into_iter().partition(is_unreachable);
-    let missing: Vec<&Kind> = expected.difference(&seen).collect();
+    let (unreachable, expected): (BTreeSet<AnswerKind>, BTreeSet<AnswerKind>) =
+        documented().into_iter().partition(is_unreachable);
+    let missing: Vec<&AnswerKind> = expected.difference(&seen).collect();
     assert!(missing.is_empty(), "documented and never given: {missing:#?}");
-    let reached: Vec<&Kind> = unreachable.intersection(&seen).collect();
+    let reached: Vec<&AnswerKind> = unreachable.intersection(&seen).collect();
     assert!(reached.is_empty(), "reachable after all: {reached:#?}");
     let of = |key: &str| seen.iter().filter(|kind| kind.0 == key).count();
     let counts: BTreeMap<&str, usize> = [START, CALLBACK, RESULT, EXECUTE].map(|key| (key, of(key))).into();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use devstack::template::Authorization;
+use devstack::template::RouteAuthorizer;
 use serde_json::{Value, json};
 
 use super::document::Document;
@@ -42,9 +42,9 @@ async fn the_document_has_the_templates_routes_each_with_its_authorization() {
 
     let routes = world.stack.deployment.routes.iter().map(|route| {
         let scheme = match &route.authorization {
-            Authorization::None => vec![],
-            Authorization::Iam => vec!["engine"],
-            Authorization::Jwt { .. } => vec!["member"],
+            RouteAuthorizer::None => vec![],
+            RouteAuthorizer::Iam => vec!["engine"],
+            RouteAuthorizer::Jwt { .. } => vec!["member"],
         };
         (route.key.as_str(), scheme)
     });

@@ -17,7 +17,7 @@ struct Draft {
 }
 
 impl Draft {
-    fn check(&self) -> Result<super::Kind, String> {
+    fn check(&self) -> Result<super::AnswerKind, String> {
         let body = if self.body.is_null() { String::new() } else { self.body.to_string() };
         check(&ObservedCall {
             method: self.method,

@@ -11,13 +11,13 @@ use serde_json::{Value, json};
 use shared::crypto::sha256_hex;
 
 use super::Again::{Any, In, Never, Told};
-use super::{ANSWERED, End, NOT_SENT, UNKNOWN, assert_ends, handed_on};
+use super::{ANSWERED, EngineOutcome, NOT_SENT, UNKNOWN, assert_ends, handed_on};
 use crate::execution::{connected, to, with};
 use crate::idempotency::{age, keyed, row, unmarked};
 use crate::refresh::planted::{HOUR, change, change_text, expire, hold_lease, plant, refused};
 use crate::world::{ACCOUNT, ADMIN, Answer, World};
 
-const UNAVAILABLE: End = End(503, "temporarily_unavailable", NOT_SENT, Told);
+const UNAVAILABLE: EngineOutcome = EngineOutcome(503, "temporarily_unavailable", NOT_SENT, Told);
 
 /// A request that may be repeated, and one that may not.
 fn both(account: &str) -> [Value; 2] {
@@ -30,7 +30,7 @@ fn both(account: &str) -> [Value; 2] {
     [put, create]
 }
 
-async fn assert_both_end(world: &World, account: &str, end: End, context: &str) {
+async fn assert_both_end(world: &World, account: &str, end: EngineOutcome, context: &str) {
     for request in both(account) {
         assert_ends(&world.execute(&request).await, end, context);
     }
@@ -45,7 +45,7 @@ async fn what_is_refused_was_not_sent_and_stays_refused() {
     let marked = plant(&world, "acc_3", 1).await;
     change_text(&world, &marked, "status", AttributeValue::S("needs_reauthorization".to_owned())).await;
     expire(&world, &marked).await;
-    let refused = |status, code| End(status, code, NOT_SENT, Never);
+    let refused = |status, code| EngineOutcome(status, code, NOT_SENT, Never);
     let of = |integration: &str, mut request: Value| {
         request["integration_id"] = json!(integration);
         request
@@ -100,7 +100,7 @@ async fn troubles_of_ours_are_told_as_what_passes_and_after_them_the_request_goe
 
     let cooling = plant(&world, "cooling", 1).await;
     change(&world, &cooling, &[("cooldown_until", Some(world.clock.now() + 100))]).await;
-    assert_both_end(&world, "cooling", End(429, "rate_limited", NOT_SENT, Told), "a cool-down").await;
+    assert_both_end(&world, "cooling", EngineOutcome(429, "rate_limited", NOT_SENT, Told), "a cool-down").await;
 
     let held = plant(&world, "held", 1).await;
     expire(&world, &held).await;
@@ -144,8 +144,8 @@ async fn what_does_not_pass_by_itself_is_not_retryable() {
     world.stack.hubspot.revoke_refresh_tokens(PORTAL);
     change_text(&world, &revoked, "status", AttributeValue::S("needs_reauthorization".to_owned())).await;
 
-    assert_both_end(&world, "corrupt", End(500, "internal", NOT_SENT, Never), "a corrupt record").await;
-    let gone = End(409, "reauthorization_required", NOT_SENT, Never);
+    assert_both_end(&world, "corrupt", EngineOutcome(500, "internal", NOT_SENT, Never), "a corrupt record").await;
+    let gone = EngineOutcome(409, "reauthorization_required", NOT_SENT, Never);
     assert_both_end(&world, "revoked", gone, "an authorization that is gone").await;
     assert_eq!(world.stack.hubspot.api_requests().len(), 0);
 }
@@ -161,7 +161,7 @@ async fn an_old_token_that_hubspot_calls_expired_ends_as_the_replay_does() {
         ("broken", Fault::status(500), [handed_on(500, ANSWERED, Any), handed_on(500, UNKNOWN, Never)]),
         ("lost", Fault::CloseAfterEffect, {
             let code = "hubspot_unreachable";
-            [End(502, code, UNKNOWN, Any), End(502, code, UNKNOWN, Never)]
+            [EngineOutcome(502, code, UNKNOWN, Any), EngineOutcome(502, code, UNKNOWN, Never)]
         }),
     ] {
         for (nth, end) in ends.into_iter().enumerate() {
@@ -178,7 +178,7 @@ async fn an_old_token_that_hubspot_calls_expired_ends_as_the_replay_does() {
 #[tokio::test]
 async fn a_deadline_before_anything_was_sent_says_so() {
     let world = connected().await;
-    let late = End(503, "temporarily_unavailable", NOT_SENT, Told);
+    let late = EngineOutcome(503, "temporarily_unavailable", NOT_SENT, Told);
     for (operation, key) in [("PutItem", Some("a")), ("Query", None), ("Query", Some("b"))] {
         for mut request in both(ACCOUNT) {
             request["deadline_ms"] = json!(1000);
@@ -214,7 +214,7 @@ async fn a_hubspot_that_cannot_be_reached_got_nothing() {
     let world = World::with(Options { environment, ..Options::default() }).await;
     plant(&world, ACCOUNT, 1).await;
 
-    assert_both_end(&world, ACCOUNT, End(502, "hubspot_unreachable", NOT_SENT, Any), "no connection").await;
+    assert_both_end(&world, ACCOUNT, EngineOutcome(502, "hubspot_unreachable", NOT_SENT, Any), "no connection").await;
 }
 
 /// An execution that ends where the claim's next write stands.
@@ -232,14 +232,14 @@ async fn deliveries_of_a_key_are_told_what_became_of_the_key() {
     for (nth, request) in both(ACCOUNT).into_iter().enumerate() {
         let key = format!("k{nth}");
         let request = keyed(request, &key);
-        let progress = |again| End(409, "execution_in_progress", UNKNOWN, again);
+        let progress = |again| EngineOutcome(409, "execution_in_progress", UNKNOWN, again);
         die_sending(&world, &request, &key).await;
 
         assert_ends(&world.execute(&request).await, progress(In(2)), "an owner that lives");
         age(&world, &key, 40).await;
         assert_ends(&world.execute(&request).await, progress(Told), "an owner that may live");
         let other = with(request.clone(), &json!({"query": {"a": 1}}));
-        let conflict = End(422, "idempotency_conflict", NOT_SENT, Never);
+        let conflict = EngineOutcome(422, "idempotency_conflict", NOT_SENT, Never);
         assert_ends(&world.execute(&other).await, conflict, "another request");
         age(&world, &key, 21).await;
         // Whoever takes over and cannot note it knows already that the dead owner may have sent it.
@@ -248,10 +248,17 @@ async fn deliveries_of_a_key_are_told_what_became_of_the_key() {
         hurried["deadline_ms"] = json!(1000);
         let taking_over = world.execute(&hurried).await;
         gate.lose();
-        assert_ends(&taking_over, End(503, "temporarily_unavailable", UNKNOWN, Told), "a take-over that fails");
+        assert_ends(
+            &taking_over,
+            EngineOutcome(503, "temporarily_unavailable", UNKNOWN, Told),
+            "a take-over that fails",
+        );
         let last = world.execute(&request).await;
-        let end =
-            if nth == 0 { handed_on(403, ANSWERED, Never) } else { End(502, "hubspot_unreachable", UNKNOWN, Never) };
+        let end = if nth == 0 {
+            handed_on(403, ANSWERED, Never)
+        } else {
+            EngineOutcome(502, "hubspot_unreachable", UNKNOWN, Never)
+        };
         assert_ends(&last, end, "the owner is dead");
         assert_eq!(unmarked(&world.execute(&request).await.text), last.text);
     }
@@ -270,8 +277,8 @@ async fn every_kind_of_kept_end_is_told_again_word_for_word() {
         (1, Fault::Answer(Sent::redirect(307, "/x")), handed_on(307, ANSWERED, Never)),
         (1, Fault::status(401), handed_on(401, ANSWERED, Never)),
         (1, Fault::status(503), handed_on(503, UNKNOWN, Never)),
-        (1, Fault::CloseAfterEffect, End(502, "hubspot_unreachable", UNKNOWN, Never)),
-        (1, Fault::StallAnswer(Duration::from_secs(6)), End(504, "hubspot_timeout", UNKNOWN, Never)),
+        (1, Fault::CloseAfterEffect, EngineOutcome(502, "hubspot_unreachable", UNKNOWN, Never)),
+        (1, Fault::StallAnswer(Duration::from_secs(6)), EngineOutcome(504, "hubspot_timeout", UNKNOWN, Never)),
     ];
     for (nth, (which, fault, end)) in cases.into_iter().enumerate() {
         let request = keyed(both(ACCOUNT)[which].clone(), &format!("k{nth}"));

@@ -7,7 +7,7 @@ use devstack::aws::AwsFault;
 use devstack::hubspot::{Fault, Match};
 use devstack::lambda::LogLine;
 use devstack::secrets_manager::SecretValue;
-use devstack::stack::{ApiResponse, Authorization, Options};
+use devstack::stack::{ApiResponse, Options, StartedAuthorization};
 use devstack::wire::Answer as Wire;
 use serde_json::{Value, json};
 use shared::integration::{Pointer, TokenState};
@@ -126,7 +126,7 @@ impl Living {
     }
 
     /// Begins an authorization; its state and its cookie are for this answer only.
-    async fn begin(&mut self, account: &str, body: &Value) -> Authorization {
+    async fn begin(&mut self, account: &str, body: &Value) -> StartedAuthorization {
         let token = self.world.stack.jwt(account, ADMIN, "admin");
         let answer = self.world.stack.call_as(&token, "POST", "/v1/authorizations", body.to_string()).await;
         assert_eq!(answer.status, 201, "{}", answer.text());
@@ -137,7 +137,7 @@ impl Living {
         let shown = answer.text().replace(&state, "STATE");
         self.life.answers.push(("the start".to_owned(), shown));
         self.life.nowhere.extend([state, browser]);
-        Authorization { authorize_url, cookie }
+        StartedAuthorization { authorize_url, cookie }
     }
 
     async fn callback(&mut self, query: &str, cookie: Option<&str>) -> ApiResponse {

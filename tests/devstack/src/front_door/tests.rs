@@ -4,12 +4,12 @@ use super::*;
 use crate::loopback;
 use crate::template::REGION;
 
-fn route(key: &str, authorization: Authorization) -> Route {
+fn route(key: &str, authorization: RouteAuthorizer) -> Route {
     Route { key: key.to_owned(), authorization, binary: "absent".to_owned() }
 }
 
-fn jwt() -> Authorization {
-    Authorization::Jwt { issuer: "https://issuer.localhost".to_owned(), audiences: vec!["dashboard".to_owned()] }
+fn jwt() -> RouteAuthorizer {
+    RouteAuthorizer::Jwt { issuer: "https://issuer.localhost".to_owned(), audiences: vec!["dashboard".to_owned()] }
 }
 
 fn key() -> AccessKey {
@@ -23,9 +23,9 @@ fn key() -> AccessKey {
 fn door() -> Arc<Door> {
     Arc::new(Door {
         routes: vec![
-            route("GET /open/{id}", Authorization::None),
-            route("GET /open/literal", Authorization::None),
-            route("POST /signed", Authorization::Iam),
+            route("GET /open/{id}", RouteAuthorizer::None),
+            route("GET /open/literal", RouteAuthorizer::None),
+            route("POST /signed", RouteAuthorizer::Iam),
             route("GET /known", jwt()),
         ],
         cors: Some(Cors { origins: vec!["https://app.example".to_owned()], credentials: true, ..Cors::default() }),

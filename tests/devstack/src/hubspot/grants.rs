@@ -57,7 +57,7 @@ pub(super) struct Code {
 }
 
 #[derive(Debug)]
-pub(super) struct Grant {
+pub(super) struct PortalGrant {
     pub(super) hub_id: u64,
     pub(super) scopes: Vec<String>,
     /// Gone altogether: uninstalled, or punished for the reuse of a spent refresh token.
@@ -91,7 +91,7 @@ pub(super) enum TokenStatus {
 #[derive(Debug, Default)]
 pub(super) struct Grants {
     pub(super) codes: HashMap<String, Code>,
-    pub(super) grants: Vec<Grant>,
+    pub(super) grants: Vec<PortalGrant>,
     pub(super) access: HashMap<String, AccessToken>,
     pub(super) refresh: HashMap<String, RefreshToken>,
     /// How often a spent refresh token was shown.
@@ -101,10 +101,10 @@ pub(super) struct Grants {
 impl Grants {
     /// A refresh token for a fresh authorization.
     pub(super) fn authorize(&mut self, hub_id: u64, scopes: Vec<String>, sharing: Sharing) -> String {
-        let own = |grant: &Grant| grant.hub_id == hub_id && !grant.revoked;
+        let own = |grant: &PortalGrant| grant.hub_id == hub_id && !grant.revoked;
         let known = self.grants.iter().position(own).filter(|_| sharing == Sharing::Portal);
         let grant = known.unwrap_or_else(|| {
-            self.grants.push(Grant { hub_id, scopes: Vec::new(), revoked: false });
+            self.grants.push(PortalGrant { hub_id, scopes: Vec::new(), revoked: false });
             self.grants.len() - 1
         });
         self.grants[grant].scopes = scopes;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use shared::clock::Clock;
 
-use super::Options;
+use super::HubSpotOptions;
 use super::grants::{Grants, Issued, Rotation, Sharing, TokenStatus};
 use super::portal::{Portal, RateLimit};
 
@@ -31,7 +31,7 @@ pub(super) struct App {
 }
 
 impl App {
-    pub(super) fn new(options: Options) -> Self {
+    pub(super) fn new(options: HubSpotOptions) -> Self {
         let mut app = Self {
             clock: options.clock,
             client_id: options.client_id,

@@ -18,7 +18,7 @@ const WRITE: &str = "crm.objects.contacts.write";
 const BACK: &str = "https://api.example.com/oauth/hubspot/callback";
 
 async fn start() -> (HubSpot, Client) {
-    (HubSpot::start(Options::default()).await, loopback::client())
+    (HubSpot::start(HubSpotOptions::default()).await, loopback::client())
 }
 
 /// Posts a form to a token endpoint with the client's credentials.

@@ -7,7 +7,7 @@ use super::Stack;
 
 /// An authorization that a browser has begun.
 #[derive(Clone, Debug)]
-pub struct Authorization {
+pub struct StartedAuthorization {
     /// Where the browser goes to.
     pub authorize_url: String,
     /// The cookie that binds it to this browser, as the browser sends it back.
@@ -28,7 +28,7 @@ impl Stack {
     ///
     /// # Errors
     /// The API refuses; the text is its answer.
-    pub async fn authorize(&self, account: &str, user: &str, body: &Value) -> Result<Authorization, String> {
+    pub async fn authorize(&self, account: &str, user: &str, body: &Value) -> Result<StartedAuthorization, String> {
         let token = self.jwt(account, user, "admin");
         let answer = self.call_as(&token, "POST", "/v1/authorizations", body.to_string()).await;
         if answer.status != 201 {
@@ -36,14 +36,14 @@ impl Stack {
         }
         let authorize_url = answer.json()["authorize_url"].as_str().ok_or("no authorize_url")?.to_owned();
         let cookie = answer.header("set-cookie").and_then(|line| line.split(';').next()).ok_or("no cookie is set")?;
-        Ok(Authorization { authorize_url, cookie: cookie.to_owned() })
+        Ok(StartedAuthorization { authorize_url, cookie: cookie.to_owned() })
     }
 
     /// Accepts on HubSpot's consent page, for the emulator's first portal; where HubSpot sends the browser to.
     ///
     /// # Errors
     /// The consent page refuses.
-    pub async fn consent(&self, authorization: &Authorization) -> Result<String, String> {
+    pub async fn consent(&self, authorization: &StartedAuthorization) -> Result<String, String> {
         self.decide(authorization, &[("decision", "accept")]).await
     }
 
@@ -51,7 +51,7 @@ impl Stack {
     ///
     /// # Errors
     /// The consent page refuses.
-    pub async fn consent_for(&self, authorization: &Authorization, hub_id: u64) -> Result<String, String> {
+    pub async fn consent_for(&self, authorization: &StartedAuthorization, hub_id: u64) -> Result<String, String> {
         self.decide(authorization, &[("decision", "accept"), ("hub_id", &hub_id.to_string())]).await
     }
 
@@ -59,7 +59,7 @@ impl Stack {
     ///
     /// # Errors
     /// The consent page refuses.
-    pub async fn decline(&self, authorization: &Authorization) -> Result<String, String> {
+    pub async fn decline(&self, authorization: &StartedAuthorization) -> Result<String, String> {
         self.decide(authorization, &[("decision", "decline")]).await
     }
 
@@ -93,7 +93,7 @@ impl Stack {
         location.map(str::to_owned).ok_or(format!("{address}: {}", answer.status()))
     }
 
-    async fn decide(&self, authorization: &Authorization, decision: &[(&str, &str)]) -> Result<String, String> {
+    async fn decide(&self, authorization: &StartedAuthorization, decision: &[(&str, &str)]) -> Result<String, String> {
         self.decide_at(&authorization.authorize_url, decision).await
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::resolve::{Resolver, references};
-use super::{Authorization, Cors, Deployment, Function, Pipe, Route, Schedule, Statement, Table, Values};
+use super::{Cors, Deployment, Function, Pipe, Route, RouteAuthorizer, Schedule, Statement, Table, Values};
 
 /// A template under reading, with what it is deployed with.
 pub(super) struct Reader<'a> {
@@ -139,8 +139,8 @@ impl<'a> Reader<'a> {
         }
         let authorization = match self.property(resource, "AuthorizationType")?.as_deref() {
             None => return Err("AuthorizationType is missing".to_owned()),
-            Some("NONE") => Authorization::None,
-            Some("AWS_IAM") => Authorization::Iam,
+            Some("NONE") => RouteAuthorizer::None,
+            Some("AWS_IAM") => RouteAuthorizer::Iam,
             Some("JWT") => self.jwt(&resource["Properties"]["AuthorizerId"])?,
             Some(other) => return Err(format!("AuthorizationType {other} is not acted out by the local stack")),
         };
@@ -148,7 +148,7 @@ impl<'a> Reader<'a> {
         Ok(Route { key: self.required(resource, "RouteKey")?, authorization, binary: self.binary(uri)? })
     }
 
-    fn jwt(&self, authorizer: &Value) -> Result<Authorization, String> {
+    fn jwt(&self, authorizer: &Value) -> Result<RouteAuthorizer, String> {
         let (_, authorizer) = self.target(authorizer, &["AWS::ApiGatewayV2::Authorizer"])?;
         let configuration = self.resolver.resolve(&authorizer["Properties"]["JwtConfiguration"])?.unwrap_or_default();
         let issuer = configuration["Issuer"].as_str().ok_or("the authorizer has no Issuer")?.to_owned();
@@ -156,7 +156,7 @@ impl<'a> Reader<'a> {
         if audiences.is_empty() {
             return Err("the authorizer has no Audience".to_owned());
         }
-        Ok(Authorization::Jwt { issuer, audiences })
+        Ok(RouteAuthorizer::Jwt { issuer, audiences })
     }
 
     fn cors(&self) -> Result<Option<Cors>, String> {

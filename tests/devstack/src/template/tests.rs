@@ -108,7 +108,7 @@ fn a_route_is_followed_to_its_authorizer_and_its_function() {
 
     assert_eq!((route.key.as_str(), route.binary.as_str()), ("GET /things/{id}", "worker"));
     let jwt =
-        Authorization::Jwt { issuer: "https://issuer.example".to_owned(), audiences: vec!["dashboard".to_owned()] };
+        RouteAuthorizer::Jwt { issuer: "https://issuer.example".to_owned(), audiences: vec!["dashboard".to_owned()] };
     assert_eq!(route.authorization, jwt);
     assert!(deployment.cors.unwrap().credentials);
 }
@@ -150,7 +150,8 @@ fn the_template_of_the_repository_makes_all_that_the_local_stack_needs() {
     }
     assert_eq!(deployment.tables.len(), 3);
     assert_eq!(deployment.routes.len(), 7);
-    let public: Vec<_> = deployment.routes.iter().filter(|route| route.authorization == Authorization::None).collect();
+    let public: Vec<_> =
+        deployment.routes.iter().filter(|route| route.authorization == RouteAuthorizer::None).collect();
     assert_eq!(public.len(), 2, "only the callback and the result page are public: {public:?}");
     assert!(deployment.schedules.iter().any(|schedule| schedule.binary == "token-refresh"));
 }
