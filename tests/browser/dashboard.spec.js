@@ -285,5 +285,5 @@ scenario("a port that is taken ends with a sentence", true, async ({ broken }) =
   const failed = await new Promise(resolve => { execFile(DEVSTACK, ["run", "--port", String(port)], (error, _, stderr) => resolve({ error, stderr })); });
   server.close();
   expect(failed.error?.code).toBe(1);
-  expect(failed.stderr).toContain(`port ${port} is taken by another program: choose another one`);
+  expect(failed.stderr).toContain(`port ${port} is taken by another program: choose another, or leave it out to get a free one`);
 });
