@@ -12,10 +12,12 @@ mod fault;
 mod grants;
 mod journal;
 mod kind;
+mod location;
 mod marketplace;
 mod objects;
 mod portal;
 mod problem;
+mod reported;
 mod routes;
 mod search;
 mod serve;
@@ -30,6 +32,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use shared::clock::Clock;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::faults::{Plan, RandomFaults};
@@ -39,8 +42,11 @@ use crate::wire::{self, At, Gate};
 pub use fault::{Fault, Match};
 pub use grants::{Issued, Rotation, Sharing};
 pub use journal::RecordedRequest;
+pub use location::PortalLocation;
 pub use portal::RateLimit;
+pub use reported::{REPORTED, ReportedFault};
 use state::App;
+pub use token::TokenFields;
 
 /// The portal that is there from the start.
 pub const PORTAL: u64 = 44_110_011;
@@ -94,8 +100,9 @@ impl Default for HubSpotOptions {
 #[derive(Clone, Debug)]
 pub struct HubSpot {
     url: String,
+    hub_url: String,
     shared: Arc<Inner>,
-    _server: Arc<Task>,
+    _servers: Arc<[Task; 2]>,
 }
 
 #[derive(Debug)]
@@ -129,11 +136,11 @@ impl HubSpot {
     /// # Panics
     /// Loopback has no free port.
     pub async fn start(options: HubSpotOptions) -> Self {
-        let listener = loopback::listen().await.expect("loopback has a free port");
-        let url = format!("http://{}", listener.local_addr().expect("a listener has an address"));
+        let (common, url) = listen().await;
+        let (hubs, hub_url) = listen().await;
         let state = ServerState {
             interruptions: Interruptions::default(),
-            app: App::new(options),
+            app: App::new(options, hub_url.clone()),
             journal: Vec::new(),
             acted: Vec::new(),
             plan: Plan::default(),
@@ -144,9 +151,12 @@ impl HubSpot {
             connections: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
         });
-        let served = shared.clone();
-        let accepting = wire::accept(listener, move |socket, number| serve::connection(socket, number, served.clone()));
-        Self { url, shared, _server: Arc::new(Task(tokio::spawn(accepting))) }
+        let servers = [common, hubs].map(|listener| {
+            let served = shared.clone();
+            let accepting = wire::accept(listener, move |socket, _| serve::connection(socket, served.clone()));
+            Task(tokio::spawn(accepting))
+        });
+        Self { url, hub_url, shared, _servers: Arc::new(servers) }
     }
 
     /// Takes its interruptions from here.
@@ -158,6 +168,12 @@ impl HubSpot {
     #[must_use]
     pub fn url(&self) -> String {
         self.url.clone()
+    }
+
+    /// The origin of every regional hub's API: one host stands for all of them.
+    #[must_use]
+    pub fn hub_url(&self) -> String {
+        self.hub_url.clone()
     }
 
     /// The address of the consent page.
@@ -289,4 +305,10 @@ impl HubSpot {
     pub fn hold_from(&self, matching: Match, nth: usize, at: At) -> Gate {
         self.shared.state().plan.hold(matching, nth, usize::MAX, at)
     }
+}
+
+async fn listen() -> (TcpListener, String) {
+    let listener = loopback::listen().await.expect("loopback has a free port");
+    let url = format!("http://{}", listener.local_addr().expect("a listener has an address"));
+    (listener, url)
 }

@@ -330,7 +330,7 @@ fn deploy(public_url: &str, hubspot: &HubSpot, parameters: BTreeMap<String, Stri
     let mut all: BTreeMap<String, String> =
         PARAMETERS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     all.insert("HubSpotApiUrl".to_owned(), hubspot.url());
-    all.insert("HubSpotHubApiUrl".to_owned(), hubspot.url());
+    all.insert("HubSpotHubApiUrl".to_owned(), hubspot.hub_url());
     all.insert("HubSpotAuthorizeUrl".to_owned(), hubspot.authorize_url());
     all.extend(parameters);
     let values = Values { stack_name: NAME.to_owned(), api_endpoint: public_url.to_owned(), parameters: all };

@@ -1,7 +1,7 @@
 //! Authorizations that HubSpot, AWS or the admin's choice end otherwise.
 
 use devstack::aws::AwsFault;
-use devstack::hubspot::{Fault, Issued, Match, PORTAL};
+use devstack::hubspot::{Fault, Issued, Match, PORTAL, TokenFields};
 use devstack::stack::Options;
 use devstack::wire::Answer as Wire;
 use serde_json::{Value, json};
@@ -209,7 +209,7 @@ async fn scopes_that_cannot_be_read_are_asked_for() {
 #[tokio::test]
 async fn only_the_three_fields_that_hubspot_promises_are_needed() {
     let world = World::start().await;
-    world.stack.hubspot.set_terse(true);
+    world.stack.hubspot.set_token_fields(TokenFields::Required);
 
     let id = connect(&world, ACCOUNT, &json!({})).await;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use devstack::hubspot::{Match, PORTAL, Rotation};
+use devstack::hubspot::{Match, PORTAL, Rotation, TokenFields};
 use devstack::wire::At;
 use serde_json::json;
 use shared::integration::Status;
@@ -49,7 +49,7 @@ async fn a_refresh_token_that_is_not_named_again_goes_on() {
 async fn an_answer_without_any_optional_field_is_good_and_keeps_what_was_known() {
     let world = World::start().await;
     let before = plant(&world, ACCOUNT, 1).await;
-    world.stack.hubspot.set_terse(true);
+    world.stack.hubspot.set_token_fields(TokenFields::Required);
     world.pass(HOUR);
 
     let answer = world.execute(&request(ACCOUNT, None)).await;

@@ -38,7 +38,7 @@ pub(super) fn answer(app: &mut App, request: &RecordedRequest) -> Answer {
     };
     let (now, limit) = (app.now(), app.rate_limit);
     let Some(portal) = app.portals.get_mut(&hub_id).filter(|portal| portal.exists) else {
-        return problem::problem(401, "INVALID_AUTHENTICATION", "The account of this token does not exist.");
+        return problem::invalid_authentication("The account of this token does not exist.");
     };
     let max = limit.unwrap_or_default().per_ten_seconds.to_string();
     let counted = portal.count(limit, matches!(route, Endpoint::Search(_)), now);
@@ -52,8 +52,12 @@ pub(super) fn answer(app: &mut App, request: &RecordedRequest) -> Answer {
             (perform(portal, &call, &route), remaining)
         }
     };
+    let answer = answer.header("x-hubspot-correlation-id", &problem::correlation_id());
+    if counted == Err("SECONDLY") {
+        // This one comes without headers.
+        return answer;
+    }
     answer
-        .header("x-hubspot-correlation-id", &problem::correlation_id())
         .header("X-HubSpot-RateLimit-Max", &max)
         .header("X-HubSpot-RateLimit-Remaining", &remaining.to_string())
         .header("X-HubSpot-RateLimit-Interval-Milliseconds", "10000")
@@ -141,7 +145,7 @@ fn only(method: &str, allowed: &str, route: Endpoint) -> Result<Endpoint, Answer
 
 /// The portal and the scopes of the caller's access token.
 fn authenticate(app: &App, request: &RecordedRequest) -> Result<(u64, Vec<String>), Answer> {
-    let invalid = |words: &str| problem::problem(401, "INVALID_AUTHENTICATION", words);
+    let invalid = problem::invalid_authentication;
     let headers = request.headers_named("authorization");
     let [header] = headers.as_slice() else {
         let words = "Authentication credentials not found. This API supports OAuth 2.0 authentication and you can find \

@@ -60,6 +60,8 @@ pub(super) struct Code {
 pub(super) struct PortalGrant {
     pub(super) hub_id: u64,
     pub(super) scopes: Vec<String>,
+    /// The hub that its portal has moved to since it was granted.
+    pub(super) moved_to: Option<String>,
     /// Gone altogether: uninstalled, or punished for the reuse of a spent refresh token.
     pub(super) revoked: bool,
 }
@@ -104,10 +106,11 @@ impl Grants {
         let own = |grant: &PortalGrant| grant.hub_id == hub_id && !grant.revoked;
         let known = self.grants.iter().position(own).filter(|_| sharing == Sharing::Portal);
         let grant = known.unwrap_or_else(|| {
-            self.grants.push(PortalGrant { hub_id, scopes: Vec::new(), revoked: false });
+            self.grants.push(PortalGrant { hub_id, scopes: Vec::new(), moved_to: None, revoked: false });
             self.grants.len() - 1
         });
         self.grants[grant].scopes = scopes;
+        self.grants[grant].moved_to = None;
         let live = self.refresh.iter().find(|(_, token)| token.grant == grant && token.state == TokenStatus::Live);
         if let Some((token, _)) = live {
             return token.clone();

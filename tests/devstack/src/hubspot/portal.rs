@@ -29,6 +29,7 @@ pub(super) struct Portal {
     /// What its subscription can grant; none is everything.
     pub(super) scopes: Option<BTreeSet<String>>,
     pub(super) exists: bool,
+    pub(super) is_migrating: bool,
     pub(super) store: Store,
     calls: VecDeque<i64>,
     searches: VecDeque<i64>,
@@ -43,6 +44,7 @@ impl Portal {
             user_id: hub_id % 1_000_000 + 7,
             scopes: None,
             exists: true,
+            is_migrating: false,
             store: Store::default(),
             calls: VecDeque::new(),
             searches: VecDeque::new(),

@@ -17,6 +17,11 @@ pub(super) fn invalid(message: &str) -> Answer {
     problem(400, "VALIDATION_ERROR", message)
 }
 
+/// The first sign of an app that was uninstalled.
+pub(super) fn invalid_authentication(message: &str) -> Answer {
+    problem(401, "INVALID_AUTHENTICATION", message).header("x-hubspot-auth-failure", "401 Unauthorized")
+}
+
 pub(super) fn not_found() -> Answer {
     problem(404, "OBJECT_NOT_FOUND", "resource not found")
 }
@@ -59,6 +64,28 @@ pub(super) fn rate_limited(policy: &str) -> Answer {
 pub(super) fn oauth(error: &str, status: &str, message: &str) -> Answer {
     let body = json!({ "error": error, "error_description": message, "status": status, "message": message });
     Answer::json(400, &body)
+}
+
+/// The portal lives in another hub.
+pub(super) fn wrong_hub(hub: &str) -> Answer {
+    let body = json!({ "status": "error", "message": "This account is served by another hublet.",
+        "correlationId": correlation_id(), "correctHublet": hub });
+    Answer::json(488, &body).header("X-Hubspot-Correct-Hublet", hub)
+}
+
+/// The portal is being migrated to another hub.
+pub(super) fn migrating() -> Answer {
+    let message = "This account is being migrated to another data center.";
+    problem(477, "MIGRATION_IN_PROGRESS", message).header("retry-after", "86400")
+}
+
+/// A page of the edge in front of HubSpot.
+pub(super) fn edge(status: u16, title: &str) -> Answer {
+    let page = format!(
+        "<!DOCTYPE html>\n<html lang=\"en-US\">\n<head><title>api.hubapi.com | {status}: {title}</title></head>\n\
+         <body><h1>{title} <span>Error code {status}</span></h1></body>\n</html>\n"
+    );
+    Answer::html(status, &page).header("server", "cloudflare").header("cf-ray", "8a1b2c3d4e5f6071-FRA")
 }
 
 pub(super) fn correlation_id() -> String {

@@ -5,7 +5,7 @@ use jiff::fmt::rfc2822::DateTimePrinter;
 
 use super::journal::RecordedRequest;
 use super::state::App;
-use super::{api, consent, marketplace, problem, token};
+use super::{api, consent, location, marketplace, problem, token};
 use crate::wire::Answer;
 
 /// The dated versions that the token endpoints answer under.
@@ -19,6 +19,9 @@ pub(super) fn answer(app: &mut App, request: &RecordedRequest) -> Answer {
 }
 
 fn route(app: &mut App, request: &RecordedRequest) -> Answer {
+    if let Some(answer) = location::answer(app, request) {
+        return answer;
+    }
     let segments: Vec<_> = request.path().split('/').skip(1).collect();
     match (request.method.as_str(), segments.as_slice()) {
         ("GET", ["oauth", "authorize"]) => consent::page(app, request.query()),

@@ -21,8 +21,8 @@ enum ConnectionState {
     Reset,
 }
 
-pub(super) async fn connection(socket: TcpStream, number: u64, shared: Arc<Inner>) {
-    shared.connections.fetch_add(1, Ordering::SeqCst);
+pub(super) async fn connection(socket: TcpStream, shared: Arc<Inner>) {
+    let number = shared.connections.fetch_add(1, Ordering::SeqCst) as u64 + 1;
     shared.open.fetch_add(1, Ordering::SeqCst);
     let _open = Open(shared.clone());
     let mut wire = Wire::new(socket);

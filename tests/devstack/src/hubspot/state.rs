@@ -7,9 +7,12 @@ use shared::clock::Clock;
 use super::HubSpotOptions;
 use super::grants::{Grants, Issued, Rotation, Sharing, TokenStatus};
 use super::portal::{Portal, RateLimit};
+use super::token::TokenFields;
 
 #[derive(Debug)]
 pub(super) struct App {
+    /// The origin of every regional hub.
+    pub(super) hub_url: String,
     pub(super) clock: Clock,
     pub(super) client_id: String,
     pub(super) client_secret: String,
@@ -22,7 +25,7 @@ pub(super) struct App {
     pub(super) expires_in: i64,
     pub(super) code_seconds: i64,
     pub(super) ignores_pkce: bool,
-    pub(super) terse: bool,
+    pub(super) token_fields: TokenFields,
     /// Coarse scopes that are granted under other names.
     pub(super) renamed_scopes: BTreeMap<String, Vec<String>>,
     pub(super) rate_limit: Option<RateLimit>,
@@ -31,8 +34,9 @@ pub(super) struct App {
 }
 
 impl App {
-    pub(super) fn new(options: HubSpotOptions) -> Self {
+    pub(super) fn new(options: HubSpotOptions, hub_url: String) -> Self {
         let mut app = Self {
+            hub_url,
             clock: options.clock,
             client_id: options.client_id,
             client_secret: options.client_secret,
@@ -43,7 +47,7 @@ impl App {
             expires_in: options.expires_in,
             code_seconds: options.code_seconds,
             ignores_pkce: options.ignores_pkce,
-            terse: false,
+            token_fields: TokenFields::All,
             renamed_scopes: BTreeMap::new(),
             rate_limit: options.rate_limit,
             portals: BTreeMap::new(),

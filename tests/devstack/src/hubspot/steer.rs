@@ -9,7 +9,9 @@ use shared::clock::Clock;
 use super::grants::{Issued, Rotation, Sharing};
 use super::journal::pairs;
 use super::kind::Kind;
+use super::location::PortalLocation;
 use super::portal::{Portal, RateLimit};
+use super::token::TokenFields;
 use super::{HubSpot, consent};
 
 impl HubSpot {
@@ -62,15 +64,20 @@ impl HubSpot {
         self.shared.state().app.rate_limit = limit;
     }
 
-    /// Leaves all optional fields (`hub_id`, `scopes`, `token_type`…) out of token answers.
-    pub fn set_terse(&self, terse: bool) {
-        self.shared.state().app.terse = terse;
+    /// Changes which fields token answers have.
+    pub fn set_token_fields(&self, fields: TokenFields) {
+        self.shared.state().app.token_fields = fields;
     }
 
     /// Grants a scope under other names from now on, as HubSpot does where it makes a scope granular.
     pub fn rename_scope(&self, coarse: &str, successors: &[&str]) {
         let successors = successors.iter().map(|scope| (*scope).to_owned()).collect();
         self.shared.state().app.renamed_scopes.insert(coarse.to_owned(), successors);
+    }
+
+    /// Grants all scopes under their own names again.
+    pub fn restore_scope_names(&self) {
+        self.shared.state().app.renamed_scopes.clear();
     }
 
     /// The clock by which everything expires here.
@@ -100,6 +107,11 @@ impl HubSpot {
     pub fn set_portal_scopes(&self, hub_id: u64, scopes: Option<&[&str]>) {
         let scopes = scopes.map(|scopes| scopes.iter().map(|scope| (*scope).to_owned()).collect());
         self.portal(hub_id, |portal| portal.scopes = scopes);
+    }
+
+    /// Changes where a portal lives. Grants that it has are affected, later ones are good at the common host.
+    pub fn set_location(&self, hub_id: u64, location: PortalLocation) {
+        location.apply(&mut self.shared.state().app, hub_id);
     }
 
     /// Closes a portal for good: its tokens end, refreshing says `BAD_HUB`.

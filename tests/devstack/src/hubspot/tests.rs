@@ -1,5 +1,6 @@
 //! The rules, through reqwest and raw sockets.
 
+mod answers;
 mod crm;
 mod faults;
 mod oauth;

@@ -232,7 +232,7 @@ async fn only_the_dated_versions_answer() {
 #[tokio::test]
 async fn introspection_completes_a_terse_token_answer() {
     let (hubspot, http) = start().await;
-    hubspot.set_terse(true);
+    hubspot.set_token_fields(TokenFields::Required);
 
     let (_, tokens) = exchange(&hubspot, &http, &code(&hubspot), &[]).await;
     let members: Vec<_> = tokens.as_object().unwrap().keys().collect();
