@@ -4,14 +4,13 @@ mod table;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 use shared::clock::Clock;
 
 use self::table::LEVERS;
-use crate::hubspot::{Fault, Match, RateLimit, Rotation};
+use crate::hubspot::{Match, PortalLocation, RateLimit, ReportedFault, Rotation, TokenFields};
 use crate::stack::Stack;
 
 /// The portals of `devstack run`.
@@ -32,8 +31,8 @@ pub(super) struct Pulled {
 pub(super) struct Levers {
     stack: Arc<Stack>,
     pulled: Mutex<Vec<Pulled>>,
-    /// What is in force until HubSpot recovers, by lever.
-    active: Mutex<BTreeMap<&'static str, String>>,
+    /// What is in force until HubSpot recovers, by lever and portal.
+    active: Mutex<BTreeMap<(&'static str, u64), String>>,
 }
 
 impl Levers {
@@ -45,8 +44,20 @@ impl Levers {
         self.pulled.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn active(&self) -> MutexGuard<'_, BTreeMap<&'static str, String>> {
+    fn active(&self) -> MutexGuard<'_, BTreeMap<(&'static str, u64), String>> {
         self.active.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps in mind what is in force from now on.
+    fn begin(&self, lever: (&'static str, u64), text: String) -> String {
+        self.active().insert(lever, text.clone());
+        text
+    }
+
+    /// Forgets what was in force.
+    fn end(&self, lever: (&'static str, u64), text: String) -> String {
+        self.active().remove(&lever);
+        text
     }
 
     /// All levers with their parameters, and what is in force.
@@ -114,21 +125,11 @@ impl Levers {
             "rate-limit" => Ok(self.limit(choice)),
             "rotate" => Ok(self.rotate(choice)),
             "withdraw-scope" => Ok(self.withdraw(choice)),
-            "rename-scope" => {
-                hubspot.rename_scope("tickets", &["crm.objects.tickets.read", "crm.objects.tickets.write"]);
-                Ok("The scope tickets is granted as crm.objects.tickets.read and crm.objects.tickets.write.".to_owned())
-            }
+            "rename-scope" => Ok(self.rename(choice)),
+            "move-portal" => Ok(self.move_portal(choice)),
+            "token-answer" => Ok(self.shorten(choice)),
             "install" => Ok("An installation began in the marketplace.".to_owned()),
-            "hostile-contact" => {
-                let long = "a very long name ".repeat(40_000);
-                let names = [
-                    ("firstname", "<img src=x onerror=alert(1)><b>Bold</b>"),
-                    ("lastname", "evil\u{202e}gpj.exe"),
-                    ("website", &long),
-                ];
-                hubspot.create_object(choice.portal(), "contacts", &names);
-                Ok(format!("Portal {} has a hostile contact.", choice.portal()))
-            }
+            "hostile-contact" => Ok(self.create_hostile_contact(choice)),
             "recover" => Ok(self.recover()),
             _ => Err(format!("The lever {name} does nothing.")),
         }
@@ -164,22 +165,17 @@ impl Levers {
 
     fn fail(&self, choice: &Choice<'_>) -> String {
         let ((place, place_label), (how, how_label)) = (choice.of("where"), choice.of("how"));
-        let fault = match how {
-            "lost" => Fault::CloseAfterEffect,
-            "slow" => Fault::Stall(Duration::from_secs(6)),
-            "429" => Fault::rate_limited("TEN_SECONDLY_ROLLING"),
-            "binary" => Fault::Answer(
-                crate::wire::Answer::new(200)
-                    .header("content-type", "application/octet-stream")
-                    .body(vec![0, 159, 146, 150, 255]),
-            ),
-            _ => Fault::status(502),
+        let matching = match place {
+            "token" => Match::token(),
+            "search" => Match::api().target("/search"),
+            "owners" => Match::path("/crm/v3/owners"),
+            _ => Match::api(),
         };
         self.stack.hubspot.clear_scripts();
-        self.stack.hubspot.script_always(if place == "api" { Match::api() } else { Match::token() }, fault);
-        let text = format!("HubSpot's {place_label} {how_label}.");
-        self.active().insert("fail", text.clone());
-        text
+        if let Some(fault) = ReportedFault::named(how) {
+            self.stack.hubspot.script_always(matching, fault);
+        }
+        self.begin(("fail", 0), format!("HubSpot's {place_label} {how_label}."))
     }
 
     fn limit(&self, choice: &Choice<'_>) -> String {
@@ -187,13 +183,10 @@ impl Levers {
         self.stack.hubspot.set_rate_limit(
             per_ten_seconds.map(|per_ten_seconds| RateLimit { per_ten_seconds, ..RateLimit::default() }),
         );
-        let Some(limit) = per_ten_seconds else {
-            self.active().remove("rate-limit");
-            return "HubSpot limits no rate.".to_owned();
-        };
-        let text = format!("HubSpot takes {limit} requests in 10 s.");
-        self.active().insert("rate-limit", text.clone());
-        text
+        match per_ten_seconds {
+            Some(limit) => self.begin(("rate-limit", 0), format!("HubSpot takes {limit} requests in 10 s.")),
+            None => self.end(("rate-limit", 0), "HubSpot limits no rate.".to_owned()),
+        }
     }
 
     fn rotate(&self, choice: &Choice<'_>) -> String {
@@ -204,11 +197,55 @@ impl Levers {
             _ => Rotation::Keep,
         });
         let text = format!("Refresh tokens {label}.");
-        match rotation {
-            "keep" => self.active().remove("rotate"),
-            _ => self.active().insert("rotate", text.clone()),
+        if rotation == "keep" { self.end(("rotate", 0), text) } else { self.begin(("rotate", 0), text) }
+    }
+
+    fn rename(&self, choice: &Choice<'_>) -> String {
+        if choice.of("names").0 == "coarse" {
+            self.stack.hubspot.restore_scope_names();
+            return self.end(("rename-scope", 0), "The scope tickets has its own name again.".to_owned());
+        }
+        let successors = ["crm.objects.tickets.read", "crm.objects.tickets.write"];
+        self.stack.hubspot.rename_scope("tickets", &successors);
+        self.begin(("rename-scope", 0), format!("The scope tickets is granted as {}.", successors.join(" and ")))
+    }
+
+    fn move_portal(&self, choice: &Choice<'_>) -> String {
+        let (portal, (to, label)) = (choice.portal(), choice.of("to"));
+        let location = match to {
+            "home" => PortalLocation::Common,
+            "migrating" => PortalLocation::Migrating,
+            hub => PortalLocation::Hub(hub),
         };
-        text
+        self.stack.hubspot.set_location(portal, location);
+        let lever = ("move-portal", portal);
+        match location {
+            PortalLocation::Common => self.end(lever, format!("Portal {portal} is back home.")),
+            PortalLocation::Migrating => self.begin(lever, format!("Portal {portal} is {label}.")),
+            PortalLocation::Hub(hub) => self.begin(lever, format!("Portal {portal} has moved to {hub}.")),
+        }
+    }
+
+    fn shorten(&self, choice: &Choice<'_>) -> String {
+        let (fields, label) = choice.of("fields");
+        self.stack.hubspot.set_token_fields(match fields {
+            "required" => TokenFields::Required,
+            "unknown" => TokenFields::RequiredWithoutIntrospection,
+            _ => TokenFields::All,
+        });
+        let (lever, text) = (("token-answer", 0), format!("Fields of token answers: {label}."));
+        if fields == "all" { self.end(lever, text) } else { self.begin(lever, text) }
+    }
+
+    fn create_hostile_contact(&self, choice: &Choice<'_>) -> String {
+        let long = "a very long name ".repeat(40_000);
+        let names = [
+            ("firstname", "<img src=x onerror=alert(1)><b>Bold</b>"),
+            ("lastname", "evil\u{202e}gpj.exe"),
+            ("website", &long),
+        ];
+        self.stack.hubspot.create_object(choice.portal(), "contacts", &names);
+        format!("Portal {} has a hostile contact.", choice.portal())
     }
 
     fn withdraw(&self, choice: &Choice<'_>) -> String {
@@ -227,6 +264,11 @@ impl Levers {
         self.stack.hubspot.clear_scripts();
         self.stack.hubspot.set_rate_limit(None);
         self.stack.hubspot.set_rotation(Rotation::Keep);
+        self.stack.hubspot.restore_scope_names();
+        self.stack.hubspot.set_token_fields(TokenFields::All);
+        for portal in PORTALS {
+            self.stack.hubspot.set_location(portal, PortalLocation::Common);
+        }
         self.active().clear();
         "HubSpot works as it should.".to_owned()
     }
@@ -247,3 +289,6 @@ impl Choice<'_> {
         self.of("hub_id").0.parse().unwrap_or(PORTALS[0])
     }
 }
+
+#[cfg(test)]
+mod tests;

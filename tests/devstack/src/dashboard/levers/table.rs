@@ -1,9 +1,22 @@
 //! The levers: their names, texts and parameters.
 
+use crate::hubspot::REPORTED;
+
 /// A parameter: its name, its label, and its values with a label each, the first one the default.
 type Parameter = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
 
 const PORTAL: Parameter = ("hub_id", "Portal", &[("44110011", "44110011"), ("44110022", "44110022")]);
+
+/// What may go wrong, by name and label.
+const FAULTS: [(&str, &str); REPORTED.len()] = {
+    let mut faults = [("", ""); REPORTED.len()];
+    let mut at = 0;
+    while at < REPORTED.len() {
+        faults[at] = (REPORTED[at].name, REPORTED[at].label);
+        at += 1;
+    }
+    faults
+};
 
 /// A lever.
 pub(super) struct Lever {
@@ -42,26 +55,25 @@ pub(super) const LEVERS: &[Lever] = &[
     Lever {
         name: "fail",
         title: "Let requests fail",
-        explanation: "From now on HubSpot is slow, answers with an error, or acts and then loses its answer.",
+        explanation: "From now on HubSpot, or the edge in front of it, answers as somebody has reported.",
         parameters: &[
-            ("where", "Where", &[("api", "API"), ("token", "token endpoint")]),
             (
-                "how",
-                "How",
+                "where",
+                "Where",
                 &[
-                    ("502", "answers 502"),
-                    ("lost", "acts, its answer is lost"),
-                    ("slow", "answers after 6 s"),
-                    ("429", "answers 429 (ten-secondly)"),
-                    ("binary", "answers with binary data"),
+                    ("api", "API"),
+                    ("token", "token endpoint"),
+                    ("search", "API for searches"),
+                    ("owners", "API for owners"),
                 ],
             ),
+            ("how", "How", &FAULTS),
         ],
     },
     Lever {
         name: "rate-limit",
         title: "Limit the rate",
-        explanation: "HubSpot grants an app 110 requests in ten seconds. Then run an automation 150 times.",
+        explanation: "HubSpot grants an app 110 requests in ten seconds and five searches a second. Then run an automation 150 times.",
         parameters: &[("requests", "Requests in 10 s", &[("110", "110"), ("3", "3"), ("off", "no limit")])],
     },
     Lever {
@@ -91,7 +103,34 @@ pub(super) const LEVERS: &[Lever] = &[
         name: "rename-scope",
         title: "Rename a scope",
         explanation: "HubSpot makes the scope tickets granular: later authorizations get its successors. Reconnect to see it.",
-        parameters: &[],
+        parameters: &[("names", "Names", &[("granular", "granular"), ("coarse", "as before")])],
+    },
+    Lever {
+        name: "move-portal",
+        title: "Move the portal",
+        explanation: "The portal moves to another hub: HubSpot's common host answers 488 to the tokens that it has. Or it is being migrated, and every call gets 477.",
+        parameters: &[
+            PORTAL,
+            (
+                "to",
+                "To",
+                &[("eu1", "eu1"), ("na2", "na2"), ("ap1", "ap1"), ("migrating", "being migrated"), ("home", "home")],
+            ),
+        ],
+    },
+    Lever {
+        name: "token-answer",
+        title: "Shorten token answers",
+        explanation: "HubSpot leaves the portal and the scopes out of its token answers. Connect to see it.",
+        parameters: &[(
+            "fields",
+            "Fields",
+            &[
+                ("required", "required ones only"),
+                ("unknown", "required ones only, introspection knows no token"),
+                ("all", "all"),
+            ],
+        )],
     },
     Lever {
         name: "install",
@@ -108,7 +147,7 @@ pub(super) const LEVERS: &[Lever] = &[
     Lever {
         name: "recover",
         title: "Let HubSpot recover",
-        explanation: "Faults and rate limits end, and refresh tokens stay the same. What was revoked stays revoked.",
+        explanation: "Everything that is in force ends. What was revoked stays revoked.",
         parameters: &[],
     },
 ];
