@@ -65,10 +65,10 @@ struct Iam {
 }
 
 impl Event {
-    /// Reads the event's JSON, the runtime's own text.
+    /// Reads the event's JSON, the runtime's own text. Events of other sources have no method where this one has it.
     pub fn parse(event: &str) -> Result<Self, Error> {
-        serde_json::from_str(event)
-            .map_err(|_| Error::InvalidRequest("The event is not an HTTP API (v2) event.".to_owned()))
+        let parsed = serde_json::from_str(event).ok().filter(|event: &Self| !event.method().is_empty());
+        parsed.ok_or_else(|| Error::InvalidRequest("The event is not an HTTP API (v2) event.".to_owned()))
     }
 
     /// The HTTP method.
