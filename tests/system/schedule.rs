@@ -163,6 +163,7 @@ async fn an_event_that_is_none_is_refused_and_nothing_is_done() {
         json!({"shards": ["3"]}),
         json!({"shard": [3]}),
         json!({"shards": [3], "more": 1}),
+        json!({"detail-type": "EC2 Instance State-change Notification", "detail": {}}),
     ] {
         let refused = world.refresh_until(event.clone(), world.clock.now_millis() + 55_000).await;
         assert_eq!(refused, Err(Failed::InvalidEvent), "{event}");

@@ -132,7 +132,7 @@ impl Report {
     }
 }
 
-/// The event of the schedule: which shards, or all. EventBridge's own event, which it sends unless told otherwise,
+/// The event of the schedule: which shards, or all. EventBridge's own event, which a schedule without an input sends,
 /// means all.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -178,7 +178,8 @@ pub async fn handle(app: &App, event: Value, deadline: i64) -> Result<Report, Fa
 
 /// The shards that an event names, or all.
 fn shards_of(event: Value) -> Result<Vec<u8>, Failed> {
-    let event = if event.get("detail-type").is_some() { Value::Object(Map::new()) } else { event };
+    let is_of_schedule = event.get("detail-type").is_some_and(|kind| kind == "Scheduled Event");
+    let event = if is_of_schedule { Value::Object(Map::new()) } else { event };
     match serde_json::from_value::<ScheduleEvent>(event) {
         Ok(ScheduleEvent { shards: None }) => Ok((0..REFRESH_SHARDS).collect()),
         Ok(ScheduleEvent { shards: Some(mut shards) }) if shards.iter().all(|shard| *shard < REFRESH_SHARDS) => {
