@@ -19,6 +19,7 @@ mod newest;
 mod notifications;
 mod openapi;
 mod outcomes;
+mod published;
 mod readme;
 mod refresh;
 mod schedule;

@@ -10,6 +10,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use devstack::aws::AwsFault;
 use devstack::hubspot::{Fault, Match, PORTAL};
 use devstack::lambda::InvokeError;
+use devstack::published;
 use devstack::stack::Options;
 use devstack::wire::At;
 use futures_util::{StreamExt, stream};
@@ -174,13 +175,17 @@ async fn an_event_that_is_none_is_refused_and_nothing_is_done() {
 #[tokio::test]
 async fn eventbridges_own_event_means_all_shards() {
     let world = World::start().await;
-    plant_due(&world, ACCOUNT, 1, 300, -10).await;
-    let event = json!({"version": "0", "id": "1", "detail-type": "Scheduled Event", "source": "aws.scheduler",
-        "account": "123456789012", "time": "2026-11-24T00:00:00Z", "resources": [], "detail": "{}"});
+    let of_a_rule = published::event("eventbridge-schedule");
+    // Scheduler differs in these two.
+    let mut of_scheduler = of_a_rule.clone();
+    of_scheduler["source"] = json!("aws.scheduler");
+    of_scheduler["detail"] = json!("{}");
 
-    let report = world.refresh(event).await;
-
-    assert_eq!((&report["due"], &report["refreshed"]), (&json!(1), &json!(1)), "{report}");
+    for (sequence, event) in [of_a_rule, of_scheduler].into_iter().enumerate() {
+        plant_due(&world, ACCOUNT, sequence as i64 + 1, 300, -10).await;
+        let report = world.refresh(event).await;
+        assert_eq!((&report["due"], &report["refreshed"]), (&json!(1), &json!(1)), "{report}");
+    }
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ pub mod interrupt;
 pub mod lambda;
 pub mod loopback;
 pub mod pipe;
+pub mod published;
 pub mod run;
 pub mod schedule;
 pub mod secrets_manager;

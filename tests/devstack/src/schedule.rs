@@ -83,3 +83,21 @@ fn own_event(schedule: &Schedule) -> Value {
         })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::published;
+
+    #[test]
+    fn the_schedules_own_event_has_the_shape_that_aws_publishes() {
+        let schedule = Schedule { binary: "absent".to_owned(), every: Duration::from_secs(60), input: None };
+
+        let event = own_event(&schedule);
+
+        let published = published::event("eventbridge-schedule");
+        assert_eq!(event["detail-type"], published["detail-type"]);
+        // A rule's event has an object here, Scheduler's a text.
+        assert_eq!(published::differences(&event, &published), ["/detail is of another type"]);
+    }
+}

@@ -1,8 +1,10 @@
 //! The front door by itself: there are no functions behind it.
 
+use std::collections::BTreeSet;
+
 use super::*;
-use crate::loopback;
 use crate::template::REGION;
+use crate::{loopback, published};
 
 fn route(key: &str, authorization: RouteAuthorizer) -> Route {
     Route { key: key.to_owned(), authorization, binary: "absent".to_owned() }
@@ -209,6 +211,65 @@ fn an_event_has_the_shape_of_payload_format_two() {
     assert_eq!((&event["body"], &event["isBase64Encoded"]), (&json!("az12"), &json!(true)), "a form is no text");
     assert_eq!(event["requestContext"]["http"]["method"], "POST");
     assert_eq!(event["pathParameters"], json!({ "id": "a b" }));
+}
+
+/// A signed or otherwise authorized request whose event has every member that depends on the request.
+fn request(method: &str, uri: &str, headers: &[(&str, String)]) -> axum::http::Request<Bytes> {
+    let (mut parts, body) = axum::http::Request::new(Bytes::from_static(b"{}")).into_parts();
+    let own = self::parts(method, uri, headers);
+    (parts.method, parts.uri, parts.headers) = (own.method, own.uri, own.headers);
+    parts.headers.insert("cookie", HeaderValue::from_static("a=1"));
+    axum::http::Request::from_parts(parts, body)
+}
+
+/// What only some stages have: variables, and clients with certificates. This request's own path has no variables.
+const OF_OTHER_STAGES: [&str; 3] =
+    ["/pathParameters is missing", "/requestContext/authentication is missing", "/stageVariables is missing"];
+
+/// The names in these maps are the request's and the caller's own: only their values' types are compared.
+fn with_equal_names(mut event: Value) -> Value {
+    let maps = ["/headers", "/queryStringParameters", "/pathParameters", "/requestContext/authorizer/jwt/claims"];
+    for map in maps {
+        if let Some(map) = event.pointer_mut(map) {
+            let values = map.as_object().unwrap().values().cloned().collect::<Vec<_>>();
+            assert!(values.iter().all(Value::is_string), "{values:?}");
+            *map = json!({ "name": values[0] });
+        }
+    }
+    event
+}
+
+#[test]
+fn events_have_the_shape_that_aws_publishes() {
+    let door = door();
+    let now = Clock::default().now();
+    let mut signed = key().sign("POST", "localhost", "/signed", b"{}", now);
+    signed.push(("host", "localhost".to_owned()));
+    let claims = json!({ "iss": "https://issuer.localhost", "aud": "dashboard", "exp": now + 60, "sub": "u" });
+    let token = vec![("authorization", format!("Bearer {}", door.issuer.issue(&claims)))];
+
+    for (published, method, uri, headers) in [
+        ("apigw-v2-request-iam", "POST", "/signed", signed),
+        ("apigw-v2-request-jwt-authorizer", "GET", "/known?a=1", token),
+        ("apigw-v2-request-no-authorizer", "GET", "/open/literal", Vec::new()),
+    ] {
+        let ours = with_equal_names(door.event_of(request(method, uri, &headers)).unwrap());
+        let differences = published::differences(&ours, &with_equal_names(published::event(published)));
+
+        let expected = match published {
+            // The published request has no body and no cookies; ours has no query.
+            "apigw-v2-request-no-authorizer" => {
+                vec!["/body is not published", "/cookies is not published", OF_OTHER_STAGES[1]]
+            }
+            "apigw-v2-request-iam" => [&OF_OTHER_STAGES[..], &["/queryStringParameters is missing"]].concat(),
+            _ => OF_OTHER_STAGES.to_vec(),
+        };
+        assert_eq!(
+            differences.iter().map(String::as_str).collect::<BTreeSet<_>>(),
+            expected.into_iter().collect(),
+            "{published}: {ours}"
+        );
+    }
 }
 
 #[test]
