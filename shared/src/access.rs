@@ -64,7 +64,7 @@ pub struct Access {
     last_success_at: Arc<AtomicI64>,
 }
 
-/// Who needs tokens, and until when. Times are milliseconds since the epoch.
+/// The caller that needs tokens, and its deadline. Times are milliseconds since the epoch.
 #[derive(Clone, Copy, Debug)]
 pub struct TokenRequest<'a> {
     /// Whose margin counts.
@@ -82,7 +82,7 @@ pub struct TokenRequest<'a> {
 pub struct UsableTokens {
     /// The tokens and where they lie.
     pub version: Version,
-    /// Whether this very call refreshed them.
+    /// True if this very call refreshed them.
     pub refreshed: bool,
 }
 
@@ -146,7 +146,7 @@ impl Access {
         self.verdicts_withheld.load(Ordering::Relaxed)
     }
 
-    /// Whether one more verdict may be believed.
+    /// Returns true if one more verdict may be believed.
     fn may_believe_verdict(&self) -> bool {
         let take = |left: usize| if left == usize::MAX { Some(left) } else { left.checked_sub(1) };
         let taken = self.verdicts_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok();
@@ -163,7 +163,7 @@ impl Access {
         self.last_success_at.store(self.clock.now(), Ordering::Relaxed);
     }
 
-    /// Whether HubSpot has refreshed some integration lately, as far as this process knows.
+    /// Returns true if HubSpot has refreshed some integration lately, as far as this process knows.
     fn others_refresh(&self) -> bool {
         let last = self.last_success_at.load(Ordering::Relaxed);
         last > 0 && self.clock.now().saturating_sub(last) <= LATELY

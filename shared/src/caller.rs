@@ -1,4 +1,4 @@
-//! Who the authorizer says is calling. The functions check it again and refuse an event without it.
+//! The caller, as the authorizer identified it. The functions check it again and refuse an event without it.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ use crate::integration::AccountId;
 pub struct Member {
     /// Whose data they may see.
     pub account_id: AccountId,
-    /// Who they are.
+    /// The user's id.
     pub user_id: String,
 }
 
@@ -38,8 +38,8 @@ impl Member {
     }
 }
 
-/// A person as log lines name them: by `sub` where it is opaque. An e-mail address is no opaque id and stands in no log, so
-/// that one is named by the first 16 hex digits of its SHA-256.
+/// A person as log lines name them: by `sub` where it is opaque. An e-mail address is no opaque id and stands in no
+/// log, so that one is named by the first 16 hex digits of its SHA-256.
 pub fn logged_person(user_id: &str) -> Cow<'_, str> {
     if user_id.contains('@') {
         return Cow::Owned(format!("sha256:{}", &crypto::sha256_hex(user_id)[..16]));
@@ -58,7 +58,7 @@ pub fn require_engine(event: &Event, engine_role_arn: Option<&str>) -> Result<()
     }
 }
 
-/// Whether `caller` (`arn:aws:sts::ACCOUNT:assumed-role/NAME/SESSION`) is a session of `role`
+/// Returns true if `caller` (`arn:aws:sts::ACCOUNT:assumed-role/NAME/SESSION`) is a session of `role`
 /// (`arn:aws:iam::ACCOUNT:role/PATH/NAME`): the session's ARN drops the path, and names are unique within an account.
 fn is_session_of(caller: &str, role: &str) -> bool {
     let parts = |arn: &str, service: &str, kind: &str| {

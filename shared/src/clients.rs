@@ -118,8 +118,8 @@ impl Http {
 
     /// A client whose connections serve one request each.
     ///
-    /// For a body whose meaning the method does not define: a server that does not read it takes it for the beginning of
-    /// the next request on its connection, which may carry another account's token.
+    /// For a body whose meaning the method does not define: a server that does not read it takes it for the beginning
+    /// of the next request on its connection, which may carry another account's token.
     pub fn single_use_client(&self) -> Result<reqwest::Client, Error> {
         let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = &pool.single_use {
@@ -174,8 +174,8 @@ fn tls() -> Result<ClientConfig, Error> {
         roots.add(root).map_err(Error::internal)?;
     }
     let mut provider = rustls::crypto::ring::default_provider();
-    // AES-128 first: its key schedule is of SHA-256, for which processors have instructions. The sort is stable: the rest
-    // keeps its order.
+    // AES-128 first: its key schedule is of SHA-256, for which processors have instructions. The sort is stable: the
+    // rest keeps its order.
     provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
     let mut tls = ClientConfig::builder_with_provider(Arc::new(provider))
         .with_safe_default_protocol_versions()

@@ -168,7 +168,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
     }
 }
 
-/// What is wrong with the configuration, every name at once.
+/// Every problem of the configuration at once, by name.
 #[derive(Debug, thiserror::Error)]
 #[error("the configuration is not complete: {0}")]
 pub struct Invalid(String);
@@ -241,13 +241,13 @@ pub fn at_origin(mut url: Url, origin: &Url) -> Url {
     url
 }
 
-/// Whether an address has nothing but scheme, host and port.
+/// Returns true if an address has nothing but scheme, host and port.
 fn is_bare(url: &Url) -> bool {
     let nothing_after = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
     nothing_after && url.username().is_empty() && url.password().is_none()
 }
 
-/// Whether an address may carry secrets: https, or http that never leaves the machine.
+/// Returns true if an address may carry secrets: https, or http that never leaves the machine.
 fn is_safe(url: &Url) -> bool {
     let loopback = match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),

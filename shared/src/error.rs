@@ -2,15 +2,15 @@
 //!
 //! There is one enum, since a caller cannot act on the layer in which an error arose, only on what it means.
 //!
-//! Invariant: an [`Error`] is plain text and numbers. Foreign errors enter as the text of their `Display` chain at
-//! most (their `Debug` may print response bodies, tokens included), and what is meant for the log never reaches a caller.
+//! Invariant: an [`Error`] is plain text and numbers. Foreign errors enter as the text of their `Display` chain at most
+//! (their `Debug` may print response bodies, tokens included), and what is meant for the log never reaches a caller.
 
 use std::fmt;
 
 use guard::refusal::Refusal;
 use serde::{Deserialize, Serialize};
 
-/// What became of a customer's request, as far as can be known.
+/// The outcome of a customer's request, as far as it can be known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RequestOutcome {
@@ -93,17 +93,17 @@ pub enum Error {
     /// No connection to HubSpot, or it was lost before an answer.
     #[error("HubSpot unreachable")]
     HubspotUnreachable {
-        /// What can be known of the request.
+        /// The outcome, as far as it is known.
         outcome: RequestOutcome,
-        /// Whether the same request may be sent again as it is.
+        /// True if the same request may be sent again as it is.
         retryable: bool,
     },
     /// HubSpot did not answer in time.
     #[error("HubSpot timed out")]
     HubspotTimeout {
-        /// What can be known of the request.
+        /// The outcome, as far as it is known.
         outcome: RequestOutcome,
-        /// Whether the same request may be sent again as it is.
+        /// True if the same request may be sent again as it is.
         retryable: bool,
     },
     /// Nothing is wrong with the request; `cause` (for the log only) says what is missing at the moment.
@@ -137,12 +137,12 @@ impl Error {
         self.facts().status
     }
 
-    /// What became of the customer's request, as far as this error knows.
+    /// The outcome of the customer's request, as far as this error knows it.
     pub fn outcome(&self) -> RequestOutcome {
         self.facts().outcome
     }
 
-    /// Whether the same request may be sent again as it is.
+    /// Returns true if the same request may be sent again as it is.
     pub fn retryable(&self) -> bool {
         self.facts().retryable
     }
@@ -180,7 +180,7 @@ impl Error {
         }
     }
 
-    /// What the contract says about each error: the one map to HTTP.
+    /// The contract's row of each error: the only map to HTTP.
     fn facts(&self) -> Facts {
         let fixed = |status, code, title| {
             let (outcome, retryable, retry_after) = (RequestOutcome::NotSent, false, None);
@@ -228,7 +228,7 @@ impl Error {
         }
     }
 
-    /// What a person can do about it; `outcome` is what is known of the customer's request.
+    /// The next step for a person; `outcome` is that of the customer's request.
     pub fn detail(&self, outcome: RequestOutcome) -> String {
         let sent = match outcome {
             RequestOutcome::NotSent => "Nothing was sent to HubSpot",
@@ -278,7 +278,7 @@ impl Error {
         }
     }
 
-    /// What a person can do about a request that HubSpot did not answer.
+    /// The next step for a person after a request that HubSpot did not answer.
     fn no_answer(&self, outcome: RequestOutcome) -> &'static str {
         match (outcome, self.retryable()) {
             (RequestOutcome::NotSent, _) => "The request has not reached HubSpot; send it again later.",
@@ -302,7 +302,7 @@ impl From<Refusal> for Error {
     }
 }
 
-/// What the contract says about an error.
+/// The contract's row of an error.
 struct Facts {
     status: u16,
     code: &'static str,

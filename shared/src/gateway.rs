@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::error::{Error, RequestId, RequestOutcome};
 
-/// What API Gateway hands over. Everything is optional: an odd event gets a problem, not a crash.
+/// An event of API Gateway. Everything is optional: an odd event gets a problem, not a crash.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Event {
@@ -118,7 +118,8 @@ impl Event {
         if text.len() > limit { Err(too_large()) } else { Ok(text) }
     }
 
-    /// A claim of the token that API Gateway verified, if it is one text, or a whole number, which is taken as its digits.
+    /// A claim of the token that API Gateway verified, if it is one text, or a whole number, which is taken as its
+    /// digits.
     pub fn claim(&self, name: &str) -> Option<Cow<'_, str>> {
         let claim = self.request_context.authorizer.jwt.as_ref()?.claims.get(name)?;
         let digits = || claim.as_u64().map(|number| Cow::Owned(number.to_string()));

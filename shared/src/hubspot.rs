@@ -110,7 +110,8 @@ impl HubSpot {
     }
 
     /// How many refreshes in a row have ended without tokens and without a clear word on the authorization or on our
-    /// app. What AWS does not give beforehand ([`load_credentials`](Self::load_credentials)) says nothing about HubSpot.
+    /// app. What AWS does not give beforehand ([`load_credentials`](Self::load_credentials)) says nothing about
+    /// HubSpot.
     pub fn failures(&self) -> usize {
         self.failures.load(Ordering::Relaxed)
     }
@@ -316,7 +317,7 @@ fn log_token(value: &Value) -> &str {
     }
 }
 
-/// What HubSpot answers, field by field, before any of it is believed.
+/// HubSpot's answer, field by field, before any of it is validated.
 #[derive(Deserialize)]
 struct TokenResponse {
     access_token: Option<SecretString>,

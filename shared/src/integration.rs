@@ -9,7 +9,7 @@ use crate::error::Error;
 /// Number of partitions of the index of due integrations.
 pub const REFRESH_SHARDS: u8 = 16;
 
-/// Whether HubSpot still accepts the integration's authorization.
+/// The validity of the integration's authorization at HubSpot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
@@ -44,7 +44,7 @@ pub struct Integration {
     /// The scopes that HubSpot granted.
     #[serde(default)]
     pub scopes: Vec<String>,
-    /// Whether HubSpot still accepts it.
+    /// Its validity at HubSpot.
     pub status: Status,
     /// Why the status is what it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -76,7 +76,7 @@ pub struct Integration {
     /// Until when nobody asks HubSpot's token endpoint again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_not_before: Option<i64>,
-    /// Who refreshes it at the moment.
+    /// The holder of the lease.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease_owner: Option<String>,
     /// Until when that one may.
@@ -118,7 +118,7 @@ pub struct TokenState {
     pub pointer: Pointer,
     /// When the access token expires.
     pub token_expires_at: i64,
-    /// What HubSpot granted.
+    /// The granted scopes.
     pub scopes: Vec<String>,
     /// HubSpot's id of the portal.
     pub hub_id: Option<u64>,
@@ -161,7 +161,8 @@ impl Integration {
         }
     }
 
-    /// Whether it executed something in the last `idle_after` seconds; one that never did counts from its creation.
+    /// Returns true if it executed something in the last `idle_after` seconds; one that never did counts from its
+    /// creation.
     pub fn is_idle(&self, now: i64, idle_after: i64) -> bool {
         self.last_used_at.unwrap_or(self.created_at) <= now.saturating_sub(idle_after)
     }

@@ -1,4 +1,4 @@
-//! What the three functions share: the newest integration, its tokens, and who may ask for what.
+//! Code that the three functions share: the newest integration, its tokens, and the caller's permissions.
 //!
 //! It knows no Lambda runtime: functions hand over parsed events and time, and get plain values back.
 

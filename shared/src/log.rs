@@ -33,8 +33,8 @@ static INVOCATION: Mutex<Option<Vec<u8>>> = Mutex::new(None);
 
 /// Makes this process log as `service`.
 ///
-/// Only our own crates and errors of the runtime are printed, whatever the environment says: at TRACE the Lambda runtime
-/// prints raw events, an OAuth code included.
+/// Only our own crates and errors of the runtime are printed, whatever the environment says: at TRACE the Lambda
+/// runtime prints raw events, an OAuth code included.
 pub fn init(service: &'static str, clock: Clock) {
     // The name of the stack: two stacks in one AWS account must not share their metrics.
     let stack = Reader::environment().text("SECRET_PREFIX", "unknown");
@@ -61,7 +61,7 @@ struct Lines {
     clock: Clock,
 }
 
-/// Whether a line may be printed at all.
+/// Returns true if a line may be printed at all.
 fn is_wanted(metadata: &Metadata<'_>) -> bool {
     let ours = ["shared", "oauth_callback", "token_refresh", "automation_execute"];
     let target = metadata.target().split("::").next().unwrap_or_default();

@@ -15,7 +15,7 @@ const LONGEST_BACKOFF: i64 = 300;
 /// The longest `Retry-After` of HubSpot's that is honoured.
 const LONGEST_RETRY_AFTER: i64 = 900;
 
-/// Who wants tokens.
+/// The kind of caller that needs tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// An execution, now.
@@ -86,7 +86,7 @@ pub fn next_probe_at(now: i64, config: &config::RefreshConfig) -> i64 {
     now + config.idle_probe - jitter(config.idle_probe / 4)
 }
 
-/// What follows a failure that says nothing about the authorization: a pause for everybody.
+/// Back-off after a failure that says nothing about the authorization: every caller pauses.
 ///
 /// After a lost answer a later refusal is final, and recorded as `refresh_interrupted`: nobody else can come back with
 /// the answer.
@@ -105,7 +105,7 @@ pub fn after_failure(record: &Integration, error: &TokenError, now: i64) -> Refr
     RefreshEnd::Backoff { until: now + pause, failures, ambiguous_until, refused_since }
 }
 
-/// What follows HubSpot's verdict that it no longer accepts the authorization.
+/// The state after HubSpot's verdict that it no longer accepts the authorization.
 pub fn after_revocation(record: &Integration, now: i64) -> RefreshEnd {
     let (reason, failures) = match record.status {
         Status::Active if record.ambiguous_until.is_some() => (Some("refresh_interrupted"), 1),
@@ -115,7 +115,7 @@ pub fn after_revocation(record: &Integration, now: i64) -> RefreshEnd {
     RefreshEnd::Revoked { reason, failures, refresh_at: next_trial_at(failures, now) }
 }
 
-/// What follows a day of refusals in words that are not known, while other integrations refresh.
+/// The state after a day of refusals with unknown codes, while other integrations refresh.
 pub fn after_long_refusal(now: i64) -> RefreshEnd {
     RefreshEnd::Revoked { reason: Some("refused"), failures: 1, refresh_at: next_trial_at(1, now) }
 }

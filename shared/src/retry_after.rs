@@ -5,8 +5,8 @@ use std::time::{Duration, UNIX_EPOCH};
 /// The longest wait that is believed, in seconds: HubSpot moves a portal (477) within a day.
 const LONGEST: u64 = 86_400;
 
-/// The seconds to wait, at least one and at most a day: from whole seconds, decimals or an HTTP date of any of the three
-/// forms. None if the value is none of them.
+/// The seconds to wait, at least one and at most a day: from whole seconds, decimals or an HTTP date of any of the
+/// three forms. None if the value is none of them.
 pub fn seconds(value: &str, now: i64) -> Option<u64> {
     let value = value.trim();
     let seconds = if value.bytes().next()?.is_ascii_digit() { delay(value)? } else { until(value, now)? };

@@ -33,7 +33,7 @@ impl Store {
     }
 }
 
-/// Whether a conditional write took place.
+/// The result of a conditional write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteResult {
     /// It did, or an earlier try of the very same write did.
@@ -91,7 +91,7 @@ fn unavailable<E: ProvideErrorMetadata, R>(operation: &str, error: &SdkError<E, 
     Error::unavailable(2, format!("{operation}: {code}: {message}"))
 }
 
-/// Whether the same call may succeed later without anybody doing anything.
+/// Returns true if the same call may succeed later without anybody doing anything.
 fn passes<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
     let Some(service) = error.as_service_error() else { return true };
     let code = service.code().unwrap_or_default();
@@ -100,7 +100,7 @@ fn passes<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
     throttled || error.raw_response().is_none_or(|response| response.status().is_server_error())
 }
 
-/// Whether AWS refuses because it is asked too often. The SDK has tried again by then.
+/// Returns true if AWS refuses because it is asked too often. The SDK has tried again by then.
 fn is_throttling(code: &str) -> bool {
     let codes = [
         "ThrottlingException",

@@ -7,15 +7,15 @@ use crate::error::Error;
 /// Why there are no tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenError {
-    /// What follows from it.
+    /// Its consequence.
     pub kind: TokenErrorKind,
     /// Seconds until it is worth trying again, where known.
     pub retry_after: Option<i64>,
-    /// What happened, for the log.
+    /// The cause, for the log.
     pub cause: String,
 }
 
-/// What follows from the lack of tokens.
+/// The consequence of missing tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenErrorKind {
     /// HubSpot no longer accepts the authorization.
@@ -68,7 +68,7 @@ impl TokenError {
         self.retry_after.unwrap_or(1).max(1)
     }
 
-    /// Whether another attempt may succeed without anybody doing anything to the integration.
+    /// Returns true if another attempt may succeed without anybody doing anything to the integration.
     pub fn passes(&self) -> bool {
         match self.kind {
             TokenErrorKind::Transient

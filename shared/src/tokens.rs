@@ -1,4 +1,4 @@
-//! What lies in Secrets Manager: an integration's tokens and the app's credentials, both kept from view.
+//! The contents of Secrets Manager: an integration's tokens and the app's credentials, both hidden from `Debug`.
 
 use std::fmt;
 
@@ -27,7 +27,7 @@ pub struct Tokens {
     pub obtained_at: i64,
     /// When the access token expires.
     pub expires_at: i64,
-    /// What HubSpot granted.
+    /// The granted scopes.
     #[serde(default)]
     pub scopes: Vec<String>,
     /// HubSpot's id of the portal.
@@ -45,7 +45,7 @@ impl Tokens {
         self.expires_at.saturating_sub(self.obtained_at).max(0)
     }
 
-    /// Whether they are those of `record`.
+    /// Returns true if they are those of `record`.
     pub fn belong_to(&self, record: &Integration) -> bool {
         self.account_id == record.account_id && self.integration_id == record.integration_id
     }
@@ -110,7 +110,7 @@ impl AppCredentials {
         SecretString::from(Value::Object(fields).to_string())
     }
 
-    /// Whether both hold the same client id and secret.
+    /// Returns true if both hold the same client id and secret.
     pub fn same_as(&self, other: &Self) -> bool {
         use subtle::ConstantTimeEq;
         let (mine, theirs) = (self.client_secret.expose_secret(), other.client_secret.expose_secret());
@@ -124,7 +124,8 @@ impl fmt::Debug for AppCredentials {
     }
 }
 
-/// Whether a text can be a credential: a line end that came along with it would be refused by HubSpot without a word.
+/// Returns true if a text can be a credential: a line end that came along with it would be refused by HubSpot without a
+/// word.
 fn is_clean(text: &str) -> bool {
     !text.is_empty() && text.trim() == text && !text.contains(char::is_control)
 }

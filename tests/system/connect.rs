@@ -70,7 +70,7 @@ pub(crate) fn outcome(world: &World, answer: &Answer) -> String {
     location.strip_prefix(&place).unwrap_or_else(|| panic!("the browser is sent to {location}")).to_owned()
 }
 
-/// What authorizations of [`ACCOUNT`] have left behind.
+/// Records and secrets that authorizations of [`ACCOUNT`] left behind.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Traces {
     pub(crate) exchanges: usize,

@@ -31,7 +31,7 @@ pub(crate) fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// Whether this is the form of the ordinary tests.
+/// Returns true if this is the form of the ordinary tests.
 fn is_short() -> bool {
     setting("HISTORIES").is_none()
 }
@@ -57,7 +57,7 @@ struct Search {
     failures: Vec<String>,
     what: &'static str,
     began: Instant,
-    /// Whether what goes well is told, too.
+    /// True if what goes well is told, too.
     tells: bool,
 }
 

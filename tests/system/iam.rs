@@ -12,7 +12,7 @@ use crate::connect::{begin, connect, finish, outcome};
 use crate::refresh::planted::{HOUR, refused};
 use crate::world::{ACCOUNT, World, request};
 
-/// What a role allows although its function never calls it itself, and why.
+/// Permissions that a role has although its function never calls them itself, and why.
 const NOT_CALLED: &[(&str, &str)] = &[
     ("logs:", "the runtime's environment writes what a function prints"),
     ("kms:", "DynamoDB, Secrets Manager and SQS use the key in the function's name"),

@@ -1,5 +1,5 @@
-//! Log lines are an interface: dashboards, alarms and runbooks read them. Every line that a stack of the tests prints is
-//! held against `infra/log-line.schema.json` when the stack ends, and searched for the secrets that the stack held.
+//! Log lines are an interface: dashboards, alarms and runbooks read them. Every line that a stack of the tests prints
+//! is held against `infra/log-line.schema.json` when the stack ends, and searched for the secrets that the stack held.
 
 mod alarms;
 mod insights;

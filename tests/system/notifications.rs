@@ -1,4 +1,4 @@
-//! What happens to an integration goes out: the template's pipes over the stream of what the functions really wrote.
+//! Events of an integration are published: the template's pipes over the stream of the functions' real writes.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 
 use document::{Answers, By, Document, Operation};
 
-/// What the way from the front door to us adds to any answer.
+/// Headers that the front door adds to any answer.
 const OF_THE_WAY: [&str; 4] = ["content-length", "content-type", "date", "vary"];
 
 /// Codes of requests that were not looked at to their end, or refused for what they are.
@@ -43,7 +43,7 @@ pub(crate) struct ObservedCall<'a> {
 pub(crate) type AnswerKind = (String, u16, String);
 
 thread_local! {
-    /// What this thread, which is to say this test, has seen of the API.
+    /// The API answers that this thread, and so this test, has seen.
     static KINDS: RefCell<BTreeSet<AnswerKind>> = const { RefCell::new(BTreeSet::new()) };
 }
 

@@ -15,7 +15,7 @@ use crate::engine::judge::read_reply;
 use crate::refresh::planted::plant;
 use crate::world::{Answer, World};
 
-/// What the engine is told: the status and the code, or HubSpot's status; the outcome; whether it may be sent again,
+/// The engine's answer: the status and the code, or HubSpot's status; the outcome; whether to send it again,
 /// and when, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct EngineOutcome(u16, &'static str, &'static str, Again);
@@ -124,7 +124,7 @@ fn hubspots_answers() -> Vec<(&'static str, Fault, EngineOutcome, EngineOutcome)
     ]
 }
 
-/// What may be repeated, and what may not: each on objects and an account of its own.
+/// Requests that may be repeated, and those that may not: each on objects and an account of its own.
 async fn requests(world: &World, mark: &str) -> Vec<(Value, bool)> {
     let hubspot = &world.stack.hubspot;
     let contact = || format!("/crm/v3/objects/contacts/{}", hubspot.create_object(PORTAL, "contacts", &[]));
@@ -153,7 +153,7 @@ async fn requests(world: &World, mark: &str) -> Vec<(Value, bool)> {
     requests
 }
 
-/// Whether a fault needs a body to spoil, where HubSpot's answer has none.
+/// Returns true if a fault needs a body to spoil, where HubSpot's answer has none.
 fn is_of_the_body(fault: &Fault, request: &Value) -> bool {
     request["request"]["method"] == "DELETE" && matches!(fault, Fault::WrongLength(_) | Fault::Slow { .. })
 }

@@ -182,7 +182,8 @@ impl World {
     }
 }
 
-/// A stack all of whose answers are held against the document, and all of whose log lines against their schema. No test starts one by other means.
+/// A stack all of whose answers are held against the document, and all of whose log lines against their schema. No test
+/// starts one by other means.
 pub(crate) async fn stack(options: Options) -> Stack {
     let options = Options { witness: Some(openapi::witness), last_look: Some(lines::look), ..options };
     Stack::start(options).await.unwrap_or_else(|error| panic!("{error}"))

@@ -51,7 +51,7 @@ struct Progress {
     attempts: Attempts,
     hubspot_status: Option<u16>,
     outcome: RequestOutcome,
-    /// Whether this execution refreshed the tokens itself.
+    /// True if this execution refreshed the tokens itself.
     refreshed: bool,
     replayed: bool,
     /// The id of an error at the edge in front of HubSpot.

@@ -23,7 +23,7 @@ use crate::retry::{self, AttemptResult, RetryState};
 /// Reading an answer stops here: no answer of ours could carry more.
 const LONGEST_BODY: usize = 5_900 * 1024;
 
-/// What is sent, for which integration, and until when.
+/// The request, its integration and its deadline.
 pub(crate) struct Delivery<'a> {
     pub(crate) app: &'a App,
     pub(crate) call: &'a Call,
@@ -38,7 +38,7 @@ pub(crate) struct Attempts {
     pub(crate) made: u32,
     /// Time spent waiting between them.
     pub(crate) waited: Duration,
-    /// Whether HubSpot may have acted on one of them, or on one of an earlier owner of the same key.
+    /// True if HubSpot may have acted on one of them, or on one of an earlier owner of the same key.
     pub(crate) may_have_reached_hubspot: bool,
     /// Milliseconds spent with HubSpot.
     pub(crate) millis: i64,
@@ -177,7 +177,7 @@ impl Delivery<'_> {
     }
 }
 
-/// Whether a call has a body that is not sent.
+/// Returns true if a call has a body that is not sent.
 pub(crate) fn ignores_body(call: &Call) -> bool {
     *call.target().method() == Method::GET && call.body().is_some_and(|body| !body.is_empty())
 }

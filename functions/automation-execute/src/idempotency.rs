@@ -36,12 +36,13 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
-    /// Whether an earlier owner may have reached HubSpot: one that is dead by now, or one that got no answer in time.
+    /// Returns true if an earlier owner may have reached HubSpot: one that is dead by now, or one that got no answer in
+    /// time.
     pub(crate) fn may_have_reached_hubspot(&self) -> bool {
         self.row.state != ExecutionState::Accepted || self.row.timed_out
     }
 
-    /// Whether the caller repeats a delivery that HubSpot did not answer in time.
+    /// Returns true if the caller repeats a delivery that HubSpot did not answer in time.
     pub(crate) fn repeats_a_timeout(&self) -> bool {
         self.row.timed_out
     }
@@ -70,7 +71,7 @@ pub(crate) enum ClaimResult {
 /// A delivery that may not execute.
 pub(crate) struct ClaimError {
     pub(crate) error: Error,
-    /// Whether another delivery of the key may have reached HubSpot.
+    /// True if another delivery of the key may have reached HubSpot.
     pub(crate) may_have_reached_hubspot: bool,
 }
 

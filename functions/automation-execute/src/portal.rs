@@ -1,4 +1,4 @@
-//! What an execution learns about the portal and keeps on the record, for all functions.
+//! Facts about the portal that an execution stores on the record, for all functions.
 //!
 //! Every write is best effort: the answer does not depend on it.
 

@@ -28,13 +28,13 @@ pub(crate) struct Reply {
     pub(crate) headers: Vec<(String, String)>,
     /// The body, empty if it was omitted.
     pub(crate) body: Vec<u8>,
-    /// Whether the body was too large to be read.
+    /// True if the body was too large to be read.
     pub(crate) omitted: bool,
     /// When it came, in epoch seconds.
     pub(crate) received_at: i64,
 }
 
-/// What a rate limit stops.
+/// The requests that a rate limit stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LimitScope {
     /// Searches of the portal, five in a second.
@@ -106,19 +106,19 @@ impl Reply {
         }
     }
 
-    /// Whether the edge in front of HubSpot answers that it could not reach HubSpot: 521 refused, 523 unreachable, 525
-    /// and 526 TLS.
+    /// Returns true if the edge in front of HubSpot answers that it could not reach HubSpot: 521 refused, 523
+    /// unreachable, 525 and 526 TLS.
     pub(crate) fn never_reached_hubspot(&self) -> bool {
         matches!(self.status, 521 | 523 | 525 | 526) && self.is_from_edge()
     }
 
-    /// Whether it has none of HubSpot's marks: neither a correlation id nor a body of JSON.
+    /// Returns true if it has none of HubSpot's marks: neither a correlation id nor a body of JSON.
     fn is_from_edge(&self) -> bool {
         let json = self.body.first() == Some(&b'{') && self.content_type().ends_with("json");
         !json && self.header("x-hubspot-correlation-id").is_none() && (self.status >= 500 || self.is_page())
     }
 
-    /// Whether the edge's mark is on it: a page, with the id that its support asks for.
+    /// Returns true if the edge's mark is on it: a page, with the id that its support asks for.
     fn is_page(&self) -> bool {
         self.header("cf-ray").is_some() && self.content_type().starts_with("text/")
     }
@@ -173,7 +173,7 @@ impl Reply {
     }
 }
 
-/// Whether a call is a search of the CRM, which has a limit of its own.
+/// Returns true if a call is a search of the CRM, which has a limit of its own.
 pub(crate) fn is_search(target: &Target) -> bool {
     target.method() == Method::POST && target.path().starts_with("/crm/") && target.path().ends_with("/search")
 }

@@ -1,4 +1,4 @@
-//! Whether and when a request is sent again: pure decisions.
+//! Retry decisions, pure.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ pub(crate) enum AttemptResult {
 /// The state of an execution after an attempt.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RetryState {
-    /// Whether sending the request twice has the effect of sending it once.
+    /// True if sending the request twice has the effect of sending it once.
     pub(crate) idempotent: bool,
     /// Attempts made.
     pub(crate) attempts: u32,

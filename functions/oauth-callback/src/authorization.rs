@@ -27,7 +27,7 @@ struct AuthorizationRequest {
     return_url: Option<ReturnUrl>,
 }
 
-/// What an admin wants to connect.
+/// The purpose of an authorization, as the admin requests it.
 enum AuthorizationTarget {
     First,
     NewInstance,

@@ -52,8 +52,8 @@ fn start_from_dashboard(cause: &str) -> AuthorizationOutcome {
     outcome
 }
 
-/// Completes an authorization. An installation that began at HubSpot and succeeded ends there; a failure never goes back
-/// there, where it would start again.
+/// Completes an authorization. An installation that began at HubSpot and succeeded ends there; a failure never goes
+/// back there, where it would start again.
 async fn finish_authorization(app: &App, event: &Event, response: &AuthorizationResponse) -> (Response, &'static str) {
     let (outcome, stored_return_url) = complete_authorization(app, event, response).await;
     let sent = response.return_url.as_deref().and_then(|text| ReturnUrl::parse(text, &app.config.authorize_url));
@@ -65,7 +65,7 @@ async fn finish_authorization(app: &App, event: &Event, response: &Authorization
     (response, outcome.as_str())
 }
 
-/// Whether a browser or a scanner fetches the page ahead of a person who may never open it.
+/// Returns true if a browser or a scanner fetches the page ahead of a person who may never open it.
 fn is_prefetch(event: &Event) -> bool {
     let names = ["sec-purpose", "purpose", "x-purpose", "x-moz"];
     let purposes = ["prefetch", "prerender", "preview"];

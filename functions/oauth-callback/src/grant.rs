@@ -1,4 +1,4 @@
-//! What HubSpot grants at the end of an authorization: exchanged, completed, judged and stored.
+//! HubSpot's grant at the end of an authorization: exchanged, completed, judged and stored.
 
 use guard::scopes;
 use shared::hubspot::Grant;

@@ -83,7 +83,7 @@ async fn connect(
     Err(Error::unavailable(1, "too many integrations of this account are connected at once"))
 }
 
-/// Whether the account has tokens of as many integrations as it may.
+/// Returns true if the account has tokens of as many integrations as it may.
 pub(crate) fn is_full(all: &[Integration]) -> bool {
     all.iter().filter(|integration| integration.pointer.is_some()).count() >= MOST_CONNECTED
 }

@@ -30,9 +30,9 @@ struct Page<'a> {
 /// The words of a page.
 struct Text {
     title: &'static str,
-    /// What happened.
+    /// The event, in one sentence.
     happened: &'static str,
-    /// What the person does next.
+    /// The next step for the person.
     next: &'static str,
     /// Further advice, for one case each.
     advice: &'static [&'static str],

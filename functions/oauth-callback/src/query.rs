@@ -22,7 +22,7 @@ pub(crate) struct AuthorizationResponse {
     pub(crate) return_url: Option<String>,
 }
 
-/// What the person decided.
+/// The person's decision.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Consent {
     Granted { code: String },

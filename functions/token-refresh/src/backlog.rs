@@ -7,8 +7,8 @@ use shared::crypto;
 use shared::integration::AccountId;
 use shared::store::integrations::Due;
 
-/// What waits longer, in seconds, is part of a backlog: neither a missed run nor one that ended early makes it wait so
-/// long, and the tokens still live for two minutes at least.
+/// An integration that waits longer, in seconds, is part of a backlog: neither a missed run nor one that ended early
+/// makes it wait so long, and the tokens still live for two minutes at least.
 const BACKLOG_AFTER: i64 = 180;
 /// The minutes in which each account of a backlog has its turn once. An integration in use is refreshed every 20 to 25
 /// minutes: so a backlog of all of them is refreshed hardly faster than they are anyway.
@@ -28,7 +28,7 @@ impl Pace {
         Self { now }
     }
 
-    /// Whether the run works on this one; else its turn is to come.
+    /// Returns true if the run works on this one; else its turn is to come.
     pub(crate) fn takes(self, due: &Due) -> bool {
         due.refresh_at >= self.now - BACKLOG_AFTER || self.is_turn_of(&due.key.account_id)
     }

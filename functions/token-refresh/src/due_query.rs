@@ -9,10 +9,10 @@ use crate::{Failed, Run, UNANSWERED};
 /// How many due integrations one run works on; the rest waits for the next minute.
 const AT_MOST: usize = 8_000;
 
-/// What is due.
+/// The due integrations.
 #[derive(Default)]
 pub(crate) struct DueBatch {
-    /// What the run works on.
+    /// The integrations that the run works on.
     pub(crate) due: Vec<Due>,
     /// How many have their turn later.
     pub(crate) later: usize,

@@ -29,7 +29,7 @@ use shared::store::integrations::Due;
 use crate::due_query::DueBatch;
 use crate::gate::Gate;
 
-/// What is left of the function's time when it starts nothing more, in milliseconds; more if a refresh needs more.
+/// With less of the function's time left, it starts nothing more. In milliseconds; more if a refresh needs more.
 const STOP_BEFORE_DEADLINE: i64 = 10_000;
 /// So many refusals of our app's credentials end a run: it is our secret, not the customers' authorizations.
 const INVALID_CLIENTS: u32 = 5;
@@ -37,7 +37,7 @@ const INVALID_CLIENTS: u32 = 5;
 /// those that wait longest so many are worked on first, before the rest is begun at full concurrency.
 const UNANSWERED: usize = 10;
 
-/// What the function is told by its environment.
+/// The function's environment.
 pub struct Config {
     state: config::StateConfig,
     hubspot: config::HubSpotConfig,
@@ -79,7 +79,7 @@ impl App {
     }
 }
 
-/// What a run did: `due` is the sum of all others.
+/// The counts of a run: `due` is the sum of all others.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// Integrations found due.

@@ -41,7 +41,7 @@ pub(crate) struct RotateArgs {
 #[derive(Serialize)]
 struct AppSecretResult<'a> {
     outcome: &'a str,
-    /// Whether HubSpot accepts the current client secret; none if HubSpot does not say.
+    /// `Some(true)` if HubSpot accepts the current client secret; `None` if HubSpot does not say.
     hubspot_accepts: Option<bool>,
     next: &'a str,
     #[serde(flatten)]
@@ -176,7 +176,7 @@ async fn put(stack: &Stack, new: &AppCredentials, stored: Option<&SecretString>)
     }
 }
 
-/// Whether HubSpot accepts the current client secret; none if it does not say.
+/// Returns `Some(true)` if HubSpot accepts the current client secret, `None` if it does not say.
 async fn accepts(stack: &Stack, app: &AppCredentials) -> Option<bool> {
     match stack.hubspot.verify_credentials(&app.client_id, &app.client_secret).await {
         Ok(()) => Some(true),

@@ -1,5 +1,5 @@
-//! `decommission`: deletes permanently what `sam delete` leaves behind: the secrets that were created at run time, those
-//! marked for deletion among them.
+//! `decommission`: deletes permanently what `sam delete` leaves behind: the secrets that were created at run time,
+//! those marked for deletion among them.
 
 use serde::Serialize;
 use shared::integration::Integration;

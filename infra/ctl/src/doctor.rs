@@ -18,7 +18,7 @@ pub(crate) struct DoctorArgs {}
 pub(crate) struct Finding {
     check: &'static str,
     ok: bool,
-    /// What was found, and what to do about it.
+    /// The finding and its remedy.
     detail: String,
 }
 

@@ -67,7 +67,7 @@ pub(crate) fn cause(error: &Error) -> String {
     if let Error::TemporarilyUnavailable { cause, .. } = error { cause.clone() } else { error.to_string() }
 }
 
-/// What an operator can do about an AWS failure, by its code.
+/// The operator's remedy for an AWS failure, by its code.
 pub(crate) fn advice(error: &Error) -> &'static str {
     let cause = cause(error);
     let names = |codes: &[&str]| codes.iter().any(|code| cause.contains(code));

@@ -36,7 +36,7 @@ pub(crate) enum HealthStatus {
     Corrupt,
 }
 
-/// What an execution would do now.
+/// The result of an execution that starts now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum NextExecution {
@@ -114,7 +114,7 @@ pub(crate) fn of(newest: &Integration, now: i64, config: &RefreshConfig) -> (Hea
     (status, detail(status, newest, now))
 }
 
-/// What the operator has to know first.
+/// The first fact that the operator needs.
 fn status(newest: &Integration, now: i64, config: &RefreshConfig) -> HealthStatus {
     let is_ahead = |until: Option<i64>| until.is_some_and(|until| until > now);
     if newest.status == Status::NeedsReauthorization {
@@ -173,7 +173,7 @@ fn detail(status: HealthStatus, newest: &Integration, now: i64) -> String {
     }
 }
 
-/// What the next execution would do, provided that AWS and HubSpot respond.
+/// The result of the next execution, provided that AWS and HubSpot respond.
 pub(crate) fn next(record: &Integration, position: Position, now: i64, config: &RefreshConfig) -> NextExecution {
     let left = record.token_expires_at - now;
     if position == Position::Older {

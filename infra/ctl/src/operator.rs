@@ -1,4 +1,4 @@
-//! Who runs the tool, and in which AWS account: shown before every change, and part of its result.
+//! The caller's AWS identity: shown before every change, and part of its result.
 
 use aws_sdk_sts::error::ProvideErrorMetadata;
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! What the tool prints: results to stdout, failures to stderr.
+//! Output: results to stdout, failures to stderr.
 
 use std::io::{self, BufWriter, ErrorKind, Stdout, Write};
 use std::process::ExitCode;

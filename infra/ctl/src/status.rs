@@ -131,7 +131,7 @@ async fn pending_authorizations(
     }
 }
 
-/// What is inconsistent about the tokens that a record points at, if anything.
+/// The inconsistency of the tokens that a record points at, if any.
 pub(crate) async fn inconsistent_tokens(stack: &Stack, record: &Integration) -> Result<Option<String>, Failure> {
     let Some(pointer) = &record.pointer else { return Ok(None) };
     let advice = "An admin of the account has to reconnect it";

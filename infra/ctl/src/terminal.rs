@@ -1,4 +1,4 @@
-//! What may reach a terminal: texts of customers, HubSpot and AWS must not control it.
+//! Safe terminal output: texts from customers, HubSpot and AWS must not control the terminal.
 
 use std::borrow::Cow;
 

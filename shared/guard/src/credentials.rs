@@ -46,7 +46,7 @@ const HEADERS: [&str; 17] = [
     "client_assertion",
 ];
 
-/// What is left of a query string or form body, and the names of the credentials that were in it.
+/// A query string or form body without its credentials, and their names.
 #[derive(PartialEq, Eq)]
 pub struct Cleaned<'a> {
     /// The rest, unchanged and in order; `None` if there were only credentials.

@@ -53,7 +53,7 @@ const SHAPES: [&str; 45] = [
     "/webhooks-journal/journal/@/batch/read",
 ];
 
-/// Whether a POST to this path only reads.
+/// Returns true if a POST to this path only reads.
 pub(crate) fn post_reads(path: &str) -> bool {
     // Most POSTs write, and are not compared with every shape.
     let may_read = path.ends_with("/search") || path.ends_with("/batch/read") || path.ends_with("/graphql");

@@ -13,10 +13,10 @@ const MOST_LAYERS: usize = 8;
 /// How many bytes are scrubbed between two looks at the time: milliseconds of work.
 const PIECE: usize = 16_384;
 
-/// What is looked for: the token, and the part of a base64 text that a token anywhere within it decides.
+/// The needles: the token, and the part of a base64 text that is the same wherever the text contains the token.
 pub struct TokenPatterns {
     forms: Vec<Vec<u8>>,
-    /// Whether a byte may be the first of a form.
+    /// Indexed by byte: true if it may be the first of a form.
     begins: [bool; 256],
 }
 

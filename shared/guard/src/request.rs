@@ -1,6 +1,6 @@
 //! The bodies of `POST /v1/automation-requests` and `POST /v1/automation-checks`, parsed.
 //!
-//! What comes out has passed the guard: a [`Call`] can be sent as it is, with the OAuth token added.
+//! A [`Call`] has passed the guard: it can be sent as it is, with the OAuth token added.
 //! Error texts name the field and what it may be, never its value.
 
 use std::fmt;
@@ -42,7 +42,7 @@ pub struct AutomationRequest {
     pub deadline_ms: Option<u32>,
     /// Names this execution: the same key never makes a second write.
     pub idempotency_key: Option<String>,
-    /// What to send.
+    /// The call to send.
     pub call: Call,
 }
 
@@ -104,7 +104,7 @@ impl AutomationRequest {
 pub struct Check {
     /// The instance that the automation belongs to; absent, the newest.
     pub integration_id: Option<IntegrationId>,
-    /// What would be sent.
+    /// The call that would be sent.
     pub call: Call,
 }
 
@@ -194,7 +194,7 @@ impl Call {
         })
     }
 
-    /// What was dropped because it carries credentials: `header:…`, `query:…`, `form:…`, `userinfo`, each once.
+    /// The dropped credentials: `header:…`, `query:…`, `form:…`, `userinfo`, each once.
     pub fn ignored(&self) -> &[String] {
         &self.ignored
     }
@@ -331,7 +331,7 @@ fn parse_body(fields: &mut Fields<'_>) -> Result<Option<(Vec<u8>, &'static str)>
     }
 }
 
-/// Whether a body of this content type is a form, from which credentials have to be taken.
+/// Returns true if a body of this content type is a form, from which credentials have to be removed.
 fn is_form(content_type: &str) -> Result<bool, Refusal> {
     let content_type = content_type.to_ascii_lowercase();
     let mut parts = content_type.split(';').map(str::trim);

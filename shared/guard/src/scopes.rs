@@ -36,12 +36,12 @@ pub struct Required {
     pub docs: Option<&'static str>,
 }
 
-/// What is known of a request before it is sent.
+/// The facts about a request before it is sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Explanation {
     /// The scopes that it needs.
     pub required: Option<Required>,
-    /// Whether HubSpot accepts only the developer key of an app, so that no automation can call it.
+    /// True if HubSpot accepts only the developer key of an app, so that no automation can call it.
     pub developer_key: bool,
     /// When the endpoint stops, if HubSpot has announced that.
     pub deprecated: Option<Deprecation>,
@@ -50,7 +50,7 @@ pub struct Explanation {
 }
 
 impl Explanation {
-    /// What is known of a method and a path that the guard has accepted.
+    /// Explains a method and a path that the guard has accepted.
     pub fn of(method: &Method, path: &str) -> Self {
         let Some(segments) = segments(path) else { return Self::default() };
         let method = method.as_str();
@@ -68,7 +68,7 @@ impl Explanation {
         explanation
     }
 
-    /// Whether the scopes that HubSpot granted cover the request.
+    /// The verdict of the granted scopes on the request.
     pub fn verdict(&self, granted: &[String]) -> Verdict {
         if self.developer_key { Verdict::Missing } else { verdict(self.required.as_ref(), granted) }
     }
@@ -82,7 +82,7 @@ impl Explanation {
         missing
     }
 
-    /// What makes HubSpot grant what is missing, if something is and a grant would help.
+    /// The remedy for missing scopes, if some are missing and a grant would help.
     pub fn remedy(&self, granted: &[String], requested: RequestedScopes<'_>) -> Option<Remedy> {
         if self.developer_key || self.verdict(granted) != Verdict::Missing {
             return None;
@@ -127,7 +127,7 @@ impl Required {
     }
 }
 
-/// What is known about a list of scopes.
+/// The origin of a list of scopes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Knowledge {
@@ -139,7 +139,7 @@ pub enum Knowledge {
     Disputed,
 }
 
-/// Whether the granted scopes cover a request.
+/// The verdict of the granted scopes on a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -151,7 +151,7 @@ pub enum Verdict {
     Unknown,
 }
 
-/// Whether the scopes that HubSpot granted cover what a request needs.
+/// The verdict of the granted scopes on the scopes that a request needs.
 pub fn verdict(required: Option<&Required>, granted: &[String]) -> Verdict {
     let Some(required) = required else { return Verdict::Unknown };
     if !required.any_of.is_empty() {

@@ -25,14 +25,14 @@ pub(crate) const MAX_URL_BYTES: usize = 32_768;
 /// so many rounds is refused unread.
 const MAX_ENCODINGS: usize = 8;
 
-/// What a path may not carry raw, and what is percent-encoded on the customer's behalf.
+/// Characters that a path may not contain raw: they are percent-encoded on the customer's behalf.
 const PATH: &AsciiSet =
     &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
 
 /// The same for a query.
 const QUERY: &AsciiSet = &PATH.add(b'\'');
 
-/// What names and values of the field `query` are encoded by. A comma stays, so that lists look as HubSpot writes them.
+/// The encoding of names and values of the field `query`. A comma stays, so that lists look as HubSpot writes them.
 const PAIR: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b',');
 
 /// A method and a URL of HubSpot's API, without any credential of the customer.
@@ -114,7 +114,7 @@ impl Target {
         &self.ignored_query
     }
 
-    /// Whether the URL had userinfo, which was dropped.
+    /// Returns true if the URL had userinfo, which was dropped.
     pub(crate) fn has_userinfo(&self) -> bool {
         self.has_userinfo
     }
@@ -124,12 +124,12 @@ impl Target {
         self.hub
     }
 
-    /// Whether HubSpot only reads: GET, and the POSTs that HubSpot documents as searches and batch reads.
+    /// Returns true if HubSpot only reads: GET, and the POSTs that HubSpot documents as searches and batch reads.
     pub fn is_read(&self) -> bool {
         self.method == Method::GET || (self.method == Method::POST && post_reads(self.path()))
     }
 
-    /// Whether sending it twice does what sending it once does: GET, PUT, DELETE, and POSTs that read.
+    /// Returns true if sending it twice does what sending it once does: GET, PUT, DELETE, and POSTs that read.
     pub fn is_idempotent(&self) -> bool {
         self.is_read() || self.method == Method::PUT || self.method == Method::DELETE
     }
@@ -153,7 +153,7 @@ fn parse_method(text: &str) -> Result<Method, Refusal> {
     }
 }
 
-/// What an endpoint says beside the host.
+/// The parts of an endpoint after the host.
 struct Place<'a> {
     /// Empty, or from `/` or `?` on.
     rest: &'a str,
@@ -193,7 +193,7 @@ fn api_host(host: &str) -> Option<Option<Hub>> {
     }
 }
 
-/// What is wrong with a host, and what helps.
+/// The problem with a host, and its remedy.
 fn wrong_host(host: &str) -> &'static str {
     let domain = host.split_once('.').map_or("", |(_, domain)| domain);
     if domain == "hsforms.com" || host == "forms.hubspot.com" {

@@ -1,4 +1,4 @@
-//! What an input costs: memory and work stay below a small multiple of its length, whichever field is filled.
+//! The cost of an input: memory and work stay below a small multiple of its length, whichever field is filled.
 //!
 //! A test binary of its own, since it counts every allocation of the process.
 
@@ -13,7 +13,7 @@ use url::Url;
 /// At most so many bytes are in use at a time, and allocated altogether, for each byte of the input.
 const IN_USE: u64 = 12;
 const ALTOGETHER: u64 = 48;
-/// What small inputs may cost anyway: error texts, and the longest URL in all its readings.
+/// The allowance of small inputs: error texts, and the longest URL in all its readings.
 const BASE: u64 = 3 << 20;
 
 /// An automation request with `FILL` in each place where a customer's or an engine's text may stand.

@@ -1,4 +1,4 @@
-//! What to do about a token request, decided from what was read: pure.
+//! The next step of a token request, decided from what was read: pure.
 //!
 //! | question | true if |
 //! | --- | --- |
@@ -16,7 +16,7 @@ use crate::token_error::TokenError;
 use crate::token_error::TokenErrorKind::Corrupt;
 use crate::tokens::Tokens;
 
-/// What has to be left of the function's time beyond the token endpoint's, for the writes after it.
+/// Time that must be left after the token endpoint's answer, for the writes that follow it.
 const ROOM_FOR_WRITES: i64 = 5;
 /// The schedule has proved a grant in this time, as a rule, in seconds.
 pub(super) const PROOF_TAKES: i64 = 60;
@@ -29,7 +29,7 @@ pub(super) struct Moment<'a> {
     pub(super) config: &'a RefreshConfig,
 }
 
-/// What reading the version that the record points at has brought.
+/// The result of reading the version that the record points at.
 #[derive(Debug)]
 pub(super) enum Look {
     /// It was not read: its tokens are known to be of no use.
@@ -40,7 +40,7 @@ pub(super) enum Look {
     Found(Tokens),
 }
 
-/// What to do next.
+/// The next step.
 #[derive(Debug)]
 pub(super) enum Step {
     /// Use the tokens that were found.
@@ -75,7 +75,7 @@ impl Moment<'_> {
         self.now_millis / 1000
     }
 
-    /// Whether it is worth reading the version that the record points at.
+    /// Returns true if it is worth reading the version that the record points at.
     pub(super) fn looks(&self, record: &Integration, pointer: &Pointer) -> bool {
         // The schedule comes when they are short, as a rule: it reads what is current once, under the lease.
         let short = self.request.purpose == Purpose::Schedule
@@ -96,7 +96,7 @@ impl Moment<'_> {
         }
     }
 
-    /// Whether this request may not refresh the record, whatever its tokens.
+    /// Returns true if this request may not refresh the record, whatever its tokens.
     pub(super) fn is_closed(&self, record: &Integration) -> bool {
         record.status == Status::NeedsReauthorization && self.request.purpose == Purpose::Execution
     }
@@ -134,7 +134,8 @@ impl Moment<'_> {
         Some(transient(left, "refreshes of this integration pause after a failure"))
     }
 
-    /// Whether an execution leaves HubSpot alone until the schedule has proved the grant, which moves `refresh_at`.
+    /// Returns true if an execution leaves HubSpot alone until the schedule has proved the grant, which moves
+    /// `refresh_at`.
     fn awaits_proof(&self, record: &Integration) -> bool {
         let Some(requested_at) = record.proof_requested_at else { return false };
         self.request.purpose == Purpose::Execution

@@ -1,7 +1,7 @@
 //! The AWS SDK over the same HTTP client that calls HubSpot.
 //!
-//! The SDK's own connector takes roots as PEM only: to write those of all authorities and to parse them again took 35 of
-//! the 48 million instructions of a cold start. It is a second stack beside reqwest besides.
+//! The SDK's own connector takes roots as PEM only: to write those of all authorities and to parse them again took 35
+//! of the 48 million instructions of a cold start. It is a second stack beside reqwest besides.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -76,7 +76,7 @@ impl HttpConnector for Sender {
     }
 }
 
-/// What the SDK is told of a failure: it tries again after all but our own mistakes.
+/// Classifies a failure for the SDK, which retries all but our own mistakes.
 fn failed(error: reqwest::Error) -> ConnectorError {
     let error = error.without_url();
     if error.is_timeout() {

@@ -1,7 +1,7 @@
 //! Authorizations: one OAuth round trip each, keyed by the hash of its `state`.
 //!
-//! Invariant: of any number of callbacks with one `state`, one consumes the row. The row stays and keeps the outcome, so
-//! that a repeated callback of the same browser gets the same outcome without a second exchange.
+//! Invariant: of any number of callbacks with one `state`, one consumes the row. The row stays and keeps the outcome,
+//! so that a repeated callback of the same browser gets the same outcome without a second exchange.
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
@@ -13,7 +13,7 @@ use super::{Item, n, s, unavailable};
 use crate::error::Error;
 use crate::integration::{AccountId, IntegrationId};
 
-/// What an authorization is for.
+/// The purpose of an authorization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuthorizationKind {
@@ -36,7 +36,7 @@ pub struct Authorization {
     pub user_id: String,
     /// The integration to reconnect, or the id of the new one.
     pub integration_id: IntegrationId,
-    /// What the admin asked for.
+    /// The admin's request.
     pub kind: AuthorizationKind,
     /// SHA-256 of the secret in the cookie of the browser that started it, in hex.
     pub browser_hash: String,

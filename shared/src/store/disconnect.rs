@@ -4,7 +4,7 @@ use super::Store;
 use crate::error::Error;
 use crate::integration::{Integration, Key};
 
-/// What a disconnect could not do any more after the record was gone. The integration is disconnected all the same.
+/// The cleanup that a disconnect could not finish after it deleted the record. The integration is disconnected anyway.
 #[derive(Debug, Default)]
 pub struct Leftovers {
     /// The secret that no record names any more, and why it is still there; it is swept.
@@ -16,8 +16,9 @@ pub struct Leftovers {
 impl Store {
     /// Disconnects an integration.
     ///
-    /// The record names `acted_by` for the event of its deletion. It goes first, then its secret, then the previous instance becomes due at once. A crash in between
-    /// leaves a secret that no record names, or a previous instance that is refreshed on use.
+    /// The record names `acted_by` for the event of its deletion. It goes first, then its secret, then the previous
+    /// instance becomes due at once. A crash in between leaves a secret that no record names, or a previous instance
+    /// that is refreshed on use.
     pub async fn disconnect(&self, record: &Integration, acted_by: &str, now: i64) -> Result<Leftovers, Error> {
         self.announce_deletion(record, acted_by).await?;
         // Not there any more: the SDK has repeated a delete whose answer was lost, or somebody else was faster. Either

@@ -31,7 +31,7 @@ pub enum ExecutionState {
 pub struct StoredResponse {
     /// HTTP status.
     pub status: u16,
-    /// What became of the request.
+    /// The outcome of the request.
     pub outcome: RequestOutcome,
     /// The body that was told.
     pub body: String,
@@ -54,10 +54,10 @@ pub struct ExecutionRecord {
     pub heartbeat_at: i64,
     /// From when on the row counts as absent, in epoch seconds; also the table's TTL.
     pub expires_at: i64,
-    /// Whether HubSpot did not answer the last delivery in time, which the caller was told to repeat.
+    /// True if HubSpot did not answer the last delivery in time, which the caller was told to repeat.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub timed_out: bool,
-    /// What was answered; only in the state `answered`, and not of a read.
+    /// The stored response; only in the state `answered`, and not of a read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer: Option<StoredResponse>,
 }

@@ -4,8 +4,8 @@
 //! none resurrects a deleted record or touches another that has taken its key. A failed condition behind which one's
 //! own values stand is success: the SDK repeats a write whose answer was lost.
 //!
-//! A write that may change what an integration is to its account says in `event` what that change is called. Nobody here
-//! reads it: the table's stream does, compares the record before and after, and notifies (`infra/template.yaml`).
+//! A write that may change what an integration is to its account says in `event` what that change is called. Nobody
+//! here reads it: the table's stream does, compares the record before and after, and notifies (`infra/template.yaml`).
 
 mod connect;
 mod read;

@@ -1,4 +1,4 @@
-//! What only the operator's tool asks AWS: the whole table, the versions of a secret, the shape of what was deployed.
+//! AWS calls of the operator's tool only: the whole table, the versions of a secret, the deployed resources.
 
 use aws_sdk_dynamodb::types::TableStatus;
 use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
@@ -37,7 +37,7 @@ pub struct SecretVersionInfo {
 pub struct SecretInfo {
     /// Its name.
     pub secret_id: String,
-    /// Whether it is marked for deletion.
+    /// True if it is marked for deletion.
     pub deleted: bool,
     /// When it was created.
     pub created_at: i64,
@@ -48,9 +48,9 @@ pub struct SecretInfo {
 /// An authorization that was started and never came back.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PendingAuthorization {
-    /// What for.
+    /// Its purpose.
     pub kind: String,
-    /// Who started it.
+    /// The user who started it.
     pub user_id: String,
     /// When it expires, or expired.
     pub expires_at: i64,
@@ -59,7 +59,7 @@ pub struct PendingAuthorization {
 /// The table of integrations as it was deployed.
 #[derive(Clone, Debug)]
 pub struct TableInfo {
-    /// Whether it can be used.
+    /// True if it can be used.
     pub active: bool,
     /// The names of its indexes that can be used.
     pub indexes: Vec<String>,
@@ -136,7 +136,7 @@ impl Store {
         }
     }
 
-    /// Whether a table exists, whatever its state.
+    /// Returns true if a table exists, whatever its state.
     pub async fn table_exists(&self, name: &str) -> Result<bool, Error> {
         match self.dynamodb.describe_table().table_name(name).send().await {
             Ok(_) => Ok(true),
@@ -200,14 +200,14 @@ impl Store {
         }))
     }
 
-    /// Whether records may be written, by a write whose condition cannot hold.
+    /// Checks the permission to write records, with a write whose condition cannot hold.
     pub async fn may_write(&self, nobody: &AccountId) -> Result<(), Error> {
         let write = Write::at(Key { account_id: nobody.clone(), sequence: 0 });
         Ok(self.update(write.if_equal("refresh_at", n(-1)).set("refresh_at", n(-1))).await.map(drop)?)
     }
 }
 
-/// Whether a key is the AWS account's default one for Secrets Manager.
+/// Returns true if a key is the AWS account's default one for Secrets Manager.
 fn is_default(key: &str) -> bool {
     key.ends_with("alias/aws/secretsmanager")
 }

@@ -43,7 +43,7 @@ const IMPORTED: Uuid = Uuid::from_u128(0x6f9d_6a1c_2d0e_4b57_9a53_8c1f_0d7e_4b21
 pub struct Version {
     /// Where they lie.
     pub pointer: Pointer,
-    /// What lies there.
+    /// The stored value.
     pub tokens: Tokens,
 }
 
@@ -80,8 +80,8 @@ impl Store {
         format!("{}/integrations/{uuid}", self.config.secret_prefix)
     }
 
-    /// Creates a secret; none where one of this name exists. The SDK repeats a call whose answer was lost under the same
-    /// token, which is success.
+    /// Creates a secret; none where one of this name exists. The SDK repeats a call whose answer was lost under the
+    /// same token, which is success.
     async fn create(&self, name: &str, tokens: &Tokens) -> Result<Option<Pointer>, Error> {
         let created = self
             .secrets
@@ -220,12 +220,12 @@ impl Store {
     }
 }
 
-/// Whether a secret does not exist, or is being deleted (which takes AWS a while).
+/// Returns true if a secret does not exist, or is being deleted (which takes AWS a while).
 pub(super) fn is_gone(code: Option<&str>) -> bool {
     matches!(code, Some("ResourceNotFoundException" | "InvalidRequestException"))
 }
 
-/// Whether a secret of this name exists, or is being deleted and may still be restored.
+/// Returns true if a secret of this name exists, or is being deleted and may still be restored.
 fn is_taken(code: Option<&str>) -> bool {
     matches!(code, Some("ResourceExistsException" | "InvalidRequestException"))
 }

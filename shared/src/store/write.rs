@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::{Item, s};
 use crate::integration::{Integration, Key, Pointer};
 
-/// Who caused a change that no person asked for.
+/// The process that caused a change which no person requested.
 pub(super) const SERVICE: &str = "service";
 
 /// One conditional update, attribute by attribute.
@@ -18,7 +18,7 @@ pub(super) struct Write {
     conditions: Vec<(&'static str, Condition)>,
 }
 
-/// What an attribute must be for the write to take place.
+/// The condition on an attribute under which the write takes place.
 enum Condition {
     Equal(AttributeValue),
     Less(AttributeValue),

@@ -51,7 +51,7 @@ const TAILS: [&str; 24] = [
     "/151/associations/companies/7/contact_to_company",
 ];
 
-/// What goes out as it was written.
+/// Endpoints that go out as written.
 pub fn unchanged() -> Vec<String> {
     let mut all = Vec::new();
     for object in OBJECTS {
@@ -140,7 +140,7 @@ const OTHERS: [&str; 59] = [
     "/crm/v3/objects/contacts?",
 ];
 
-/// What variables bring into an endpoint, and how every client would send it.
+/// Values that variables put into an endpoint, and the form in which every client sends them.
 pub const REPAIRED: [(&str, &str); 12] = [
     (
         "/crm/v3/objects/contacts/müller@x.com?idProperty=email",

@@ -1,4 +1,4 @@
-//! What must hold of everything that the guard lets pass, judged without the guard's own functions.
+//! Properties of every call that the guard accepts, judged without the guard's own functions.
 //!
 //! The three properties take raw bytes: they are the bodies of the fuzz targets in `tests/fuzz`, and proptest runs
 //! them where no fuzz target can be built. What is wrong comes back as text, so that a test can count it.
@@ -83,7 +83,7 @@ pub fn credentials(input: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether a call may be sent: its target, its headers, and its body if that is a form.
+/// Checks that a call may be sent: its target, its headers, and its body if that is a form.
 pub fn may_be_sent(call: &Call) -> Result<(), String> {
     is_safe(call.target())?;
     let mut names: Vec<&str> = call.headers().iter().map(|(name, _)| *name).collect();
@@ -105,7 +105,7 @@ pub fn may_be_sent(call: &Call) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether a target is one that the token may be sent to.
+/// Checks that the token may be sent to a target.
 pub fn is_safe(target: &Target) -> Result<(), String> {
     let sent = target.url().as_str();
     let wrong = |what: &str| Err(format!("{what}: {} {sent}", target.method()));
@@ -141,7 +141,7 @@ pub fn is_safe(target: &Target) -> Result<(), String> {
     }
 }
 
-/// What was accepted once is accepted again, unchanged.
+/// An accepted call is accepted again, unchanged.
 fn is_stable(target: &Target) -> Result<(), String> {
     let sent = target.url().as_str();
     match Target::parse(&origin(), target.method().as_str(), sent, &[]) {
@@ -167,7 +167,7 @@ fn none_in(text: &[u8]) -> Result<(), String> {
     }
 }
 
-/// What has to be left of a query or a form, and what has to be dropped from it.
+/// The expected rest of a query or a form, and the credentials that have to be dropped from it.
 fn expected_rest(text: &[u8]) -> (Option<Vec<u8>>, Vec<&'static str>) {
     let (mut rest, mut dropped): (Option<Vec<u8>>, _) = (None, Vec::new());
     // Every part with the separator in front of it; the first has none.
@@ -216,7 +216,7 @@ fn plain(c: char) -> impl Iterator<Item = char> {
     std::iter::once(first).chain(second)
 }
 
-/// What servers trim or do not see in a key: blanks, controls, marks without width, quotes and broken UTF-8.
+/// Characters that servers trim or overlook in a key: blanks, controls, marks without width, quotes and broken UTF-8.
 fn is_overlooked(c: char) -> bool {
     let unseen = ['\u{ad}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{200e}', '\u{200f}', '\u{2060}', '\u{feff}'];
     c.is_whitespace() || c.is_control() || "+\"\u{307}\u{fffd}".contains(c) || unseen.contains(&c)

@@ -1,4 +1,4 @@
-//! What repeats from run to run, held against a budget: instructions, calls, connections, bytes of the binaries.
+//! Deterministic figures, compared with a budget: instructions, calls, connections, bytes of the binaries.
 
 use std::path::Path;
 

@@ -11,7 +11,7 @@ const VALGRIND: &str = "/usr/bin/valgrind";
 /// Warm invocations of the longer of two runs.
 const WARM: u64 = 100;
 
-/// What a function executes.
+/// The instructions that a function executes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Instructions {
     /// From the start of the process to its first answer.
@@ -20,7 +20,7 @@ pub(crate) struct Instructions {
     pub(crate) warm: u64,
 }
 
-/// Whether instructions can be counted here.
+/// Returns true if instructions can be counted here.
 pub(crate) fn is_installed() -> bool {
     Path::new(VALGRIND).is_file()
 }

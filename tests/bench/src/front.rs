@@ -1,5 +1,5 @@
-//! TLS in front of an emulator, with its answers kept: what the functions wait for costs next to nothing and is the same
-//! each time.
+//! TLS in front of an emulator, with its answers kept: what the functions wait for costs next to nothing and is the
+//! same each time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -56,7 +56,7 @@ impl Certificates {
     }
 }
 
-/// What went through a front.
+/// Traffic through a front.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TrafficCounts {
     /// Calls by operation.
@@ -68,7 +68,7 @@ pub(crate) struct TrafficCounts {
 }
 
 impl TrafficCounts {
-    /// What has been added since `before`.
+    /// The difference from `before`.
     pub(crate) fn since(&self, before: &Self) -> Self {
         let calls = self.calls.iter().map(|(name, count)| {
             let before = before.calls.get(name).copied().unwrap_or_default();
@@ -155,7 +155,7 @@ impl Front {
         lock(&self.shared.kept).get_or_insert_default();
     }
 
-    /// What went through so far.
+    /// The traffic so far.
     pub(crate) fn seen(&self) -> TrafficCounts {
         let mut seen = lock(&self.shared.seen).clone();
         seen.bytes = self.shared.bytes.load(Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! What an execution costs beside how much else there is, and what many processes cost each other.
+//! The cost of an execution as the data grows, and the cost of many processes for each other.
 
 use std::path::Path;
 use std::time::Instant;

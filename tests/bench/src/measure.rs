@@ -8,7 +8,7 @@ use crate::process::Process;
 use crate::variant::{CORE, Variant};
 use crate::world::{Traffic, World, answered};
 
-/// What one variant has used, round by round.
+/// Usage of one variant, round by round.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Figures {
     /// CPU from the start of the process to its first answer.
@@ -23,9 +23,9 @@ pub(crate) struct Figures {
     pub(crate) cpu: Vec<Duration>,
     /// The most memory, in bytes.
     pub(crate) memory: u64,
-    /// What a cold invocation sent.
+    /// Traffic of a cold invocation.
     pub(crate) cold_traffic: Option<Traffic>,
-    /// What the warm ones of a round sent.
+    /// Traffic of the warm invocations of a round.
     pub(crate) warm_traffic: Option<Traffic>,
 }
 
@@ -41,8 +41,8 @@ pub(crate) struct Rounds {
 /// Executions: rounds with one cold start of each variant, then rounds with a stretch of warm ones of each.
 pub(crate) async fn executions(world: &World, variants: &[Variant], rounds: Rounds) -> Result<Vec<Figures>, String> {
     let mut figures = vec![Figures::default(); variants.len()];
-    // Who starts after another program finds the caches full of it, which is worth 10 %: in pairs, A B B A, each comes after
-    // the other as often as after itself.
+    // Who starts after another program finds the caches full of it, which is worth 10 %: in pairs, A B B A, each comes
+    // after the other as often as after itself.
     for (pair, figures) in variants.chunks(2).zip(figures.chunks_mut(2)) {
         for round in 0..rounds.cold {
             let mut turns: Vec<_> = pair.iter().zip(figures.iter_mut()).collect();

@@ -23,7 +23,7 @@ use tokio::sync::{Mutex, mpsc};
 /// Longer than anything takes, valgrind included.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// What is run: a program with its arguments and environment.
+/// A program with its arguments and environment.
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
     /// The executable.
@@ -53,7 +53,7 @@ pub(crate) struct Answered {
     pub(crate) took: Duration,
     /// The process's CPU time when it answered.
     pub(crate) cpu: Duration,
-    /// What it answered.
+    /// Its answer.
     pub(crate) body: Bytes,
 }
 
@@ -209,7 +209,8 @@ fn on_core<T>(core: usize, run: impl FnOnce() -> T) -> T {
     done
 }
 
-/// Keeps this thread, and what it starts, on one core, where this machine has it and lets us: figures repeat better then.
+/// Keeps this thread, and what it starts, on one core, where this machine has it and lets us: figures repeat better
+/// then.
 pub(crate) fn pin(core: usize) {
     let mut set = CpuSet::new();
     let _ = set.set(core).and_then(|()| sched_setaffinity(Pid::from_raw(0), &set));

@@ -13,14 +13,14 @@ use crate::world::{Traffic, World};
 /// Integrations that are due in each run.
 pub(crate) const DUE: usize = 300;
 
-/// What runs of one variant have used.
+/// Usage of the runs of one variant.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RefreshFigures {
     /// Refreshes in a second of CPU, run by run.
     pub(crate) per_second: Vec<f64>,
     /// The most memory, in bytes.
     pub(crate) memory: u64,
-    /// What the last run sent.
+    /// Traffic of the last run.
     pub(crate) traffic: Option<Traffic>,
 }
 

@@ -7,14 +7,14 @@ use serde::Serialize;
 /// One figure beside what it must hold.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Row {
-    /// What was measured.
+    /// The measured quantity.
     pub(crate) what: String,
-    /// What came out, as text.
+    /// The result, as text.
     pub(crate) figure: String,
-    /// What it must not miss, and what would be better still.
+    /// The budget and the target.
     pub(crate) must: &'static str,
     pub(crate) go_for: &'static str,
-    /// Whether it holds; none where there is no limit.
+    /// True if it is met; `None` where there is no limit.
     pub(crate) holds: Option<bool>,
 }
 

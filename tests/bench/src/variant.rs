@@ -11,6 +11,6 @@ pub(crate) const CORE: usize = 0;
 pub(crate) struct Variant {
     pub(crate) name: &'static str,
     pub(crate) program: Program,
-    /// What each invocation is given.
+    /// The event of each invocation.
     pub(crate) event: Bytes,
 }

@@ -125,7 +125,7 @@ async fn execution(places: &Places, peer: Option<&Peer>, report: &mut Report) ->
     Ok(())
 }
 
-/// What the ratios are made of.
+/// The terms of the ratios.
 fn behind(names: &[&str], figures: &[Figures]) -> Table {
     let mut table = Table::new(
         "One execution",
@@ -215,7 +215,7 @@ fn date() -> String {
     now.map_or_else(|_| String::new(), |now| now.strftime("%Y-%m-%d").to_string())
 }
 
-/// What it ran on, without a name.
+/// The machine, without a name.
 fn machine(peer: Option<&Peer>) -> String {
     let information = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let cores = information.lines().filter(|line| line.starts_with("processor")).count();

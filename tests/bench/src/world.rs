@@ -1,4 +1,4 @@
-//! What is measured, and the emulators that it runs against.
+//! The measured variants, and the emulators that they run against.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::variant::{CORE, Variant};
 /// The account of all executions.
 const ACCOUNT: &str = "acc_bench";
 
-/// What all of them ask HubSpot for: a page of contacts.
+/// The request of every variant: a page of contacts.
 const SEARCH: &str = "/crm/v3/objects/contacts/search";
 
 /// The emulators with TLS in front of them.
@@ -29,7 +29,7 @@ pub(crate) struct World {
     hubspot: Front,
 }
 
-/// What the fronts have seen.
+/// The traffic through the fronts.
 #[derive(Clone, Debug)]
 pub(crate) struct Traffic {
     pub(crate) aws: TrafficCounts,
@@ -37,7 +37,7 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
-    /// What has been added since `before`.
+    /// The difference from `before`.
     pub(crate) fn since(&self, before: &Self) -> Self {
         Self { aws: self.aws.since(&before.aws), hubspot: self.hubspot.since(&before.hubspot) }
     }
@@ -78,7 +78,7 @@ impl World {
         Ok(variant)
     }
 
-    /// What went through so far.
+    /// The traffic so far.
     pub(crate) fn traffic(&self) -> Traffic {
         let (dynamodb, secrets) = (self.dynamodb.seen(), self.secrets_manager.seen());
         let mut aws = dynamodb.clone();

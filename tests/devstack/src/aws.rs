@@ -26,7 +26,7 @@ pub struct AwsCall {
     pub body: Value,
 }
 
-/// What goes wrong with a call.
+/// A fault of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AwsFault {
     /// A 500 before the call has any effect. The SDK tries again.
@@ -45,7 +45,7 @@ pub enum AwsFault {
     AnswerLost,
 }
 
-/// What the errors of a service look like, and what its calls need.
+/// The error format of a service, and the permissions of its calls.
 #[derive(Debug)]
 pub(crate) struct Service {
     /// Stands before the name of an error.

@@ -1,4 +1,4 @@
-//! What the operations of the system take, counted on this machine.
+//! Resource use of the system's operations, counted on this machine.
 //!
 //! The stack goes through one operation of each kind with the real binaries, and the emulators count what AWS would
 //! meter.
@@ -19,7 +19,7 @@ pub enum OutputFormat {
     Json,
 }
 
-/// What one operation takes.
+/// Resource use of one operation.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Counts {
     /// Invocations of functions.
@@ -39,7 +39,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// What has been added since `earlier`.
+    /// The difference from `earlier`.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         Self {

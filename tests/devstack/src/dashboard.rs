@@ -39,7 +39,7 @@ const FILES: [(&str, &str, &str); 10] = [
     ("timeline.js", "text/javascript", include_str!("../dashboard/timeline.js")),
 ];
 
-/// What the routes share.
+/// State that the routes share.
 #[derive(Debug)]
 pub(crate) struct Dashboard {
     stack: Arc<Stack>,
@@ -105,7 +105,7 @@ pub(crate) fn token(stack: &Stack, account: &str, role: &str) -> String {
     stack.jwt_with(account, user, role, &json!({ "exp": Clock::default().now() + 86_400 }))
 }
 
-/// Who uses the page: an account and a role, by default the first of each, and a token for them.
+/// The user of the page: an account and a role, by default the first of each, and a token for them.
 async fn session(State(dashboard): State<Arc<Dashboard>>, RawQuery(query): RawQuery) -> Response {
     let query = parameters(query.as_deref());
     let chosen = |name: &str, default: &str| {

@@ -10,7 +10,7 @@ use crate::stack::{ApiResponse, Options, Stack};
 
 const ACCOUNT: &str = "acc_demo";
 const ADMIN: &str = "alice";
-/// What a customer pasted years ago.
+/// A credential that a customer pasted years ago.
 const OLD_TOKEN: &str = "pat-na1-11111111-2222-3333-4444-555555555555";
 const OLD_KEY: &str = "66666666-7777-8888-9999-000000000000";
 /// HubSpot's tokens live half an hour; nobody waits that long for a demonstration.

@@ -51,7 +51,7 @@ struct ProxyState {
     index_lag: usize,
     /// The last answers of an index to a query of one shard, oldest first.
     index_answers: HashMap<String, VecDeque<Bytes>>,
-    /// What the calls consumed, once somebody wants to know.
+    /// Capacity that the calls consumed, once it is measured.
     capacity: Option<Capacity>,
 }
 
@@ -114,8 +114,8 @@ impl DynamoDb {
         self.proxy.emulator.clone()
     }
 
-    /// From now on, a query of an index gets the answer that the same query (of the same shard, at whatever time) would have
-    /// got so many queries before; nothing while there were fewer.
+    /// From now on, a query of an index gets the answer that the same query (of the same shard, at whatever time) would
+    /// have got so many queries before; nothing while there were fewer.
     pub fn set_index_lag(&self, queries: usize) {
         let mut state = self.proxy.state();
         state.index_lag = queries;
@@ -164,7 +164,7 @@ impl Proxy {
         Ok(serde_json::from_str(&text).unwrap_or_default())
     }
 
-    /// What an index that lags says instead of `answer`.
+    /// The answer of an index that lags, instead of `answer`.
     fn lagging(&self, request: &Bytes, answer: Bytes) -> Bytes {
         let mut state = self.state();
         let lag = state.index_lag;

@@ -1,4 +1,4 @@
-//! What a test plans for the calls of an emulator: faults, random faults, and gates at which calls are held.
+//! Plans of a test for the calls of an emulator: faults, random faults, and gates at which calls are held.
 
 use std::collections::{HashMap, VecDeque};
 

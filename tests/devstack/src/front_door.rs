@@ -32,18 +32,18 @@ const BODY_LIMIT: usize = 10 * 1024 * 1024;
 /// API Gateway's limit for an integration.
 const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What the front door is made of.
+/// The configuration of the front door.
 #[derive(Debug)]
 pub struct Door {
     /// The routes of the template.
     pub routes: Vec<Route>,
     /// The cross-origin rules of the template.
     pub cors: Option<Cors>,
-    /// Who issues the dashboard's tokens.
+    /// The issuer of the dashboard's tokens.
     pub issuer: Issuer,
     /// Whose signatures are known.
     pub keys: Vec<AccessKey>,
-    /// What answers.
+    /// The functions that answer.
     pub lambda: Arc<Lambda>,
 }
 
@@ -77,7 +77,7 @@ impl Door {
         matches.min_by_key(|(_, parameters)| parameters.len())
     }
 
-    /// What the event says about the caller; an error where the route's authorizer refuses.
+    /// The caller's part of the event; an error where the route's authorizer refuses.
     fn authorize(&self, route: &Route, parts: &Parts, body: &[u8]) -> Result<Option<Value>, HttpError> {
         let now = Clock::default().now();
         match &route.authorization {

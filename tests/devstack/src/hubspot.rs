@@ -68,7 +68,7 @@ pub struct HubSpotOptions {
     pub expires_in: i64,
     /// Seconds that codes live.
     pub code_seconds: i64,
-    /// Whether a verifier is not compared with the challenge; HubSpot does not document that it is.
+    /// True if a verifier is not compared with the challenge; HubSpot does not document that it is.
     pub ignores_pkce: bool,
     /// The limits of every portal. None: no limit.
     pub rate_limit: Option<RateLimit>,

@@ -1,4 +1,5 @@
-//! `devstack hubspot`: the HubSpot emulator alone, for a deployment that runs elsewhere on this machine (`make rehearse`).
+//! `devstack hubspot`: the HubSpot emulator alone, for a deployment that runs elsewhere on this machine (`make
+//! rehearse`).
 
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;

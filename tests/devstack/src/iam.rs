@@ -1,7 +1,7 @@
 //! IAM: each function may do what its role in the template allows, and nothing else.
 //!
-//! A function signs with a key of its own; the emulators ask here before a call takes effect. Keys that are no function's
-//! may do everything: they are the tests'.
+//! A function signs with a key of its own; the emulators ask here before a call takes effect. Keys that are no
+//! function's may do everything: they are the tests'.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::template::{ACCOUNT, Function, REGION, Statement};
 
-/// What the functions' roles allow, and what of it was used. Clones share it.
+/// Permissions of the functions' roles, and those that were used. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Policies {
     roles: Arc<BTreeMap<String, Role>>,
@@ -67,7 +67,7 @@ impl Policies {
         self.roles.values().flat_map(of_role).collect()
     }
 
-    /// What of it was used so far.
+    /// The permissions that were used so far.
     #[must_use]
     pub fn used(&self) -> BTreeSet<Permission> {
         locked(&self.used).clone()
@@ -79,7 +79,7 @@ impl Policies {
         locked(&self.denied).clone()
     }
 
-    /// Whether the holder of a key may do all of this; the first thing that it may not.
+    /// Checks that the holder of a key may do all of this; the error is the first action that it may not.
     pub(crate) fn check(&self, key: &str, needed: &[(String, String)]) -> Result<(), String> {
         let Some(role) = self.roles.get(key) else { return Ok(()) };
         for (action, resource) in needed {
@@ -114,7 +114,7 @@ fn grants(binary: &str, statement: &Statement) -> Vec<Permission> {
     pairs.collect()
 }
 
-/// Whether a resource is one of those that a pattern with `*` names.
+/// Returns true if a resource is one of those that a pattern with `*` names.
 fn fits(pattern: &str, resource: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = parts.next().and_then(|first| resource.strip_prefix(first)) else { return false };
@@ -127,7 +127,7 @@ fn fits(pattern: &str, resource: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// What a call of DynamoDB needs: a transaction each of its steps, a query of an index that index.
+/// The permissions of a DynamoDB call: a transaction each of its steps, a query of an index that index.
 pub(crate) fn needed_by_dynamodb(operation: &str, body: &Value) -> Vec<(String, String)> {
     let arn = |body: &Value| {
         let table = body["TableName"].as_str().unwrap_or_default();
@@ -145,8 +145,8 @@ pub(crate) fn needed_by_dynamodb(operation: &str, body: &Value) -> Vec<(String, 
     needed.collect()
 }
 
-/// What a call of Secrets Manager needs. The six characters at the end of an ARN are AWS's choice: here they are those
-/// of the template's reader.
+/// The permissions of a Secrets Manager call. The six characters at the end of an ARN are AWS's choice: here they are
+/// those of the template's reader.
 pub(crate) fn needed_by_secrets_manager(operation: &str, body: &Value) -> Vec<(String, String)> {
     let named = ["SecretId", "Name"].iter().find_map(|member| body[*member].as_str());
     let resource = named.map_or_else(

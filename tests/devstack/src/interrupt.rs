@@ -1,4 +1,4 @@
-//! What happens to the n-th call from now on, whichever emulator gets it: for tests that try every call of something.
+//! Interruption of the n-th call from now on, whichever emulator gets it: for tests that try every call of something.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use crate::wire::{At, Barrier, Gate};
 /// The name of a call of HubSpot's token endpoint.
 pub const TOKEN_ENDPOINT: &str = "HubSpot's token endpoint";
 
-/// What happens to a call.
+/// An interruption of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interruption {
     /// It is refused by a 5xx before any effect, and so are the next ones of its kind: this many altogether. The SDK
@@ -39,7 +39,7 @@ enum PlannedAction {
     Late(Barrier),
 }
 
-/// What an emulator does with one call.
+/// The emulator's treatment of one call.
 #[derive(Debug)]
 pub(crate) enum CallAction {
     Nothing,

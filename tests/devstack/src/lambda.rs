@@ -232,7 +232,7 @@ impl Lambda {
         process::signal(pid, "CONT").await
     }
 
-    /// What the processes have printed.
+    /// The processes' output.
     #[must_use]
     pub const fn logs(&self) -> &Logs {
         &self.logs

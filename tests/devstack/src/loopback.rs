@@ -48,7 +48,7 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// Whether it still accepts connections.
+    /// Returns true if it still accepts connections.
     #[must_use]
     pub fn is_running(&self) -> bool {
         !self.task.0.is_finished()

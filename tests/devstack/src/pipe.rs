@@ -22,7 +22,7 @@ pub fn event(pipe: &Pipe, record: &Value) -> Option<Value> {
     })
 }
 
-/// Whether an event pattern fits: every leaf of it, of whose alternatives one must.
+/// Returns true if an event pattern fits: every leaf of it, of whose alternatives one must.
 fn matches(pattern: &Value, event: Option<&Value>) -> bool {
     match pattern {
         Value::Object(members) => {
@@ -57,7 +57,7 @@ fn filled(template: &str, record: &Value) -> String {
     out
 }
 
-/// What stands at a path. What AWS does with one that leads nowhere is not relied on.
+/// The value at a path. AWS's treatment of a path without a value is not relied on.
 fn at<'a>(record: &'a Value, path: &str) -> &'a Value {
     let names = path.strip_prefix("$.").unwrap_or_else(|| panic!("{path} is no path")).split('.');
     names.fold(record, |value, name| value.get(name).unwrap_or_else(|| panic!("{path} is not in {record}")))

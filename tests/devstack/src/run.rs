@@ -101,7 +101,7 @@ Operate it from another shell (`hubspotctl --help` says what there is):
     );
 }
 
-/// What a shell has to export for the operator's tool.
+/// Variables that a shell exports for the operator's tool.
 fn variables(stack: &Stack) -> String {
     let needed = ["_TABLE", "SECRET_PREFIX", "SECRETS_KMS_KEY", "HUBSPOT_", "AWS_"];
     let variables = stack.operator().into_iter().filter(|(name, _)| needed.iter().any(|part| name.contains(part)));

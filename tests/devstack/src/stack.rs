@@ -59,13 +59,13 @@ pub struct Options {
     pub parameters: BTreeMap<String, String>,
     /// Variables that every function gets beside the template's or instead of them; `None` takes one away.
     pub environment: BTreeMap<String, Option<String>>,
-    /// Whether ops have put the app's credentials, as they do after the first deployment.
+    /// True if ops have put the app's credentials, as they do after the first deployment.
     pub app_secret: bool,
     /// The endpoint of another emulator of AWS, which answers in place of ours.
     pub aws_endpoint: Option<String>,
-    /// Who sees every call of the API and its answer.
+    /// An observer of every API call and its answer.
     pub witness: Option<Witness>,
-    /// Who sees the stack once more when it ends, with all that its processes have printed.
+    /// An observer that sees the stack when it ends, with its processes' output.
     pub last_look: Option<fn(&Stack)>,
 }
 
@@ -94,9 +94,9 @@ pub struct Stack {
     pub secrets_manager: SecretsManager,
     /// DynamoDB.
     pub dynamo: DynamoDb,
-    /// What the functions' roles allow, and what of it was used.
+    /// Permissions of the functions' roles, and those that were used.
     pub policies: Policies,
-    /// What happens to the n-th call of the three.
+    /// Interruption of the n-th call of the three.
     pub interruptions: Interruptions,
     /// The functions.
     pub lambda: Arc<Lambda>,
@@ -106,7 +106,7 @@ pub struct Stack {
     pub engine: AccessKey,
     /// The key of somebody in the same AWS account who is not the workflow engine.
     pub stranger: AccessKey,
-    /// What the template makes.
+    /// The resources of the template.
     pub deployment: Deployment,
     issuer: Issuer,
     client: reqwest::Client,
@@ -221,7 +221,7 @@ impl Stack {
         &self.public_url
     }
 
-    /// What the template gives a function, for a handler that runs in this process.
+    /// The function's environment by the template, for a handler that runs in this process.
     ///
     /// # Panics
     /// The template has no such function.

@@ -27,12 +27,12 @@ pub struct Template {
     root: Value,
 }
 
-/// What a deployment gives a template.
+/// The inputs of a deployment.
 #[derive(Clone, Debug, Default)]
 pub struct Values {
     /// The stack's name, the first part of every name that the template leaves open.
     pub stack_name: String,
-    /// What `ApiEndpoint` of the API is: the front door's address.
+    /// `ApiEndpoint` of the API: the front door's address.
     pub api_endpoint: String,
     /// The parameters; one that is absent here has its default.
     pub parameters: BTreeMap<String, String>,
@@ -54,7 +54,7 @@ impl Values {
     }
 }
 
-/// What a template makes, every intrinsic function replaced.
+/// The resources of a template, every intrinsic function resolved.
 #[derive(Clone, Debug)]
 pub struct Deployment {
     /// The functions.
@@ -69,7 +69,7 @@ pub struct Deployment {
     pub schedules: Vec<Schedule>,
     /// The names of the secrets that the template declares.
     pub secrets: Vec<String>,
-    /// What reads the tables' streams.
+    /// The readers of the tables' streams.
     pub pipes: Vec<Pipe>,
 }
 
@@ -86,7 +86,7 @@ pub struct Function {
     pub memory: u64,
     /// The environment, the globals' merged in.
     pub environment: BTreeMap<String, String>,
-    /// What its role allows, if the template gives it one.
+    /// Permissions of its role, if the template gives it one.
     pub statements: Option<Vec<Statement>>,
 }
 
@@ -104,20 +104,20 @@ pub struct Statement {
 pub struct Route {
     /// The key as the template writes it: `POST /v1/authorizations`.
     pub key: String,
-    /// Who may call it.
+    /// The callers that are allowed.
     pub authorization: RouteAuthorizer,
     /// The binary of the function that answers.
     pub binary: String,
 }
 
-/// Who may call a route.
+/// The callers that a route allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RouteAuthorizer {
     /// Everybody.
     None,
-    /// Who signs the request (SigV4).
+    /// Callers that sign the request (SigV4).
     Iam,
-    /// Who has a token of this issuer for one of these audiences.
+    /// Callers with a token from this issuer for one of these audiences.
     Jwt {
         /// `iss` of the token.
         issuer: String,
@@ -137,7 +137,7 @@ pub struct Cors {
     pub headers: Vec<String>,
     /// Headers they may read.
     pub exposed: Vec<String>,
-    /// Whether cookies travel.
+    /// True if cookies travel.
     pub credentials: bool,
 }
 
@@ -172,7 +172,7 @@ pub struct Pipe {
     pub source: String,
     /// `detail-type` of the events: a text, or the path in the record at which it stands.
     pub detail_type: String,
-    /// What `detail` is made of.
+    /// The parts of `detail`.
     pub input_template: String,
 }
 
@@ -215,7 +215,7 @@ impl Template {
         bounded.collect()
     }
 
-    /// What the template's rules say against these values.
+    /// Violations of the template's rules by these values.
     ///
     /// # Errors
     /// As with [`Self::deploy`].
@@ -231,7 +231,7 @@ impl Template {
         Reader::new(&self.root, values)?.properties_of(kind)
     }
 
-    /// What this template makes with these values.
+    /// The resources of this template with these values.
     ///
     /// # Errors
     /// A parameter without value is used, something is named that is not there, or a function, route, table or

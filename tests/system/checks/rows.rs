@@ -119,7 +119,7 @@ async fn what_the_check_says_of_every_row_is_what_hubspot_does() {
     assert!(verdicts["covered"] > 2_000 && verdicts["missing"] > 150, "{verdicts:?}");
 }
 
-/// What is not in a grant, for messages.
+/// The missing scopes of a grant, for messages.
 fn left_out(granted: &[&str]) -> Vec<&'static str> {
     SCOPES.iter().filter(|scope| !granted.contains(scope)).copied().collect()
 }

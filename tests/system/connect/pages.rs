@@ -1,4 +1,4 @@
-//! What the browser is shown in the end.
+//! The result pages in the browser.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -13,7 +13,7 @@ use crate::world::{ACCOUNT, World, request};
 const REQUIRED: [&str; 3] = ["oauth", "crm.objects.contacts.read", "crm.objects.contacts.write"];
 const INTROSPECT: &str = "/oauth/2026-03/token/introspect";
 
-/// What HubSpot answers to an exchange, before a test changes it.
+/// HubSpot's answer to an exchange, before a test changes it.
 fn token_answer(issued: &Issued) -> Value {
     json!({
         "access_token": issued.access_token,

@@ -14,7 +14,7 @@ use super::{run, run_with};
 use crate::refresh::planted::{HOUR, plant, store};
 use crate::world::{ACCOUNT, World, request};
 
-/// What lies in the app's secret.
+/// The value of the app's secret.
 fn stored(world: &World) -> Value {
     let secret = world.stack.secrets_manager.secret(&store(world).app_secret_id());
     let value = secret.as_ref().and_then(|secret| secret.current()).map(|version| version.value.clone());

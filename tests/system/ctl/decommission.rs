@@ -8,7 +8,7 @@ use super::sweep::old_world;
 use crate::refresh::planted::{plant, pointer, store};
 use crate::world::World;
 
-/// What `sam delete` does to the secret and to the table of authorizations that the template declares.
+/// The effect of `sam delete` on the secret and the table of authorizations that the template declares.
 async fn delete_stack(world: &World) {
     delete_app_secret(world).await;
     let (dynamodb, table) = (world.stack.dynamodb(), world.stack.table("AUTHORIZATIONS_TABLE"));

@@ -14,7 +14,7 @@ use super::{Ended, command, ended};
 use crate::refresh::planted::{SCOPES, change, change_text, item, plant, pointer, store};
 use crate::world::{ACCOUNT, World};
 
-/// What is wrong, by name.
+/// The findings, by name.
 fn wrong(ended: &Ended) -> Vec<String> {
     let wrong = ended.lines.iter().filter(|line| line["ok"] == false);
     wrong.map(|line| line["check"].as_str().unwrap().to_owned()).collect()

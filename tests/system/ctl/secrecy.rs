@@ -12,7 +12,7 @@ use crate::refresh::planted::{another_has_refreshed, expire, plant, pointer, ref
 use crate::secrecy::found;
 use crate::world::{ADMIN, World, request};
 
-/// What is given to the tool and refused, with every character that some encoding changes.
+/// A value that the tool refuses, with every character that some encoding changes.
 const PLANTED: [&str; 5] = [
     "pl4nted/typed+secret=\"<&",
     "pl4nted-misshapen-secret",

@@ -1,4 +1,4 @@
-//! What every answer and problem of the engine's route has to be, whatever happened.
+//! Rules of every answer and problem of the engine's route.
 
 use serde_json::Value;
 

@@ -19,7 +19,7 @@ use crate::world::World;
 /// Deliveries of a trigger.
 const DELIVERIES: usize = 5;
 
-/// What happens to it there.
+/// The fault at that point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Blow {
     /// Killed; what it was waiting for is lost on its way.
@@ -30,7 +30,7 @@ enum Blow {
     Frozen,
 }
 
-/// What the deliveries of one key were told.
+/// The answers to the deliveries of one key.
 #[derive(Debug, Default)]
 struct KeyHistory {
     blow: Option<(OwnerStep, Blow)>,
@@ -53,7 +53,7 @@ fn hold(world: &World, step: OwnerStep, key: &str) -> Gate {
     }
 }
 
-/// What happens to a key's owner, if anything does.
+/// The fault of a key's owner, if any.
 fn blow(seed: u64, nth: usize) -> Option<(OwnerStep, Blow)> {
     let blow = match dice(seed, "blow", nth, 8) {
         0 => Blow::Killed,
@@ -119,7 +119,7 @@ async fn settle(world: &World, key: &str, told: &mut KeyHistory) {
     panic!("{key} has no final result: {told:?}");
 }
 
-/// What an answer says, if it is one that a delivery of a create may truthfully get.
+/// The result of a delivery, if it is one that a create may truthfully get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum DeliveryResult {
     WriteResult,

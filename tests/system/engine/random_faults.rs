@@ -1,4 +1,4 @@
-//! What goes wrong, by dice: the same seed, the same faults.
+//! Random faults: the same seed, the same faults.
 
 use std::time::Duration;
 

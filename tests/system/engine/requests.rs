@@ -67,7 +67,7 @@ struct Job {
     id: u64,
     body: Value,
     keyed: bool,
-    /// Whether it is delivered twice at once.
+    /// True if it is delivered twice at once.
     twice: bool,
     /// When it is sent next, by the clock of all.
     due: i64,
@@ -150,7 +150,7 @@ async fn deliver(world: &World, job: &Job) -> Vec<EngineReply> {
     replies
 }
 
-/// What the engine does with what it was told.
+/// The engine's reaction to its answers.
 fn obey(job: &mut Job, told: Vec<EngineReply>, now: i64) {
     job.last = told.iter().find(|reply| !reply.retryable).cloned();
     let wait = told.iter().filter_map(|reply| reply.retry_after).max().unwrap_or(1);
@@ -159,7 +159,7 @@ fn obey(job: &mut Job, told: Vec<EngineReply>, now: i64) {
     assert!(job.replies.len() < MOST_DELIVERIES * 2, "{} does not end: {:?}", job.mark, job.replies);
 }
 
-/// Whether everything that was said so far of a job is true.
+/// Checks every answer so far to a job.
 fn check(job: &Job, effects: usize) {
     let context = format!(
         "{} {:?} keyed {} last {:?}: {effects} effects, {:?}",

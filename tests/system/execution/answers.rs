@@ -1,4 +1,4 @@
-//! What the engine is told of HubSpot's answer.
+//! HubSpot's answer, as the engine gets it.
 
 use devstack::hubspot::{Fault, Match};
 use devstack::wire::Answer;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{access_token, connected, only_request, to};
 use crate::world::{Answer, World};
 
-/// What `printf '{"total":1}' | gzip -n` makes.
+/// The output of `printf '{"total":1}' | gzip -n`.
 const GZIP: [u8; 31] = [
     0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x03, 0xab, 0x56, 0x2a, 0xc9, 0x2f, 0x49, 0xcc, 0x51, 0xb2,
     0x32, 0xac, 0x05, 0x00, 0x33, 0x28, 0xcb, 0x15, 0x0b, 0x00, 0x00, 0x00,
@@ -25,7 +25,7 @@ async fn answered(world: &World, answered: Answered) -> Answer {
     answer_to_a_read(world, Fault::Answer(answered)).await
 }
 
-/// What HubSpot said, without its headers.
+/// HubSpot's answer without its headers.
 fn said(answer: &Answer) -> Value {
     let mut hubspot = answer.body["hubspot"].clone();
     hubspot.as_object_mut().unwrap().remove("headers");
@@ -163,7 +163,7 @@ fn spellings(token: &str) -> Vec<String> {
     spellings
 }
 
-/// Whether a text still holds the token, or most of it, once it is decoded.
+/// Returns true if a text still holds the token, or most of it, once it is decoded.
 fn betrays(text: &str, spelling: &str) -> bool {
     let middle = &spelling[spelling.len() / 4..spelling.len() * 3 / 4];
     text.contains(middle) || text.contains(&Value::from(middle).to_string().trim_matches('"').to_owned())

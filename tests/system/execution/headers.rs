@@ -28,7 +28,7 @@ fn head(world: &World, token: &str, method: &str, own: &[(&str, &str)], length: 
     lines
 }
 
-/// Whether the raw bytes are this head, ended by an empty line, and this body.
+/// Checks that the raw bytes are this head, ended by an empty line, and this body.
 fn is(sent: &RecordedRequest, head: &[String], body: &str) -> Result<(), String> {
     let raw = std::str::from_utf8(&sent.raw).map_err(|error| error.to_string())?;
     let (lines, rest) = raw.split_once("\r\n\r\n").ok_or("the head has no end")?;

@@ -1,6 +1,6 @@
 //! Lost, cut, wrong and late answers to every kind of request: how often HubSpot gets it, and what the engine is told.
 //!
-//! What has to happen is written out here as the design words it, and not taken from the product's own rule.
+//! The expectations are written out here from the design and do not use the product's own rule.
 
 use std::time::{Duration, Instant};
 
@@ -21,9 +21,9 @@ const PATIENCE: Duration = Duration::from_millis(2000);
 /// A kind of request.
 #[derive(Clone, Debug)]
 struct RequestKind {
-    /// Whether sending it twice does what sending it once does.
+    /// True if sending it twice does what sending it once does.
     harmless: bool,
-    /// What HubSpot's own answer to it has.
+    /// The status of HubSpot's own answer.
     status: u16,
     request: Value,
 }
@@ -67,12 +67,12 @@ enum Ends {
     LostInBody,
 }
 
-/// What goes wrong.
+/// The fault.
 #[derive(Clone, Debug)]
 struct Trouble {
     fault: Fault,
     ends: Ends,
-    /// Whether HubSpot acts on a request all the same.
+    /// True if HubSpot acts on a request all the same.
     acts: bool,
     /// How many attempts the design allows, if all of them meet it: of a harmless request and of any other.
     attempts: (u32, u32),
@@ -107,7 +107,7 @@ fn losses() -> Vec<Trouble> {
     losses
 }
 
-/// What is no HTTP, or odd HTTP.
+/// Answers that are not HTTP, or odd HTTP.
 fn nonsense() -> Vec<Trouble> {
     let lost: [&[u8]; 12] = [
         b"SSH-2.0-OpenSSH_9.6\r\n",
@@ -154,7 +154,7 @@ fn statuses() -> Vec<Trouble> {
     statuses
 }
 
-/// What never ends by itself: one attempt each, since it takes all the time there is.
+/// Answers that never end by themselves: one attempt each, since it uses the whole deadline.
 fn stalls() -> Vec<Trouble> {
     let hour = Duration::from_secs(3600);
     vec![

@@ -1,4 +1,4 @@
-//! What the real process needs at most, whatever HubSpot answers and however large the request is.
+//! Peak memory of the real process, whatever HubSpot answers and however large the request is.
 
 use std::time::{Duration, Instant};
 
@@ -13,12 +13,12 @@ use crate::world::World;
 
 const FUNCTION: &str = "automation-execute";
 const LIMIT: u64 = 64 * 1024 * 1024;
-/// What the function has, according to the template.
+/// The function's memory, according to the template.
 const TIME: Duration = Duration::from_secs(29);
 /// Just below what is read at most.
 const LARGE: usize = 5_800 * 1024;
 
-/// What the engine has to be told of the body.
+/// The body that the engine has to get.
 #[derive(Clone, Debug)]
 enum OmittedBody {
     /// The field, with this value.
@@ -27,7 +27,8 @@ enum OmittedBody {
     Length(&'static str, usize),
 }
 
-/// 100 MiB of nothing as gzip makes them, in a thousandth of that: the head of one long block, its repetitions, its end.
+/// 100 MiB of nothing as gzip makes them, in a thousandth of that: the head of one long block, its repetitions, its
+/// end.
 fn bomb() -> Vec<u8> {
     let head = [31, 139, 8, 0, 0, 0, 0, 0, 2, 3, 237, 193, 1, 1, 0, 0, 0, 130, 32, 255, 175, 110, 72, 64, 1];
     let end = [247, 6, 48, 29, 194, 182, 57, 3, 64, 6];
@@ -47,7 +48,7 @@ fn zeros() -> String {
     format!("[{}0]", "0,".repeat(LARGE / 2))
 }
 
-/// What HubSpot answers, and what the engine is told of it.
+/// HubSpot's answer, and the engine's.
 fn cases(token: &str) -> Vec<(&'static str, Fault, OmittedBody)> {
     let (json, html, binary) = ("application/json", "text/html", "application/octet-stream");
     let quotes = format!("[{}\"\"]", "\"\\\"\\\"\",".repeat(LARGE / 7));

@@ -1,4 +1,4 @@
-//! What is sent again, what never is, and what the engine is told when an answer is missing.
+//! Requests that are sent again, those that never are, and the engine's answer when HubSpot's is missing.
 
 use std::time::{Duration, Instant};
 

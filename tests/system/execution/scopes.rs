@@ -1,4 +1,4 @@
-//! What the engine is told when HubSpot refuses a request for want of a scope.
+//! The engine's answer when HubSpot refuses a request because a scope is missing.
 
 use devstack::hubspot::{Fault, Match, PORTAL};
 use devstack::wire::Answer;
@@ -8,7 +8,7 @@ use super::{access_token, connected, to};
 use crate::checks::{asking, grant};
 use crate::world::{ACCOUNT, World};
 
-/// What HubSpot answers, in words of the test's own.
+/// HubSpot's answer, in the test's own words.
 fn refusal(scopes: &[&str]) -> Answer {
     let errors = json!([{"message": "One or more of the following scopes are required.",
         "context": {"requiredGranularScopes": scopes}}]);

@@ -14,7 +14,7 @@ async fn sent(world: &World, method: &str, endpoint: &str) -> (Answer, Vec<Recor
     (answer, world.stack.hubspot.requests())
 }
 
-/// Whether one request of this target, and nothing else, stood on the wire.
+/// Checks that one request to this target, and nothing else, was on the wire.
 fn is_only(answer: &Answer, requests: &[RecordedRequest], method: &str, target: &str) -> Result<(), String> {
     let line = format!("{method} {target} HTTP/1.1\r\n");
     match requests {

@@ -1,4 +1,4 @@
-//! What stands on the wire, byte for byte.
+//! The request on the wire, byte for byte.
 
 use std::time::Duration;
 

@@ -14,7 +14,7 @@ use super::fleet::{Customer, Fleet, Process};
 use super::story::{Act, StepEnd, Story, StoryStep};
 use super::truth::{Executed, Truth};
 
-/// What came of a history: what happened in which order, and what was wrong.
+/// The result of a history: its events in order, and its violations.
 pub(crate) struct Played {
     pub(crate) lines: Vec<String>,
     pub(crate) wrong: Vec<String>,
@@ -24,7 +24,7 @@ pub(crate) struct Played {
     pub(crate) calls: Vec<Vec<String>>,
 }
 
-/// Whether something happened between HubSpot's answer and our first write, the one window in which a refresh token
+/// Events between HubSpot's answer and our first write, the one window in which a refresh token
 /// that is good once only can be lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Window {
@@ -47,7 +47,7 @@ pub(super) struct Play {
     /// How many executions waited while a new instance was connected.
     pub(super) waits: Cell<usize>,
     calls: RefCell<Vec<Vec<String>>>,
-    /// What became of a call that may cost the authorization where a refresh token is good once only.
+    /// The result of a call that may cost the authorization where refresh tokens are single-use.
     pub(super) window: Cell<Window>,
     /// When something first happened in the window.
     pub(super) touched_at: Cell<Option<i64>>,
@@ -115,7 +115,7 @@ async fn go_on(pending: Vec<Pending>) -> Vec<Pending> {
     later
 }
 
-/// What a fate did to the window, by the names of the calls since it was planned.
+/// The effect of a fate on the window, by the names of the calls since it was planned.
 fn window(fate: StepEnd, calls: &[String]) -> Window {
     let until = |nth: usize| calls.get(..nth).unwrap_or_default();
     match fate {
@@ -136,14 +136,15 @@ fn window(fate: StepEnd, calls: &[String]) -> Window {
     }
 }
 
-/// Whether what HubSpot has answered, or may still, is written nowhere yet when the last of these calls stands still.
+/// Returns true if what HubSpot has answered, or may still, is written nowhere yet when the last of these calls stands
+/// still.
 fn is_open(calls: &[String], at: At) -> bool {
     let Some(asked) = calls.iter().rposition(|call| call == TOKEN_ENDPOINT) else { return false };
     let written = calls[asked..].iter().position(|call| call == "PutSecretValue");
     written.is_none_or(|written| asked + written + 1 == calls.len() && at == At::Before)
 }
 
-/// What panics in a task of its own has to be seen here.
+/// A panic in a task of its own has to surface here.
 fn ended(task: Result<(), tokio::task::JoinError>) {
     if let Err(error) = task
         && error.is_panic()

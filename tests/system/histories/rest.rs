@@ -1,4 +1,4 @@
-//! What must be true once nothing goes wrong any more: every integration that can be used is used again, by itself.
+//! The state after the last fault: every usable integration is used again without help.
 
 use devstack::hubspot::Rotation;
 use shared::integration::{Integration, Status};

@@ -14,8 +14,8 @@ const GRACE_MILLIS: i64 = 600_000;
 /// How HubSpot may treat refresh tokens.
 pub(crate) const ROTATIONS: [Rotation; 3] = [Rotation::Keep, Rotation::Grace(GRACE_MILLIS), Rotation::Strict];
 
-/// What is tried at each of its calls, and how long after the connect: an execution whose token has just expired, a
-/// look of the schedule that is due, and what an admin does at any time.
+/// Histories that are interrupted at each of their calls, and seconds after the connect: an execution whose token has
+/// just expired, a look of the schedule that is due, and what an admin does at any time.
 pub(crate) const ACTS: [(Act, u64); 6] = [
     (Act::Execute, 1_795),
     (Act::Schedule, 1_400),

@@ -1,4 +1,4 @@
-//! What may happen to one account: the steps of a history, and what becomes of each.
+//! The history of one account: its steps, and the end of each.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ pub(crate) struct Story {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Habits {
     pub(crate) rotation: Rotation,
-    /// Whether all integrations of the portal get the same refresh token.
+    /// True if all integrations of the portal get the same refresh token.
     pub(crate) shared: bool,
     /// How much later a write to Secrets Manager is seen, in milliseconds.
     pub(crate) secrets_lag: u64,
@@ -41,7 +41,7 @@ pub(crate) struct StoryStep {
     pub(crate) fate: StepEnd,
 }
 
-/// What is done.
+/// The action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Act {
     Connect,
@@ -73,7 +73,7 @@ pub(crate) enum TokenRefusal {
     InvalidClient,
 }
 
-/// What becomes of an act.
+/// The end of an act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StepEnd {
     /// It ends before anything else happens.
@@ -92,7 +92,7 @@ pub(crate) enum StepEnd {
 }
 
 impl Story {
-    /// Whether nothing goes wrong in it but that several things happen at once.
+    /// Returns true if nothing goes wrong in it but that several things happen at once.
     pub(crate) fn is_undisturbed(&self) -> bool {
         let fine = |step: &StoryStep| {
             matches!(step.fate, StepEnd::Ends | StepEnd::Beside) && !matches!(step.act, Act::Says(_))
@@ -100,7 +100,7 @@ impl Story {
         self.steps.iter().all(fine)
     }
 
-    /// Whether HubSpot says in it that a good grant is bad.
+    /// Returns true if HubSpot says in it that a good grant is bad.
     pub(crate) fn may_be_marked(&self) -> bool {
         self.steps.iter().any(|step| step.act == Act::Says(TokenRefusal::InvalidGrant))
     }

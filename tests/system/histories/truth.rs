@@ -1,4 +1,4 @@
-//! What must be true of every history, judged by what truly lies in the tables, in the secrets and at HubSpot.
+//! Invariants of every history, checked against the tables, the secrets and HubSpot.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,7 +7,7 @@ use shared::integration::{Integration, Status};
 
 use super::fleet::{Customer, Fleet};
 
-/// What is known of one customer's history so far, moment by moment: one before and one after each act.
+/// The history of one customer so far, moment by moment: one before and one after each act.
 #[derive(Default)]
 pub(crate) struct Truth {
     /// The newest integration at each moment.
@@ -92,7 +92,7 @@ impl Truth {
         }
     }
 
-    /// Whether HubSpot still accepts a refresh token that lies in any version of the record's secret.
+    /// Returns true if HubSpot still accepts a refresh token that lies in any version of the record's secret.
     pub(crate) fn holds(fleet: &Fleet, record: &Integration) -> bool {
         let secret = record.pointer.as_ref().and_then(|at| fleet.stack.secrets_manager.secret(&at.secret_id));
         let versions = secret.map(|secret| secret.versions).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What a key's next delivery does after its owner has died, or only looked so.
+//! The next delivery of a key after its owner died, or only seemed to.
 
 use devstack::hubspot::{Fault, Match};
 use devstack::lambda::Invocation;

@@ -1,4 +1,4 @@
-//! What a key does while everybody lives.
+//! Idempotency keys while no process dies.
 
 use std::time::Duration;
 

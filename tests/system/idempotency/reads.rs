@@ -1,4 +1,4 @@
-//! What is stored under a key: of a read nothing, of a write no more than has to be.
+//! Data stored under a key: nothing for a read, the minimum for a write.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! One fault, one alarm: faults are acted out on the local stack, and the template's alarms are judged by what it shows.
+//! One fault, one alarm: faults are acted out on the local stack, and the template's alarms are judged by what it
+//! shows.
 
 mod judge;
 

@@ -14,7 +14,7 @@ const OURS: &str = "hubspot-automations";
 /// A metric: its name and its dimensions.
 pub(super) type Metric = (String, BTreeMap<String, String>);
 
-/// What is wrong with a line's metrics, beyond what the schema can say: each one and each dimension is a field.
+/// Problems of a line's metrics that the schema cannot express: each metric and each dimension is a field.
 pub(super) fn wrong(line: &Value) -> Option<String> {
     for directive in line["_aws"]["CloudWatchMetrics"].as_array().into_iter().flatten() {
         let named = directive["Metrics"].as_array().into_iter().flatten().map(|metric| &metric["Name"]);

@@ -21,7 +21,7 @@ const CALLBACK: &str = "GET /oauth/hubspot/callback";
 const RESULT: &str = "GET /oauth/hubspot/result/{outcome}";
 const EXECUTE: &str = "POST /v1/automation-requests";
 
-/// What no test can get, and why; `*` is any operation.
+/// Answers that no test can provoke, and why; `*` is any operation.
 const UNREACHABLE: [(&str, u16, &str, &str); 3] = [
     ("*", 429, "gateway", "the local front door does not throttle"),
     ("*", 503, "gateway", "a function ends itself before the gateway's 30 s"),
@@ -72,7 +72,7 @@ async fn call_each(stack: &Stack, body: &[u8], signed: bool) {
     }
 }
 
-/// What API Gateway answers itself.
+/// Answers of API Gateway itself.
 async fn gateways() {
     let nameless = [("INTEGRATIONS_TABLE".to_owned(), None)].into();
     let broken = stack(Options { environment: nameless, ..Options::default() }).await;
@@ -137,7 +137,7 @@ async fn looking() {
     world.check(ACCOUNT, &json!({"request": {"method": "GET", "endpoint": "/crm/v3/owners"}})).await;
 }
 
-/// What is broken, or missing at the moment, on the routes that read the record.
+/// Failures of the routes that read the record.
 async fn broken() {
     let world = World::start().await;
     world.stack.connect(ACCOUNT, ADMIN).await;

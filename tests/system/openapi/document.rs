@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 pub(super) struct Document {
     pub(super) root: Value,
     pub(super) operations: Vec<Operation>,
-    /// What answers where there is no operation.
+    /// The answers where there is no operation.
     pub(super) no_route: Answers,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Header {
 
 pub(super) struct Content {
     pub(super) schema: Validator,
-    /// Who answers, and for problems which codes.
+    /// The answering party, and the codes of problems.
     pub(super) by: By,
 }
 
@@ -74,7 +74,7 @@ impl Document {
         self.operations.iter().find(|operation| operation.is_of(method, path))
     }
 
-    /// What stands in the document at a `$ref`.
+    /// The target of a `$ref`.
     pub(super) fn resolved<'a>(&'a self, value: &'a Value) -> &'a Value {
         resolved(&self.root, value)
     }

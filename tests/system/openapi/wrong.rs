@@ -1,4 +1,4 @@
-//! What an answer may not be: each is right but for one thing, and is refused for that.
+//! Invalid answers: each has one error, and is refused for it.
 
 use serde_json::{Value, json};
 

@@ -29,8 +29,8 @@ fn automation(account: &str, integration: Option<&str>, number: u32, method: &st
         "request": {"method": method, "endpoint": endpoint}})
 }
 
-/// What the system before has stored: of acme, who has connected anew since; of bolt, whose token is dead; of coil, who
-/// has two instances.
+/// The records of the previous system: of acme, who has connected anew since; of bolt, whose token is dead; of coil,
+/// who has two instances.
 fn files(world: &World, folder: &Folder) {
     let then = world.clock.now() - AGO;
     let dead =

@@ -18,7 +18,7 @@ fn between(from: &str, to: &str) -> &'static str {
     API.split(from).nth(1).and_then(|rest| rest.split(to).next()).unwrap()
 }
 
-/// What stands in backticks.
+/// The texts in backticks.
 fn quoted(text: &str) -> BTreeSet<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
@@ -93,7 +93,7 @@ fn plain(row: &str) -> Option<Vec<Value>> {
     })
 }
 
-/// What the requests of a row end in.
+/// The ends of a row's requests.
 async fn ends(row: &str) -> Vec<Answer> {
     let world = connected().await;
     if let Some(requests) = plain(row) {

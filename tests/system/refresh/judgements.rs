@@ -1,4 +1,4 @@
-//! What HubSpot's token endpoint says, and what it means for the integration.
+//! Answers of HubSpot's token endpoint, and their meaning for the integration.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -191,7 +191,7 @@ async fn an_app_secret_that_ops_have_not_put_yet_is_looked_for_again() {
     assert_eq!((before.code(), after.status), ("temporarily_unavailable", 200), "{} {}", before.text, after.text);
 }
 
-/// What passes, and what nobody should believe.
+/// Transient failures, and answers that must not be believed.
 fn nonsense() -> Vec<Fault> {
     let good = json!({"access_token": "new", "refresh_token": "new", "expires_in": 1800, "token_type": "bearer"});
     let but = |name: &str, value: Value| {

@@ -35,7 +35,7 @@ pub(crate) fn store(world: &World) -> Store {
     world.stack.store()
 }
 
-/// What another process has: nothing in memory yet.
+/// Another process: nothing in memory yet.
 pub(crate) fn access(world: &World) -> Access {
     let mut reader = reader(&world.stack, "automation-execute");
     let http = Http::new(world.clock.clone()).unwrap();
@@ -43,7 +43,7 @@ pub(crate) fn access(world: &World) -> Access {
     Access::new(store(world), hubspot, world.clock.clone(), reader.refresh())
 }
 
-/// What an execution needs that has just begun.
+/// The token request of an execution that has just begun.
 pub(crate) fn need(world: &World) -> TokenRequest<'static> {
     let now = world.clock.now_millis();
     let (deadline, function_deadline) = (now + 28_000, now + 29_000);
@@ -130,7 +130,7 @@ fn attribute(value: Value) -> AttributeValue {
     }
 }
 
-/// What a reconnect writes, in its order.
+/// The writes of a reconnect, in their order.
 pub(crate) async fn reconnect(world: &World, record: &Integration) -> Pointer {
     let issued = world.stack.hubspot.authorize(PORTAL, SCOPES);
     let tokens = world.stack.tokens_of(record, &issued.access_token, &issued.refresh_token, &[]);

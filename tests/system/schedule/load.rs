@@ -13,7 +13,7 @@ use crate::histories::setting;
 use crate::refresh::planted::{SCOPES, item};
 use crate::world::World;
 
-/// What the function may have resident, in bytes.
+/// The function's limit of resident memory, in bytes.
 const MEMORY: u64 = 64 << 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -42,7 +42,7 @@ async fn ten_times_as_many_that_are_due_cost_ten_times_as_much() {
     assert!(many.memory <= MEMORY, "{many:#?}");
 }
 
-/// Whether there are so many times as many calls, but for one that the SDK repeats now and then.
+/// Returns true if there are so many times as many calls, but for one that the SDK repeats now and then.
 fn alike(calls: &BTreeMap<String, usize>, others: &BTreeMap<String, usize>, times: usize) -> bool {
     let near = |(name, count): (&String, &usize)| {
         let expected = others.get(name).copied().unwrap_or_default() * times;
@@ -51,7 +51,7 @@ fn alike(calls: &BTreeMap<String, usize>, others: &BTreeMap<String, usize>, time
     calls.len() == others.len() && calls.iter().all(near)
 }
 
-/// What runs of the real function asked for, until nothing was due any more.
+/// Requests of the real function's runs, until nothing was due.
 #[derive(Debug)]
 struct Cost {
     /// By operation, what finding the due ones takes (a page or more of each shard, in every run) apart.

@@ -1,5 +1,5 @@
-//! HubSpot is down for hours, and comes back: nobody is marked, and the recovery is no stampede. Time is virtual, minute
-//! by minute. `LOAD=100000` is the long form: six hours, and more integrations.
+//! HubSpot is down for hours, and comes back: nobody is marked, and the recovery is no stampede. Time is virtual,
+//! minute by minute. `LOAD=100000` is the long form: six hours, and more integrations.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::histories::setting;
 use crate::refresh::planted::{change, plant_due, refused};
 use crate::world::{ACCOUNT, World};
 
-/// What a run tries before it takes HubSpot for down.
+/// Attempts of a run before it takes HubSpot for down.
 const PROBES: usize = 10;
 /// The minutes in which every integration in use is refreshed at least once.
 const CYCLE: usize = 26;
@@ -34,7 +34,7 @@ struct Size {
     integrations: usize,
     /// Minutes in which HubSpot misbehaves.
     bad: usize,
-    /// What chance may add to a minute, where the integrations are few.
+    /// The random surplus of a minute, where the integrations are few.
     chance: usize,
 }
 
@@ -104,8 +104,8 @@ async fn an_outage_that_begins_in_the_middle_of_a_run_ends_it() {
 
     let count = |name: &str| report[name].as_u64().unwrap();
     assert_eq!((count("refreshed"), count("transient") + count("left")), (30, 90), "{report}");
-    // Those that were under way when it was noticed are brought to their end; a success that comes late begins the count
-    // anew.
+    // Those that were under way when it was noticed are brought to their end; a success that comes late begins the
+    // count anew.
     assert!((10..2 * 10 + 32).contains(&count("transient")), "{report}");
 }
 

@@ -23,10 +23,10 @@ const CLIENT_SECRET: &str = "pl4nted/client+secret=\"<&\\ '?#";
 const NEXT_CLIENT_SECRET: &str = "pl4nted/next+client=secret\"<&\\ '?#";
 /// An admin whose id is an e-mail address.
 const ADMIN: &str = "jane.pl4nted@example.com";
-/// What customers send and get back; it stands in answers, never in logs.
+/// Data that customers send and get back; it is in answers, never in logs.
 const UNLOGGED: [&str; 4] =
     ["unl0gged.path@example.com", "unl0gged.body@example.com", "unl0gged-query", "unl0gged-hubspot-words"];
-/// What customers pasted, and what stands in inputs that are refused.
+/// Credentials that customers pasted, and data in refused inputs.
 const PLANTED: [&str; 15] = [
     "pat-na1-pl4nted-bearer",
     "pl4nted-private-app",
@@ -45,15 +45,15 @@ const PLANTED: [&str; 15] = [
     "pl4nted-event",
 ];
 
-/// What was said, and what must not have been.
+/// The texts that were produced, and the forbidden ones.
 pub(crate) struct Life {
     /// Everything that the processes printed.
     pub(crate) lines: Vec<LogLine>,
     /// Everything that the API answered, heads included.
     pub(super) answers: Vec<(String, String)>,
-    /// What stands in neither.
+    /// Data that is in neither.
     pub(super) nowhere: BTreeSet<String>,
-    /// What stands in no log line.
+    /// Data that is in no log line.
     pub(super) unlogged: BTreeSet<String>,
 }
 

@@ -24,9 +24,9 @@ pub(crate) struct CheckResult {
     integration_id: Option<String>,
     /// `runs`, `missing_scopes`, `developer_key`, or the code of the refusal.
     pub(super) verdict: &'static str,
-    /// What can be done about it.
+    /// A remedy.
     pub(super) detail: Option<String>,
-    /// Whether the granted scopes cover it; none if it is refused before.
+    /// The verdict on the granted scopes; `None` if it is refused before.
     pub(super) scopes: Option<Verdict>,
     missing_scopes: Vec<&'static str>,
     /// When HubSpot ends the endpoint, if it has announced that.

@@ -50,7 +50,7 @@ pub(super) enum ImportOutcome {
     AppRefused(String),
 }
 
-/// What to do with an integration whose refresh token HubSpot refuses.
+/// The treatment of an integration whose refresh token HubSpot refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RefusalMode {
     /// Write nothing: it may be our mistake.
@@ -59,7 +59,7 @@ pub(super) enum RefusalMode {
     Record,
 }
 
-/// What the table holds for an integration.
+/// The record of an integration in the table.
 pub(super) enum ExistingRecord {
     /// Nothing, and where its record would be.
     Absent(Position),

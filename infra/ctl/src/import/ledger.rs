@@ -34,12 +34,12 @@ pub(super) struct LedgerEntry {
     pub(super) stage: Stage,
     /// Epoch seconds.
     pub(super) at: i64,
-    /// What was tried.
+    /// The attempt.
     digest: String,
 }
 
 impl LedgerEntry {
-    /// Whether HubSpot has refused exactly what the record holds.
+    /// Returns true if HubSpot has refused exactly what the record holds.
     pub(super) fn has_refused(&self, record: &ImportRecord) -> bool {
         self.stage == Stage::Refused && self.digest == record.digest()
     }

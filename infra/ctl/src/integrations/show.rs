@@ -42,7 +42,7 @@ struct SecretVersionView {
     labels: Vec<String>,
     created_at: i64,
     age_seconds: i64,
-    /// Whether the record points at it: only that version is used.
+    /// True if the record points at it: only that version is used.
     is_served: bool,
 }
 

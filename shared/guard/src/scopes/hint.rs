@@ -5,7 +5,7 @@ use crate::reads::is_version;
 /// Longer segments are ids and values, not misspelt names.
 const MAX_NAME: usize = 40;
 
-/// Whether it is worth a closer look: quick, since nearly no pattern is.
+/// Returns true if it is worth a closer look: quick, since nearly no pattern is.
 pub(super) fn is_close(pattern: &str, segments: &[&str]) -> bool {
     let (mut given, mut mistakes) = (segments.iter().peekable(), 0);
     for expected in pattern.split('/') {
@@ -55,7 +55,7 @@ pub(super) fn corrected(pattern: &str, versions: &str, segments: &[&str]) -> Opt
     (names <= 1 && names + version > 0 && given.next().is_none()).then(|| path.join("/"))
 }
 
-/// Whether two names differ by one character that is missing, too many, or another one, or by case.
+/// Returns true if two names differ by one character that is missing, too many, or another one, or by case.
 fn is_near(one: &str, other: &str) -> bool {
     if one.len() > MAX_NAME || other.len() > MAX_NAME {
         return false;

@@ -143,7 +143,7 @@ impl Row {
     }
 }
 
-/// What came out as v3 first and has dated versions since.
+/// APIs that were published as v3 and have dated versions since.
 fn is_v3(version: &str) -> bool {
     version == "v3" || is_date(version)
 }

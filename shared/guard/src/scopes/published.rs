@@ -10,7 +10,7 @@ const PATTERNS: &str = include_str!(concat!(env!("OUT_DIR"), "/patterns.txt"));
 const VERSIONS: &str = include_str!(concat!(env!("OUT_DIR"), "/versions.txt"));
 const SCOPES: &str = include_str!(concat!(env!("OUT_DIR"), "/scopes.txt"));
 
-/// What HubSpot's files say of an operation.
+/// An operation in HubSpot's OpenAPI files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Published {
     /// No OAuth scheme: developer keys only.

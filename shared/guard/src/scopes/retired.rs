@@ -46,7 +46,7 @@ const NUMBERED: Deprecation = Deprecation {
     docs: "https://developers.hubspot.com/changelog/legacy-apis-and-legacy-apps-whats-going-unsupported-and-when",
 };
 
-/// What HubSpot has announced for a path, if anything.
+/// HubSpot's announcement for a path, if any.
 pub(super) fn deprecation(segments: &[&str]) -> Option<Deprecation> {
     match segments {
         ["contacts", "v1", "lists", ..] => Some(LISTS),

@@ -49,7 +49,7 @@ pub fn successors(scope: &str) -> &'static [&'static str] {
     RENAMED.iter().find(|(coarse, _)| *coarse == scope).map_or(&[], |(_, successors)| successors)
 }
 
-/// Whether one of two scopes replaces the other.
+/// Returns true if one of two scopes replaces the other.
 pub(super) fn related(one: &str, other: &str) -> bool {
     successors(one).contains(&other) || successors(other).contains(&one)
 }

@@ -34,7 +34,7 @@ const OBJECTS: [[&str; 6]; 11] = [
     ],
 ];
 
-/// What follows the name of an object; the methods that read, and those that write. Every other is unknown.
+/// The rest of the path after an object's name; the methods that read, and those that write. All others are unknown.
 const SHAPES: [(&str, &[Method], &[Method]); 15] = [
     ("", &[Method::GET], &[Method::POST]),
     ("/", &[Method::GET], &[Method::POST]),

@@ -1,4 +1,4 @@
-//! What a refusal says: which part it is about and what would be accepted, never a value.
+//! Texts of refusals: the part that is refused and the accepted form, never a value.
 
 use super::*;
 

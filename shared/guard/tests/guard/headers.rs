@@ -4,7 +4,7 @@ use super::*;
 use attacks::properties::{ALLOWED_HEADERS, may_be_sent};
 use attacks::tally::Tally;
 
-/// What a call makes of these headers: safe, and nothing but what was allowed to come through.
+/// The call's headers: safe, and only those on the allow-list.
 fn judged(headers: &Value, allowed: &[(&str, &str)]) -> Result<(), String> {
     let Ok(call) = call(&json!({"method": "PUT", "endpoint": "/crm", "headers": headers})) else { return Ok(()) };
     may_be_sent(&call)?;

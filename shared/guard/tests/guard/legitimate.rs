@@ -1,4 +1,4 @@
-//! What automations really send goes out as it was written.
+//! Requests that real automations send go out as written.
 
 use super::*;
 use attacks::tally::Tally;
@@ -24,7 +24,7 @@ fn what_variables_bring_along_is_encoded_as_every_client_would() {
     }
 }
 
-/// Whether an endpoint is sent so, and nothing of it is taken for a credential.
+/// Checks that an endpoint is sent in this form, and that no part of it is taken for a credential.
 fn arrives(method: &str, endpoint: &str, as_text: &str) -> Result<(), String> {
     let target = target(method, endpoint).map_err(|error| error.to_string())?;
     let url = target.url().as_str();

@@ -1,4 +1,4 @@
-//! What is repaired, and what is refused.
+//! Repairs and refusals.
 
 use super::*;
 use guard::hubs::Hub;

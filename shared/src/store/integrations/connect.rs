@@ -1,4 +1,4 @@
-//! What connects, reconnects and disconnects an integration.
+//! Writes that connect, reconnect and disconnect an integration.
 
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;

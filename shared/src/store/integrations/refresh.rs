@@ -20,8 +20,8 @@ impl Store {
         if let Some(until) = lease.ambiguous_until {
             write = write.set("ambiguous_until", n(until));
         }
-        // Should the holder die, the schedule looks after it soon: an idle integration would be looked at, or used, only
-        // after hours, when a refresh token that was replaced meanwhile may be accepted no more.
+        // Should the holder die, the schedule looks after it soon: an idle integration would be looked at, or used,
+        // only after hours, when a refresh token that was replaced meanwhile may be accepted no more.
         let lapsed = lease.until + Lease::SKEW + 1;
         if record.refresh_at.is_some_and(|at| at > lapsed) {
             write = write.set("refresh_at", n(lapsed));

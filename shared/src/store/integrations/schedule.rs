@@ -1,4 +1,4 @@
-//! What is due, and when the schedule looks at a record again.
+//! Due integrations, and the time at which the schedule looks at a record again.
 
 use aws_sdk_dynamodb::types::{ConditionCheck, TransactWriteItem, Update};
 

@@ -1,5 +1,5 @@
-//! What any Lambda costs that calls HubSpot: one bare call per invocation, and nothing around it. The bench counts what
-//! our functions cost in multiples of it.
+//! The cost of any Lambda that calls HubSpot: one bare call per invocation, and nothing around it. The bench counts
+//! what our functions cost in multiples of it.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 

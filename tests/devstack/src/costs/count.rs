@@ -10,7 +10,7 @@ use crate::hubspot::{PORTAL, RecordedRequest};
 use crate::stack::Stack;
 
 const ADMIN: &str = "alice";
-/// Who is found by their number: what HubSpot's answer holds, and a key's row with it.
+/// Contacts per search: they decide the size of HubSpot's answer and of a key's row.
 const CALLER: [(&str, &str); 6] = [
     ("firstname", "Jane"),
     ("lastname", "Doe"),
@@ -22,22 +22,22 @@ const CALLER: [(&str, &str); 6] = [
 /// How long an access token still lives when the schedule refreshes it, in seconds.
 const LEFT: i64 = 300;
 
-/// What the acts took.
+/// Resource use of the acts.
 #[derive(Clone, Debug)]
 pub struct OperationCounts {
     /// Connecting an account, to the page that says so.
     pub connect: Counts,
     /// A run of the schedule with nothing to do.
     pub run: Counts,
-    /// What an integration in use that is due adds to a run: its access token still lives.
+    /// Cost that a due integration in use adds to a run: its access token is still valid.
     pub refresh: Counts,
-    /// What an idle one adds: its access token has expired long ago.
+    /// Cost that an idle one adds: its access token expired long ago.
     pub refresh_idle: Counts,
     /// An execution of a running process that has not these tokens yet, the integration's first in an hour.
     pub execution: Counts,
     /// One more.
     pub execution_in_memory: Counts,
-    /// What an idempotency key adds to an execution.
+    /// Cost that an idempotency key adds to an execution.
     pub key: Counts,
     /// An execution for which a process is started.
     pub execution_cold: Counts,
@@ -120,7 +120,7 @@ impl<'a> Counter<'a> {
         Self { stack, before: seen(stack), mark: Uuid::now_v7() }
     }
 
-    /// What has come since the last act.
+    /// Resource use since the last act.
     fn act(&mut self) -> Span {
         let (from, to) = (self.mark, Uuid::now_v7());
         let seen = seen(self.stack);
@@ -203,7 +203,7 @@ async fn make_due(stack: &Stack, account: &str, left: i64) -> Result<(), String>
     done.map(drop).map_err(|error| aws_sdk_dynamodb::Error::from(error).to_string())
 }
 
-/// What the functions logged, each line with the id of its invocation.
+/// The functions' log lines, each with the id of its invocation.
 struct Lines(Vec<(Uuid, usize)>);
 
 impl Lines {

@@ -1,4 +1,4 @@
-//! What a person can do to HubSpot and to time: one lever each, for the page and for `curl`.
+//! Changes that a person can make to HubSpot and to time: one lever each, for the page and for `curl`.
 
 mod table;
 

@@ -1,4 +1,4 @@
-//! What happened: log lines, requests to HubSpot, events of the integrations, and pulled levers.
+//! The timeline: log lines, requests to HubSpot, events of the integrations, and pulled levers.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use crate::stack::Stack;
 /// How much of a request's bytes an entry carries.
 const RAW_SHOWN: usize = 20_000;
 
-/// What has happened after a cursor, and the cursor for what comes next. The empty cursor is the start.
+/// The events after a cursor, and the cursor for the next request. The empty cursor is the start.
 pub(super) async fn news(stack: &Stack, levers: &Levers, after: &str) -> Result<Value, String> {
     let mut seen = after.split('.').map(|number| number.parse().unwrap_or(0)).chain(std::iter::repeat(0));
     let mut skip = || seen.next().unwrap_or(0);

@@ -1,4 +1,4 @@
-//! What calls consume, as the emulator tells it: the request units that AWS bills.
+//! Consumed capacity, as the emulator reports it: the request units that AWS bills.
 
 use axum::body::Bytes;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ impl DynamoDb {
         self.proxy.state().capacity = Some(Capacity::default());
     }
 
-    /// What calls consumed since [`Self::measure_capacity`].
+    /// Capacity that calls consumed since [`Self::measure_capacity`].
     #[must_use]
     pub fn capacity(&self) -> Capacity {
         self.proxy.state().capacity.unwrap_or_default()

@@ -13,7 +13,7 @@ use shared::clock::Clock;
 use super::time::event_time;
 use crate::template::ACCOUNT;
 
-/// What an event is made of.
+/// The parts of an event.
 pub(super) struct HttpRequest<'a> {
     pub(super) route_key: &'a str,
     pub(super) method: &'a str,

@@ -24,7 +24,7 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.')
 /// AWS refuses signatures that are older or younger, in seconds.
 const TOLERANCE: i64 = 300;
 
-/// What is signed of a request.
+/// The signed parts of a request.
 pub(super) struct Parts<'a> {
     pub(super) method: &'a str,
     pub(super) path: &'a str,

@@ -10,7 +10,7 @@ use super::state::App;
 use super::{associations, elsewhere, objects, problem};
 use crate::wire::Answer;
 
-/// What a path and a method ask for.
+/// The operation of a path and a method.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
     List(&'static Kind),

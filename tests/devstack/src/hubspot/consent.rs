@@ -7,7 +7,7 @@ use super::journal::pairs;
 use super::state::App;
 use crate::wire::Answer;
 
-/// What the app asks for, checked.
+/// The app's request, validated.
 struct ConsentRequest {
     redirect_uri: Url,
     given_redirect_uri: String,
@@ -28,7 +28,7 @@ pub(super) fn page(app: &App, query: &str) -> Answer {
     }
 }
 
-/// What the person decided: the page's query, and `decision` (`accept` or `decline`) and `hub_id` beside it.
+/// The person's decision: the page's query, and `decision` (`accept` or `decline`) and `hub_id` beside it.
 pub(super) fn decision(app: &mut App, form: &str) -> Answer {
     let parameters = pairs(form.as_bytes());
     let request = match ConsentRequest::parse(app, &parameters) {

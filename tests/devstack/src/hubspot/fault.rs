@@ -81,7 +81,7 @@ impl Match {
         self
     }
 
-    /// Whether the head of a request says enough.
+    /// Returns true if the head of a request says enough.
     pub(super) const fn is_by_head(&self) -> bool {
         self.body.is_none()
     }
@@ -102,7 +102,7 @@ impl Match {
     }
 }
 
-/// What goes wrong with one request.
+/// A fault of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Nothing: it passes, so that a later one of the queue meets a later request.
@@ -115,7 +115,8 @@ pub enum Fault {
     Echo,
     /// The connection closes when the head has come, the body unread. Not for a [`Match`] by body.
     CloseUnread,
-    /// This answer comes when the head has come, the body unread, and nothing else happens. Not for a [`Match`] by body.
+    /// This answer comes when the head has come, the body unread, and nothing else happens. Not for a [`Match`] by
+    /// body.
     AnswerUnread(Answer),
     /// The connection closes without an answer, before any effect.
     Close,
@@ -151,7 +152,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Whether it happens when the head of a request has come, the body unread.
+    /// Returns true if it happens when the head of a request has come, the body unread.
     pub(super) const fn leaves_body_unread(&self) -> bool {
         matches!(self, Self::CloseUnread | Self::AnswerUnread(_))
     }

@@ -37,15 +37,15 @@ pub struct Issued {
     pub refresh_token: String,
     /// Seconds that the access token lives.
     pub expires_in: i64,
-    /// What was granted.
+    /// The granted scopes.
     pub scopes: Vec<String>,
     /// The portal.
     pub hub_id: u64,
-    /// Who authorized it.
+    /// The user who authorized it.
     pub user_id: u64,
 }
 
-/// What the consent page hands out.
+/// A code that the consent page issues.
 #[derive(Clone, Debug)]
 pub(super) struct Code {
     pub(super) redirect_uri: String,
@@ -81,7 +81,7 @@ pub(super) struct RefreshToken {
     pub(super) state: TokenStatus,
 }
 
-/// What a refresh token is still good for.
+/// The state of a refresh token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TokenStatus {
     Live,
@@ -141,7 +141,7 @@ impl Grants {
         }
     }
 
-    /// Whether [`spend`](Self::spend) would go on.
+    /// Returns true if [`spend`](Self::spend) would go on.
     pub(super) fn accepts(&self, shown: &str, rotation: Rotation, now: i64) -> bool {
         let Some(token) = self.refresh.get(shown).filter(|token| !self.grants[token.grant].revoked) else {
             return false;

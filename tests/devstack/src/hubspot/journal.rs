@@ -19,7 +19,7 @@ pub struct RecordedRequest {
     pub at: i64,
     /// The number of the connection that brought it, from 1 on.
     pub connection: u64,
-    /// Whether all of it came and was well-formed.
+    /// True if all of it came and was well-formed.
     pub complete: bool,
 }
 
@@ -73,20 +73,20 @@ impl RecordedRequest {
         named.map(|(_, value)| value.as_slice()).collect()
     }
 
-    /// Whether these bytes stand anywhere in it: request line, headers, framing or body.
+    /// Returns true if these bytes stand anywhere in it: request line, headers, framing or body.
     #[must_use]
     pub fn contains(&self, bytes: impl AsRef<[u8]>) -> bool {
         let wanted = bytes.as_ref();
         !wanted.is_empty() && self.raw.windows(wanted.len()).any(|window| window == wanted)
     }
 
-    /// Whether it belongs to OAuth and not to the API.
+    /// Returns true if it belongs to OAuth and not to the API.
     #[must_use]
     pub fn is_oauth(&self) -> bool {
         self.path().starts_with("/oauth/")
     }
 
-    /// Whether it asks the token endpoint for tokens.
+    /// Returns true if it asks the token endpoint for tokens.
     #[must_use]
     pub fn is_token(&self) -> bool {
         self.is_oauth() && self.path().ends_with("/token")

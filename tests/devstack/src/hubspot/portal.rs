@@ -14,7 +14,7 @@ pub struct RateLimit {
 }
 
 impl Default for RateLimit {
-    /// What HubSpot grants an OAuth app.
+    /// Limits of an OAuth app.
     fn default() -> Self {
         Self { per_ten_seconds: 110, searches_per_second: 5 }
     }
@@ -26,7 +26,7 @@ pub(super) struct Portal {
     pub(super) domain: String,
     pub(super) user: String,
     pub(super) user_id: u64,
-    /// What its subscription can grant; none is everything.
+    /// The scopes that its subscription can grant; `None` is all.
     pub(super) scopes: Option<BTreeSet<String>>,
     pub(super) exists: bool,
     pub(super) is_migrating: bool,

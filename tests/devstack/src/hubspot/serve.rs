@@ -13,7 +13,7 @@ use super::{Inner, routes};
 use crate::interrupt::{CallAction, TOKEN_ENDPOINT};
 use crate::wire::{self, Answer, At, Framing, Head, ReadError, Verdict, Wire};
 
-/// What became of the connection.
+/// The end of the connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ConnectionState {
     Open,
@@ -94,7 +94,7 @@ impl Inner {
         send(wire, &head, &answer, &fault).await
     }
 
-    /// What a test planned for the n-th call of all emulators; nothing when the connection closes at once.
+    /// The test's plan for the n-th call of all emulators; nothing when the connection closes at once.
     async fn interrupted(self: &Arc<Self>, request: &RecordedRequest) -> Option<Fault> {
         if request.path().starts_with("/oauth/authorize") {
             return Some(Fault::Pass);

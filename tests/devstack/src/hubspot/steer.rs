@@ -1,4 +1,4 @@
-//! What happens at HubSpot without the app: people, settings, time, data.
+//! Changes at HubSpot without the app: people, settings, time, data.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -148,7 +148,7 @@ impl HubSpot {
         Some((state.app.grants.grants[grant].hub_id, grant))
     }
 
-    /// Whether HubSpot would accept a refresh token now. Showing it is no use of it.
+    /// Returns true if HubSpot would accept a refresh token now. Showing it is no use of it.
     #[must_use]
     pub fn accepts(&self, refresh_token: &str) -> bool {
         let state = self.shared.state();

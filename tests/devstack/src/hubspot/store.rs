@@ -1,4 +1,4 @@
-//! What a portal holds.
+//! The data of a portal.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -81,7 +81,7 @@ impl Store {
         }
     }
 
-    /// What an object is associated with: ids and type ids.
+    /// Associations of an object: ids and type ids.
     pub(super) fn linked(&self, from: (&Kind, u64), to: &Kind) -> Vec<(u64, u64)> {
         let own = self.links.iter().filter(|(one, other, _)| *one == (from.0.plural, from.1) && other.0 == to.plural);
         own.map(|(_, other, type_id)| (other.1, *type_id)).collect()

@@ -1,4 +1,4 @@
-//! What the processes print, line by line.
+//! The processes' output, line by line.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -56,7 +56,7 @@ pub(super) struct Process {
 struct Desk {
     waiting: Option<Job>,
     running: Option<Job>,
-    /// Whether the process ever asked for work.
+    /// True if the process ever asked for work.
     ready: bool,
     init_error: Option<String>,
     reason: Option<EndReason>,

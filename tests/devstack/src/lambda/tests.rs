@@ -7,7 +7,7 @@ use serde_json::json;
 use super::*;
 use crate::loopback;
 
-/// What runs inside the child process. In an ordinary test run it has nothing to do.
+/// Body of the child process. In an ordinary test run it has nothing to do.
 #[tokio::test]
 async fn the_fake_function() {
     #[expect(clippy::disallowed_methods, reason = "the Runtime API's address is in the environment")]

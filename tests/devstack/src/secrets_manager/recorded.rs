@@ -162,7 +162,7 @@ fn as_recorded(operation: &str, status: u16, body: &Value, recorded: &Value) -> 
     answer
 }
 
-/// What the placeholders of one sequence stand for: always the same, and no two for the same.
+/// The values of the placeholders of one sequence: always the same, and no two for the same.
 #[derive(Debug, Default)]
 struct Placeholders(BTreeMap<String, String>);
 
@@ -197,7 +197,7 @@ impl Placeholders {
         all && rest.is_empty()
     }
 
-    /// Whether a text is the recorded one, whose placeholders it gives their values.
+    /// Returns true if a text is the recorded one, whose placeholders it gives their values.
     fn text_matches(&mut self, recorded: &str, actual: &str) -> bool {
         let Some((literal, rest)) = recorded.split_once('<') else { return recorded == actual };
         let Some(actual) = actual.strip_prefix(literal) else { return false };

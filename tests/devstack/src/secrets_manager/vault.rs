@@ -38,7 +38,7 @@ pub struct Secret {
 pub struct Version {
     /// The `ClientRequestToken` that wrote it.
     pub id: String,
-    /// What it holds.
+    /// Its value.
     pub value: SecretValue,
     /// Its staging labels.
     pub labels: Vec<String>,
@@ -46,7 +46,7 @@ pub struct Version {
     pub created_at: i64,
 }
 
-/// What a version holds.
+/// The value of a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretValue {
     /// `SecretString`.

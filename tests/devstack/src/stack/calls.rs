@@ -57,7 +57,7 @@ pub struct Exchange<'a> {
     pub path: &'a str,
     /// The request's body, byte for byte.
     pub body: &'a [u8],
-    /// What came of it.
+    /// Its result.
     pub answer: &'a ApiResponse,
 }
 

@@ -1,4 +1,4 @@
-//! What the operator's tool needs to work on the stack.
+//! Support for the operator's tool on the stack.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

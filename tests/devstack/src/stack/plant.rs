@@ -9,7 +9,7 @@ use shared::tokens::Tokens;
 use super::Stack;
 use crate::hubspot::PORTAL;
 
-/// What planted integrations are granted.
+/// The scopes of planted integrations.
 pub const SCOPES: &[&str] = &["crm.objects.contacts.read"];
 
 impl Stack {
@@ -35,8 +35,8 @@ impl Stack {
         serde_json::from_value(tokens).expect("tokens as they are stored")
     }
 
-    /// An integration with fresh tokens of the HubSpot emulator, written as a connect writes it. Its tokens expire, and the
-    /// schedule looks at it, in so many seconds.
+    /// An integration with fresh tokens of the HubSpot emulator, written as a connect writes it. Its tokens expire, and
+    /// the schedule looks at it, in so many seconds.
     ///
     /// # Panics
     /// It cannot be written.

@@ -1,4 +1,4 @@
-//! What the stack holds, read for assertions.
+//! The stack's data, read for assertions.
 
 use std::collections::HashMap;
 

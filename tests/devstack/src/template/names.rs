@@ -1,4 +1,4 @@
-//! What resources are called once they are made: `Ref` and `GetAtt`.
+//! Names of created resources: `Ref` and `GetAtt`.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use super::resolve::Resolver;
 use super::{ACCOUNT, REGION};
 
 impl<'a> Resolver<'a> {
-    /// What `Ref` of a resource gives.
+    /// The value of `Ref`.
     pub(super) fn physical_id(&self, name: &str) -> Result<String, String> {
         // SAM: `Ref` of `Function.Alias` is the alias that it makes.
         if let Some(function) = name.strip_suffix(".Alias") {

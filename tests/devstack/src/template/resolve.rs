@@ -74,7 +74,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// Whether a resource is made at all.
+    /// Returns true if a resource is created at all.
     pub(super) fn exists(&self, resource: &Value) -> Result<bool, String> {
         match resource.get("Condition") {
             None => Ok(true),

@@ -1,4 +1,4 @@
-//! What an emulator answers.
+//! An emulator's answer.
 
 use serde_json::Value;
 

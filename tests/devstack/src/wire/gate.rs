@@ -18,7 +18,7 @@ pub enum At {
     After,
 }
 
-/// What becomes of the held calls.
+/// The end of the held calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     GoOn,

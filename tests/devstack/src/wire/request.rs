@@ -35,7 +35,7 @@ enum BodyFraming {
 #[derive(Debug)]
 pub(crate) struct ReadError {
     pub(crate) raw: Vec<u8>,
-    /// Whether the fault is in the bytes, and not just that they ended.
+    /// True if the fault is in the bytes, and not just that they ended.
     pub(crate) malformed: bool,
 }
 

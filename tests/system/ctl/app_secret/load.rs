@@ -18,7 +18,7 @@ const ACCOUNTS: usize = 4;
 /// Rounds of load in each phase.
 const ROUNDS: usize = 6;
 
-/// What the load has observed.
+/// The observations of the load.
 #[derive(Default)]
 struct LoadReport {
     executions: usize,
@@ -26,7 +26,7 @@ struct LoadReport {
     reports: Vec<String>,
 }
 
-/// What the operator wants of the load.
+/// The operator's command to the load.
 #[derive(Default)]
 struct Wishes {
     stop: Cell<bool>,

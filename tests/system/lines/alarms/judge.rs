@@ -1,4 +1,4 @@
-//! What CloudWatch makes of the template's alarms, if things stay for as long as the alarms look.
+//! CloudWatch's evaluation of the template's alarms, if the conditions last for their whole period.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::lines::metrics::{metric_of, points, resources};
 
-/// What a night showed. The store of metrics is empty before it.
+/// The metrics of a night. The store of metrics is empty before it.
 #[derive(Default)]
 pub(super) struct Night {
     /// Everything that the functions printed.
@@ -15,7 +15,7 @@ pub(super) struct Night {
     pub(super) answers: Vec<u16>,
     /// Runs of the schedule that failed.
     pub(super) dead_letters: u32,
-    /// What AWS counted besides: name of the metric, logical id of the resource, sum.
+    /// AWS's own counts: name of the metric, logical id of the resource, sum.
     pub(super) counted: Vec<(&'static str, &'static str, f64)>,
     pub(super) lasting: Lasting,
 }
@@ -54,7 +54,7 @@ impl Night {
         }
     }
 
-    /// Whether a period has data: the newest one's are late.
+    /// Returns true if a period has data: the newest one's are late.
     fn has_data(&self, age: usize) -> bool {
         match self.lasting {
             Lasting::Always => age > 0,
@@ -99,7 +99,7 @@ fn rule(alarm: &Value) -> Vec<String> {
     parts.map(|part| part.strip_prefix("ALARM(\"").unwrap().strip_suffix("\")").unwrap().to_owned()).collect()
 }
 
-/// Whether an alarm is in ALARM: of the newest data points that there are, so many breach its threshold.
+/// Returns true if an alarm is in ALARM: of the newest data points that there are, so many breach its threshold.
 fn is_breaching(alarm: &Value, night: &Night) -> bool {
     if night.lasting == Lasting::LaunchDay && alarm["WarmUpConfiguration"].is_object() {
         return false;
@@ -124,7 +124,7 @@ fn breaches(alarm: &Value, value: f64) -> bool {
     }
 }
 
-/// What an alarm measures in a period that is so many periods old.
+/// The value of an alarm in a period that is `age` periods old.
 fn value(alarm: &Value, night: &Night, age: usize) -> Option<f64> {
     let series = |metric: &Value, statistic: &str| match night.points(metric) {
         None => Series::Absent,

@@ -1,4 +1,4 @@
-//! What automations send, and what HubSpot says.
+//! Requests of automations, and HubSpot's answers.
 
 use serde_json::json;
 

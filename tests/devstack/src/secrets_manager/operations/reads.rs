@@ -1,4 +1,4 @@
-//! What only looks.
+//! Read-only operations.
 
 use serde::Deserialize;
 use serde_json::{Value, json};

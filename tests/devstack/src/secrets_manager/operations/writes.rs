@@ -1,4 +1,4 @@
-//! What changes secrets.
+//! Operations that change secrets.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
