@@ -1,7 +1,7 @@
 """Every combination of the template's conditions, resolved as CloudFormation would.
 
 Run as a program it prints one template that holds each resource in each form that it takes in any combination, all
-references resolved, so that cfn-lint holds real values against CloudFormation's resource schemas.
+references resolved, so that cfn-lint checks real values with CloudFormation's resource schemas.
 """
 
 import itertools

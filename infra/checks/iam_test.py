@@ -44,7 +44,7 @@ def condition_keys(action: str) -> set:
 
 
 def overlap(granted: str, shape: str) -> bool:
-    """Whether an ARN in which `*` stands for anything can be one of a shape in which `${Name}` stands for a part."""
+    """Returns true if an ARN with `*` as wildcard can match a shape with `${Name}` as placeholder."""
     tokens = re.findall(r"\$\{\w+\}|.", shape)
 
     @functools.cache

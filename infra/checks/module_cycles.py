@@ -2,7 +2,7 @@
 """Fails if sibling modules of a crate depend on each other in a cycle.
 
 For every library and binary of the workspace it resolves the paths in `use` items and in code to modules, follows
-re-exports, and looks for cycles among the children of each module, where a child stands for everything below it.
+re-exports, and looks for cycles among the children of each module, where a child represents everything below it.
 A module and its own children may refer to each other. Test modules are not looked at.
 """
 

@@ -144,9 +144,9 @@ class Alarms(unittest.TestCase):
 
     def test_the_dashboard_shows_every_alarm_that_tells(self):
         shown = re.findall(r":alarm:(\S+)\"", RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
-        told = {a["Properties"]["AlarmName"]["Fn::Sub"] for a in ALARMS.values() if "AlarmActions" in a["Properties"]}
+        notifying = {a["Properties"]["AlarmName"]["Fn::Sub"] for a in ALARMS.values() if "AlarmActions" in a["Properties"]}
 
-        self.assertEqual((set(shown), len(shown)), (told, len(told)))
+        self.assertEqual((set(shown), len(shown)), (notifying, len(notifying)))
 
     def test_every_queue_is_watched(self):
         parts = references(RESOURCES["DeadLetters"]["Properties"]["AlarmRule"])

@@ -211,9 +211,9 @@ class Routes(unittest.TestCase):
 
 class Functions(unittest.TestCase):
     def test_each_function_is_told_what_it_uses_and_nothing_else(self):
-        told = {binary: set(f["Properties"]["Environment"]["Variables"]) for binary, f in functions().items()}
+        given = {binary: set(f["Properties"]["Environment"]["Variables"]) for binary, f in functions().items()}
 
-        self.assertEqual(told, ENVIRONMENTS)
+        self.assertEqual(given, ENVIRONMENTS)
 
     def test_each_function_is_built_from_a_crate_of_its_name(self):
         for binary, function in functions().items():

@@ -189,7 +189,7 @@ def update(stack: Deployment, given: dict) -> None:
     say("   updated: other parameters, which the running functions know at once; same integrations")
 
 
-# Parameters that do not fit together or in themselves, and what ops are told about them.
+# Parameters that do not fit together or in themselves, and the messages about them.
 WRONG = [
     ({"DashboardOrigin": "https://app.example.com/"}, "must be one https origin"),
     ({"DomainName": "api.example.com"}, "DomainName and CertificateArn go together"),

@@ -41,7 +41,7 @@ const VERSION_KEPT: i64 = 86_400;
 const FIRST_WAIT: Duration = Duration::from_millis(40);
 /// The longest pause of a caller that waits for another's refresh.
 const LONGEST_WAIT: Duration = Duration::from_millis(800);
-/// Whoever has spent more than this on tokens looks again which integration is the newest, in milliseconds.
+/// An execution that spent more than this on tokens reads the newest integration again, in milliseconds.
 const LONG_MILLIS: i64 = 1_000;
 /// How many verdicts in a row, without one success, a run believes.
 const BELIEVED_VERDICTS: usize = 10;

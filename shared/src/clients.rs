@@ -186,7 +186,7 @@ fn tls() -> Result<ClientConfig, Error> {
     Ok(TLS.get_or_init(|| tls).clone())
 }
 
-/// One more root, as PEM, where the bench stands in for AWS and HubSpot over TLS. What is deployed is built without it.
+/// One more root, as PEM, where the bench emulates AWS and HubSpot over TLS. Deployed builds do not have it.
 #[cfg(feature = "bench")]
 fn bench_root() -> Option<String> {
     std::fs::read_to_string(Reader::environment().optional("BENCH_ROOT_CERTIFICATE")?).ok()

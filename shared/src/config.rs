@@ -258,7 +258,7 @@ fn is_safe(url: &Url) -> bool {
     url.scheme() == "https" || (url.scheme() == "http" && loopback)
 }
 
-/// Stands for an address that is already reported as wrong.
+/// Replaces an address that is already reported as wrong.
 fn placeholder() -> Url {
     #[expect(clippy::unwrap_used, reason = "a literal")]
     Url::parse("https://invalid.localhost").unwrap()

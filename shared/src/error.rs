@@ -75,7 +75,7 @@ pub enum Error {
         /// Seconds until it is worth asking again.
         retry_after: u64,
     },
-    /// The idempotency key stands for another request.
+    /// The idempotency key belongs to another request.
     #[error("idempotency conflict")]
     IdempotencyConflict,
     /// The request is larger than accepted; the text says the limit.
@@ -87,7 +87,7 @@ pub enum Error {
         /// Seconds until a request may be sent again.
         retry_after: u64,
     },
-    /// Corrupt state or a defect of ours; the text is for the log only.
+    /// Corrupt state or our own defect; the text is for the log only.
     #[error("internal: {0}")]
     Internal(String),
     /// No connection to HubSpot, or it was lost before an answer.

@@ -24,9 +24,9 @@ use crate::token_error::TokenErrorKind::{
 };
 use crate::tokens::AppCredentials;
 
-/// An answer larger than this is none of HubSpot's.
+/// The largest answer that is read; HubSpot's answers are far smaller.
 const LARGEST_ANSWER: usize = 65_536;
-/// A token larger than this is none of HubSpot's.
+/// The longest token that is accepted; HubSpot's tokens are far shorter.
 const LONGEST_TOKEN: usize = 4096;
 /// Tokens said to live longer than this are not believed.
 const LONGEST_LIFE: i64 = 30 * 86_400;
@@ -78,7 +78,7 @@ impl HubSpot {
         }
     }
 
-    /// The client id of our app; an answer that there is none is not kept.
+    /// The client id of our app; an answer without one is not cached.
     pub async fn client_id(&self) -> Result<String, TokenError> {
         let credentials = self.credentials().await.inspect_err(log_refused_app)?;
         Ok(credentials.client_id)

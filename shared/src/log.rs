@@ -110,7 +110,7 @@ struct Line {
 }
 
 impl Line {
-    /// A name of ours needs no escaping: tracing's fields are Rust identifiers.
+    /// Our own names need no escaping: tracing's fields are Rust identifiers.
     fn raw(&mut self, name: &str, value: impl fmt::Display) {
         let _ = write!(self.text, ",\"{name}\":{value}");
     }

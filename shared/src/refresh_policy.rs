@@ -164,7 +164,7 @@ mod tests {
             assert!((5400..=7200).contains(&next_refresh_at(1800, 1800, true, 0, &CONFIG)));
             assert!((30..=45).contains(&next_refresh_at(60, 60, false, 0, &CONFIG)));
         }
-        // Spread, lest all integrations are looked at together.
+        // Spread, so that the schedule does not look at all integrations together.
         assert!((0..200).any(|_| next_probe_at(0, &CONFIG) != 7_200));
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 const LONGEST: u64 = 86_400;
 
 /// The seconds to wait, at least one and at most a day: from whole seconds, decimals or an HTTP date of any of the
-/// three forms. None if the value is none of them.
+/// three forms. `None` for any other value.
 pub fn seconds(value: &str, now: i64) -> Option<u64> {
     let value = value.trim();
     let seconds = if value.bytes().next()?.is_ascii_digit() { delay(value)? } else { until(value, now)? };

@@ -1,6 +1,6 @@
 //! Why there are no tokens: the one error of the token endpoint and of the access to tokens.
 //!
-//! Invariant: `cause` is for the log. It holds codes and statuses, never a value of HubSpot's.
+//! Invariant: `cause` is for the log. It holds codes and statuses, never a value that HubSpot sent.
 
 use crate::error::Error;
 
@@ -24,7 +24,7 @@ pub enum TokenErrorKind {
     Transient,
     /// It passes, but HubSpot may have acted on the request: a single-use refresh token may be spent.
     AnswerLost,
-    /// HubSpot refuses our app's credentials, or there are none. It says nothing about the integration.
+    /// HubSpot refuses our app's credentials, or they are missing. It says nothing about the integration.
     InvalidClient,
     /// HubSpot refuses our request for another reason: our mistake until proven otherwise.
     Misconfigured,

@@ -4,7 +4,7 @@ import { connect, consent, expect, integrations, outcome, pull, scenario, status
 
 const begin = (page, name = "Connect HubSpot") => page.getByRole("button", { name }).click();
 
-/** How often HubSpot's token endpoint was asked since the timeline stood at `cursor`. */
+/** How often HubSpot's token endpoint was asked since `cursor` of the timeline. */
 async function exchanges(page, stack, cursor = "") {
   const news = await (await page.request.get(`${stack.dashboard}/dev/timeline?after=${cursor}`)).json();
   const asked = news.entries.filter(({ kind, text, detail }) => kind === "hubspot" && /\/token$/.test(text) && detail.includes("authorization_code"));

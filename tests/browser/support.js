@@ -101,7 +101,7 @@ async function putIn(context, { url, from, to }) {
 }
 
 /**
- * A scenario with its fault: `{ url, from, to }` changes what the browser gets, and `true` stands for what the scenario itself
+ * A scenario with its fault: `{ url, from, to }` changes what the browser gets, and `true` means what the scenario itself
  * does where it is `broken`.
  */
 export function scenario(title, fault, body) {

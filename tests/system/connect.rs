@@ -17,7 +17,7 @@ use url::Url;
 
 use crate::world::{ACCOUNT, ADMIN, Answer, World, request};
 
-/// An authorization that a browser has begun, with the handler in this process.
+/// An authorization that a browser has started, with the handler in this process.
 pub(crate) struct Begun {
     pub(crate) authorize_url: Url,
     /// The binding cookie, as the browser sends it back.

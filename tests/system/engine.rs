@@ -1,4 +1,4 @@
-//! A workflow engine that obeys only what it is told: no write is lost, none is doubled, every word is true.
+//! A workflow engine that relies only on its answers: no write is lost or doubled, every answer is true.
 //!
 //! `ENGINE_SEED` repeats a run's dice, `ENGINE_REQUESTS` and `ENGINE_KEYS` make it longer.
 
@@ -17,7 +17,7 @@ use crate::idempotency::keyed;
 use crate::world::{ACCOUNT, World};
 
 /// A number of the environment, or what an ordinary run takes.
-#[expect(clippy::disallowed_methods, reason = "tests are told their size by the environment")]
+#[expect(clippy::disallowed_methods, reason = "the environment sets the size of tests")]
 fn setting(name: &str, ordinary: u64) -> u64 {
     std::env::var(name).map_or(ordinary, |value| value.parse().unwrap())
 }

@@ -1,4 +1,4 @@
-//! An automation request: what reaches HubSpot, and what the engine is told.
+//! An automation request: the request at HubSpot, and the engine's answer.
 
 mod answers;
 mod bodies;
@@ -52,7 +52,7 @@ pub(crate) fn only_request(world: &World) -> RecordedRequest {
     request
 }
 
-/// The access token that lies in the newest integration's secret.
+/// The access token in the newest integration's secret.
 pub(crate) async fn access_token(world: &World) -> String {
     let secret_id = world.stack.newest_text(ACCOUNT, "secret_id").await.unwrap();
     let secret = world.stack.secrets_manager.secret(&secret_id).unwrap();

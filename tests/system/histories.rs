@@ -2,7 +2,7 @@
 //!
 //! A history is a handful of steps of one account, by three processes whose clocks differ, each step interrupted at
 //! some call: refused, its answer lost, repeated, delivered late, the process frozen or killed. Time is virtual. What
-//! goes wrong is told as a story, cut down to the steps that matter, and a random one is played again by its seed:
+//! fails is printed as a story, minimised to the steps that matter, and a random one is replayed by its seed:
 //! `make histories SEED=…`.
 
 mod fleet;
@@ -57,7 +57,7 @@ struct Search {
     failures: Vec<String>,
     what: &'static str,
     began: Instant,
-    /// True if what goes well is told, too.
+    /// True if passing histories are printed, too.
     tells: bool,
 }
 
@@ -91,7 +91,7 @@ impl Search {
         self.play(&one_act(rotation, act, StepEnd::Ends)).await.calls[2].len()
     }
 
-    /// Plays them all; one that fails is cut down and told.
+    /// Plays them all; a failing one is minimised and printed.
     async fn try_all(&mut self, stories: Vec<Story>) {
         let total = stories.len();
         for (at, story) in stories.into_iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Idempotency keys: an automation that is triggered twice writes once, and every delivery is told the truth.
+//! Idempotency keys: an automation that is triggered twice writes once, and every delivery gets a true answer.
 
 mod deaths;
 mod keys;
@@ -79,7 +79,7 @@ pub(crate) async fn state(world: &World, key: &str) -> Option<String> {
     Some(row(world, key).await?["state"].as_s().unwrap().clone())
 }
 
-/// Makes a key's owner look as if it was last heard of so many seconds earlier.
+/// Makes a key's owner look as if its last heartbeat was so many seconds earlier.
 pub(crate) async fn age(world: &World, key: &str, seconds: i64) {
     let heartbeat_at: i64 = row(world, key).await.unwrap()["heartbeat_at"].as_n().unwrap().parse().unwrap();
     let update = world

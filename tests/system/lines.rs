@@ -1,5 +1,6 @@
 //! Log lines are an interface: dashboards, alarms and runbooks read them. Every line that a stack of the tests prints
-//! is held against `infra/log-line.schema.json` when the stack ends, and searched for the secrets that the stack held.
+//! is validated with `infra/log-line.schema.json` when the stack ends, and searched for the secrets that the stack
+//! held.
 
 mod alarms;
 mod insights;
@@ -32,8 +33,8 @@ pub(crate) fn look(stack: &Stack) {
         lines.iter().filter_map(|line| wrong(line).map(|why| format!("{why}: {line:?}"))).collect();
     assert!(wrong.is_empty(), "infra/log-line.schema.json and the log differ: {wrong:#?}");
     let secrets = secrets(stack);
-    let told: Vec<&LogLine> = lines.iter().filter(|line| secrets.iter().any(|it| line.text.contains(it))).collect();
-    assert!(told.is_empty(), "secrets in the log: {told:#?}");
+    let leaks: Vec<&LogLine> = lines.iter().filter(|line| secrets.iter().any(|it| line.text.contains(it))).collect();
+    assert!(leaks.is_empty(), "secrets in the log: {leaks:#?}");
 }
 
 /// Why a line is not as it should be. Standard error is not ours to shape: Rust writes there why a process ends.
@@ -51,7 +52,7 @@ fn wrong(line: &LogLine) -> Option<String> {
     metrics::wrong(&value)
 }
 
-/// The secrets that a stack holds, as they lie in Secrets Manager.
+/// The secrets of a stack in Secrets Manager.
 pub(crate) fn secrets(stack: &Stack) -> BTreeSet<String> {
     let secrets = stack.secrets_manager.secrets();
     let values = secrets.iter().flat_map(|secret| &secret.versions).filter_map(|version| match &version.value {

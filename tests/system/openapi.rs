@@ -1,4 +1,4 @@
-//! Every answer that the tests see is held against `infra/openapi.yaml` at the moment it is seen: by [`World`]'s
+//! Every answer that the tests see is validated with `infra/openapi.yaml` at that moment: by [`World`]'s
 //! handlers in this process, and by the stack's calls over HTTP.
 //!
 //! [`World`]: crate::world::World
@@ -79,7 +79,7 @@ pub(crate) fn witness(exchange: &Exchange<'_>) {
     });
 }
 
-/// Holds an answer against the document; panics where they differ.
+/// Validates an answer with the document; panics where they differ.
 pub(crate) fn see(seen: &ObservedCall<'_>) {
     match check(seen) {
         Ok(kind) => KINDS.with_borrow_mut(|kinds| kinds.insert(kind)),
@@ -153,7 +153,7 @@ fn check_headers(seen: &ObservedCall<'_>, answers: &Answers, is_gateways: bool) 
     match missing {
         Some(header) if !is_gateways => Err(format!("the header {} is missing", header.name)),
         _ if !is_gateways && seen.header("cache-control") != Some("no-store") => {
-            Err("an answer of ours is kept by nobody".to_owned())
+            Err("our answers must not be cached".to_owned())
         }
         _ => Ok(()),
     }

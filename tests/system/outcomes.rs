@@ -1,4 +1,4 @@
-//! Every way in which an automation request can end, and what the engine is told then.
+//! Every way in which an automation request can end, and the engine's answer.
 //!
 //! The expectations are written from the contract, not from the code.
 
@@ -27,7 +27,7 @@ enum Again {
     Any,
     /// After so many seconds.
     In(u64),
-    /// After a time that is told and not known beforehand.
+    /// After a time that the answer states and the test does not know.
     Told,
 }
 use Again::{Any, In, Never, Told};
@@ -192,7 +192,7 @@ async fn whatever_hubspot_answers_the_engine_is_told_what_became_of_it_and_wheth
             again.push((name, request, handed_on(0, ANSWERED, Never)));
         }
     }
-    // What is retried as it is told succeeds once HubSpot is well again.
+    // A request that is retried as its answer says succeeds once HubSpot has recovered.
     world.stack.hubspot.clear_scripts();
     world.pass(Duration::from_secs(86_401));
     let ended: Vec<_> = futures_util::stream::iter(again).map(execute).buffer_unordered(16).collect().await;

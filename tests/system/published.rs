@@ -15,7 +15,7 @@ use crate::connect::{begin, outcome};
 use crate::execution::connected;
 use crate::world::{ACCOUNT, ADMIN, World, request};
 
-/// A published event of API Gateway for a route of ours.
+/// A published event of API Gateway for one of our routes.
 fn to(name: &str, method: &str, path: &str) -> Value {
     let mut event = event(name);
     event["rawPath"] = json!(path);

@@ -138,7 +138,7 @@ impl World {
         self.function("oauth-callback", event).await
     }
 
-    /// Hands a function an event of API Gateway, in this process; the answer is held against the document.
+    /// Hands a function an event of API Gateway, in this process; the answer is validated with the document.
     pub(crate) async fn function(&self, binary: &str, event: Value) -> Answer {
         let response = self.unseen(binary, event.clone()).await;
         openapi::see(&seen(&event, &response));
@@ -182,7 +182,7 @@ impl World {
     }
 }
 
-/// A stack all of whose answers are held against the document, and all of whose log lines against their schema. No test
+/// A stack whose answers are validated with the document, and whose log lines with their schema. No test
 /// starts one by other means.
 pub(crate) async fn stack(options: Options) -> Stack {
     let options = Options { witness: Some(openapi::witness), last_look: Some(lines::look), ..options };

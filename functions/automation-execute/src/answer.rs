@@ -24,7 +24,8 @@ use crate::reply::{Reply, missing_scopes};
 
 /// The most bytes of an answer as Lambda serialises it: its limit is 6 MB.
 const LARGEST_ANSWER: usize = 6_000_000;
-/// The most bytes of an answer that are stored for a replay: a customer's data lies in the table no longer than needed.
+/// The most bytes of an answer that are stored for a replay: a customer's data stays in the table no longer than
+/// needed.
 const LARGEST_STORED: usize = 65_536;
 
 /// Everything that an answer is made of.

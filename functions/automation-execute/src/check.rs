@@ -30,7 +30,7 @@ struct Explained<'a> {
     did_you_mean: Option<String>,
 }
 
-/// The one thing that whoever sets an automation up wants to know; the other fields are its reasons.
+/// The answer for the person who sets an automation up; the other fields are its reasons.
 #[derive(Clone, Copy, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum WouldRun {

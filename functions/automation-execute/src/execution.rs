@@ -245,7 +245,7 @@ impl<'a> Execution<'a> {
         if outcome == RequestOutcome::NotSent && earlier { RequestOutcome::Unknown } else { outcome }
     }
 
-    /// The one line about this execution; a failure of ours gets another from [`Error::log`].
+    /// The one line about this execution; our own failures get another from [`Error::log`].
     fn log(&self, answered: &Result<Response, Error>) {
         let (outcome, code, status, cause) = match answered {
             Ok(response) => (self.progress.outcome, None, response.status_code, None),

@@ -20,7 +20,7 @@ use crate::portal;
 use crate::reply::{Reply, returned_headers};
 use crate::retry::{self, AttemptResult, RetryState};
 
-/// Reading an answer stops here: no answer of ours could carry more.
+/// Reading an answer stops here: our own answer could not carry more.
 const LONGEST_BODY: usize = 5_900 * 1024;
 
 /// The request, its integration and its deadline.
@@ -230,7 +230,7 @@ impl From<reqwest::Error> for SendError {
 }
 
 /// The customer's headers and our `Authorization`, which comes last and replaces whatever was there: exactly one,
-/// whoever changes the lines above it.
+/// however the lines above it change.
 fn headers(call: &Call, tokens: &UsableTokens) -> Result<HeaderMap, Error> {
     let mut headers = HeaderMap::new();
     for (name, value) in call.headers() {

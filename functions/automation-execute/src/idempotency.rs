@@ -84,7 +84,7 @@ impl From<Error> for ClaimError {
 /// The state of a key that has a row, as a further delivery finds it.
 #[derive(Debug, PartialEq, Eq)]
 enum KeyState {
-    /// The key stands for another request.
+    /// The key belongs to another request.
     Conflict,
     /// Its owner may be alive; ask again in so many seconds.
     Running { retry_after: u64 },

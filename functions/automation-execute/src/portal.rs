@@ -50,7 +50,7 @@ pub(crate) async fn record_hub(app: &App, integration: &Integration, hub: Hub, b
     best_effort(&integration.account_id, "record_hub", budget, write).await;
 }
 
-/// Records a limit of HubSpot's, unless one that lasts as long is known.
+/// Records a HubSpot rate limit, unless one that lasts as long is known.
 pub(crate) async fn record_limit(app: &App, integration: &Integration, limit: Limit, budget: Duration) {
     let longest = i64::try_from(LONGEST_COOLDOWN).unwrap_or(i64::MAX);
     let seconds = i64::try_from(limit.seconds).map_or(longest, |seconds| seconds.min(longest));

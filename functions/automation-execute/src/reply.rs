@@ -112,7 +112,7 @@ impl Reply {
         matches!(self.status, 521 | 523 | 525 | 526) && self.is_from_edge()
     }
 
-    /// Returns true if it has none of HubSpot's marks: neither a correlation id nor a body of JSON.
+    /// Returns true if it lacks HubSpot's marks: it has no correlation id and no JSON body.
     fn is_from_edge(&self) -> bool {
         let json = self.body.first() == Some(&b'{') && self.content_type().ends_with("json");
         !json && self.header("x-hubspot-correlation-id").is_none() && (self.status >= 500 || self.is_page())

@@ -150,13 +150,13 @@ fn already_connected(newest: &Integration) -> Error {
     ))
 }
 
-/// Names the older ones: no automation of theirs runs.
+/// Names the older ones: their automations do not run.
 fn too_many_integrations(newest_first: &[Integration]) -> Error {
     let older = newest_first.iter().skip(1).filter(|integration| integration.pointer.is_some());
     let ids: Vec<&str> = older.map(|integration| integration.integration_id.as_str()).collect();
     Error::TooManyIntegrations(format!(
         "The account has {} connected integrations, the most that it can have. Disconnect one that is no longer needed by \
-         DELETE /v1/integrations/{{integration_id}}. These are not the newest, so none of their automations runs: {}.",
+         DELETE /v1/integrations/{{integration_id}}. These are not the newest, so their automations do not run: {}.",
         integrations::MOST_CONNECTED,
         ids.join(", ")
     ))

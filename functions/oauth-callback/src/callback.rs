@@ -44,7 +44,7 @@ pub(crate) async fn finish(app: &App, event: &Event) -> (Response, &'static str)
     (redirect(app, outcome), outcome.as_str())
 }
 
-/// Logs an installation that has to continue in the dashboard. Nothing is exchanged: a code without a state of ours may
+/// Logs an installation that has to continue in the dashboard. Nothing is exchanged: a code without our state may
 /// be anybody's.
 fn start_from_dashboard(cause: &str) -> AuthorizationOutcome {
     let outcome = AuthorizationOutcome::StartFromDashboard;

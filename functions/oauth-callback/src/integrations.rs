@@ -32,7 +32,7 @@ pub(crate) async fn store(
     new: NewTokens,
 ) -> Result<AuthorizationOutcome, Error> {
     if authorization.kind == AuthorizationKind::Reconnect {
-        // Told before a secret is made for nothing; the write itself is conditional.
+        // Refused before a secret is created in vain; the write itself is conditional.
         let newest = app.store.newest(&authorization.account_id).await?;
         if let Some(outcome) = newest_to_reconnect(newest.as_ref(), authorization, new.hub_id).err() {
             return Ok(outcome);
@@ -51,7 +51,7 @@ pub(crate) async fn store(
     Ok(stored)
 }
 
-/// Puts the record at the next sequence. Whoever loses the race for it takes the one after, and a plain connect gives
+/// Puts the record at the next sequence. The loser of the race for it takes the one after, and a plain connect gives
 /// way.
 ///
 /// An error leaves the secret where it is: the put may have taken place.

@@ -21,9 +21,9 @@ pub enum AuthorizationOutcome {
     MissingScopes,
     /// A reconnect chose another portal.
     DifferentPortal,
-    /// The installation began at HubSpot and has no state of ours: nothing is connected yet.
+    /// The installation began at HubSpot without our state: nothing is connected yet.
     StartFromDashboard,
-    /// A failure of HubSpot or of ours that is worth another try.
+    /// A failure at HubSpot or here that is worth another attempt.
     Failed,
     /// HubSpot rejects our app's credentials.
     Misconfigured,

@@ -9,7 +9,7 @@ pub(crate) enum CallbackQuery {
     Ended(AuthorizationResponse),
     /// An installation begins at HubSpot (`step=authorize`), which expects the browser back at `return_url`.
     InstallationStarted { return_url: Option<String> },
-    /// HubSpot made an authorization of its own: there is no state of ours.
+    /// HubSpot made an authorization of its own: our state is missing.
     InstallationWithoutState,
 }
 

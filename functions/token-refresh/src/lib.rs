@@ -34,7 +34,7 @@ const STOP_BEFORE_DEADLINE: i64 = 10_000;
 /// So many refusals of our app's credentials end a run: it is our secret, not the customers' authorizations.
 const INVALID_CLIENTS: u32 = 5;
 /// So many refreshes in a row that HubSpot's token endpoint leaves without a clear answer end a run: it is down. Of
-/// those that wait longest so many are worked on first, before the rest is begun at full concurrency.
+/// those that wait longest so many are worked on first, before the rest is started at full concurrency.
 const UNANSWERED: usize = 10;
 
 /// The function's environment.
@@ -92,13 +92,13 @@ pub struct Report {
     pub superseded: u32,
     /// No longer accepted by HubSpot.
     pub revoked: u32,
-    /// Not refreshed by a mistake of ours.
+    /// Not refreshed because of our own mistake.
     pub misconfigured: u32,
     /// Not refreshed for now.
     pub transient: u32,
     /// Contradicting themselves.
     pub corrupt: u32,
-    /// Not begun; the next runs go on.
+    /// Not started; the next runs continue.
     pub left: u32,
 }
 
@@ -143,7 +143,7 @@ struct ScheduleEvent {
 /// Why a run did not take place, by a name that alarms may rely on.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failed {
-    /// The event names shards that do not exist, or is none.
+    /// The event is malformed or names shards that do not exist.
     #[error("the event must be {{}} or {{\"shards\": [0, …, 15]}}")]
     InvalidEvent,
     /// The index could not be read.

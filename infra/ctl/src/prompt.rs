@@ -33,7 +33,7 @@ pub(crate) fn confirm(question: &str, confirm: &Confirm) -> Result<(), Failure> 
     }
 }
 
-/// A line from the terminal; `hint` says what to do where there is none.
+/// A line from the terminal; `hint` says what to do without a terminal.
 pub(crate) fn line(question: &str, hint: &str) -> Result<String, Failure> {
     if !is_terminal() {
         return Err(Failure::usage(format!("not a terminal: {hint}")));

@@ -1,8 +1,8 @@
 //! JSON objects from outside, taken apart field by field without losing a byte of any value.
 //!
 //! serde's own derive is not used for them: its error texts quote the offending value, which may be a credential,
-//! and it lets a field stand twice in a nested raw value. Names and values are handed over one at a time, so that
-//! whoever takes them can stop before they need memory.
+//! and it accepts a duplicate field in a nested raw value. Names and values are handed over one at a time, so that
+//! the caller can stop before they need memory.
 
 use std::fmt;
 
@@ -113,7 +113,7 @@ fn quoted(name: &str) -> String {
 pub(crate) enum Stop {
     /// The value has another shape, or is no JSON.
     Shape(serde_json::Error),
-    /// Whoever took the parts refused one.
+    /// The caller refused a part.
     Refused(Refusal),
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 /// The hubs that have an API host of their own.
 const HUBS: [&str; 5] = ["na1", "na2", "na3", "eu1", "ap1"];
 
-/// A regional hub of HubSpot's, one of the fixed list.
+/// A regional HubSpot hub, one of the fixed list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Hub(&'static str);
 

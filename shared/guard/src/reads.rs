@@ -3,7 +3,7 @@
 //! Invariant: never true for a request that may write, since one that reads is repeated after a lost answer. A name
 //! alone says nothing: `POST /crm/v3/objects/search` creates a record of an object named "search".
 
-/// `@` stands for a version, `{}` for one name that is not encoded.
+/// `@` means a version, `{}` one name that is not encoded.
 const SHAPES: [&str; 45] = [
     "/automation/@/flows/batch/read",
     "/automation/@/workflow-id-mappings/batch/read",

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 
-/// Stands in place of a token that HubSpot echoed.
+/// Replaces a token that HubSpot echoed.
 const SCRUBBED: &[u8] = b"[REDACTED]";
 /// An encoding that is encoded again is followed so often; a bound, since a body may consist of nothing else.
 const MOST_LAYERS: usize = 8;
@@ -112,7 +112,7 @@ fn character(bytes: &[u8]) -> Option<(u8, usize)> {
 fn percent(bytes: &[u8]) -> Option<(u8, usize)> {
     let mut at = 1;
     for _ in 0..MOST_LAYERS {
-        // `%25` stands for a percent sign that had been encoded before, unless that is all.
+        // `%25` is a percent sign that had been encoded before, unless nothing follows it.
         let follows = bytes.get(at + 2..at + 4).is_some_and(|next| number(next, 16).is_some());
         if bytes.get(at..at + 2) != Some(b"25") || !follows {
             break;

@@ -313,7 +313,7 @@ fn scalar(raw: &RawValue) -> Option<String> {
 
 /// The body's bytes and the content type that it has unless a header says otherwise.
 fn parse_body(fields: &mut Fields<'_>) -> Result<Option<(Vec<u8>, &'static str)>, Refusal> {
-    // `null` is a JSON body like any other; in the two fields of text it means that there is none.
+    // `null` is a JSON body like any other; in the two text fields it means an absent body.
     let json = fields.take_any("body").map(|json| (json.get().as_bytes().to_vec(), "application/json"));
     let text = fields.take_string("body_text")?.map(|text| (text.into_bytes(), "application/json"));
     let base64 = match fields.take_string("body_base64")? {

@@ -1,6 +1,6 @@
 //! Where a request goes: parsed from what a customer wrote, repaired as ordinary clients do, else refused.
 //!
-//! Invariant: a [`Target`] lies on the one configured origin. The host that a customer wrote is compared with a list
+//! Invariant: a [`Target`] is on the one configured origin. The host that a customer wrote is compared with a list
 //! and then forgotten; only path and query enter the URL that is sent, and what was validated is sent unchanged.
 
 use std::fmt;

@@ -35,7 +35,7 @@ impl Sender {
         Self { client, addresses: Arc::default() }
     }
 
-    /// The SDK's request as reqwest takes it. All bodies of ours are in memory.
+    /// The SDK's request as reqwest takes it. All our bodies are in memory.
     fn translated(&self, request: HttpRequest) -> Result<Request, ConnectorError> {
         let (head, body) = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?.into_parts();
         let mut request = Request::new(head.method, self.url(head.uri)?);

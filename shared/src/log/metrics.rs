@@ -99,7 +99,7 @@ pub(super) fn of_group(result: &[u8], account: &[u8]) -> Option<&'static str> {
 pub(super) struct MetricSet([u32; GROUPS.len()]);
 
 impl MetricSet {
-    /// Notes a field, if it is a metric. A zero stands for nothing that happened, so it has no further dimensions.
+    /// Notes a field, if it is a metric. A zero means that nothing happened, so it has no further dimensions.
     pub(super) fn record<T: Default + PartialEq>(&mut self, name: &str, value: &T) {
         let groups = if *value == T::default() { 1 } else { GROUPS.len() };
         for (group, found) in GROUPS.iter().zip(&mut self.0).take(groups) {

@@ -1,4 +1,4 @@
-//! Disconnecting an integration: the order of the writes, whoever asks for it.
+//! Disconnecting an integration: the order of the writes, whatever the caller.
 
 use super::Store;
 use crate::error::Error;

@@ -1,8 +1,9 @@
 //! The table `executions`: what became of the requests that carry an idempotency key.
 //!
 //! Invariant: every write of a row that exists is conditional on the owner and the state that it was read in. So of any
-//! number of deliveries of one key one goes on at a time, and whoever was taken over can no longer move the row. A
-//! failed condition behind which one's own step stands is success: the SDK repeats a write whose answer was lost.
+//! number of deliveries of one key one goes on at a time, and an owner that was taken over can no longer change the
+//! row. A failed condition behind which one's own step stands is success: the SDK repeats a write whose answer was
+//! lost.
 
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
@@ -26,14 +27,14 @@ pub enum ExecutionState {
     Answered,
 }
 
-/// An answer of ours, as it is told again.
+/// Our own answer, as it is repeated.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct StoredResponse {
     /// HTTP status.
     pub status: u16,
     /// The outcome of the request.
     pub outcome: RequestOutcome,
-    /// The body that was told.
+    /// The body of the response.
     pub body: String,
 }
 
@@ -48,13 +49,13 @@ pub struct ExecutionRecord {
     pub state: ExecutionState,
     /// The execution that may go on with it.
     pub owner: String,
-    /// Digest of the request that the key stands for.
+    /// Digest of the request that the key belongs to.
     pub digest: String,
-    /// When the owner was last heard of, in epoch seconds.
+    /// The owner's last heartbeat, in epoch seconds.
     pub heartbeat_at: i64,
     /// From when on the row counts as absent, in epoch seconds; also the table's TTL.
     pub expires_at: i64,
-    /// True if HubSpot did not answer the last delivery in time, which the caller was told to repeat.
+    /// True if HubSpot did not answer the last delivery in time and the caller was asked to repeat it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub timed_out: bool,
     /// The stored response; only in the state `answered`, and not of a read.
@@ -66,7 +67,7 @@ pub struct ExecutionRecord {
 pub enum ClaimWrite {
     /// The row stands as it was given.
     Applied,
-    /// Another row stood there, and still does; none if it is gone.
+    /// Another row exists; `None` if it is gone by now.
     Lost(Option<ExecutionRecord>),
 }
 
@@ -105,7 +106,7 @@ impl Executions {
         perform(put, row).await
     }
 
-    /// Deletes a row, provided that its owner is the same; the key is then as good as never used.
+    /// Deletes a row, provided that its owner is the same; the key is then unused.
     pub async fn release(&self, row: &ExecutionRecord) -> Result<(), Error> {
         let deleted = self
             .dynamodb

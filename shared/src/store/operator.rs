@@ -63,7 +63,7 @@ pub struct TableInfo {
     pub active: bool,
     /// The names of its indexes that can be used.
     pub indexes: Vec<String>,
-    /// The ARN of the key that encrypts it, if it is one of ours.
+    /// The ARN of the key that encrypts it, if it is a key of this stack.
     pub key: Option<String>,
 }
 

@@ -185,7 +185,7 @@ impl Store {
         parsed.map(Some).map_err(|wrong| Error::internal(format!("secret {}: {wrong}", self.app_secret_id())))
     }
 
-    /// The app's secret as it lies there; none while ops have not put it.
+    /// The stored app secret; `None` until ops have set it.
     pub async fn app_secret(&self) -> Result<Option<SecretString>, Error> {
         match self.secrets.get_secret_value().secret_id(self.app_secret_id()).send().await {
             Ok(answer) => Ok(Some(SecretString::from(answer.secret_string.unwrap_or_default()))),

@@ -1,4 +1,4 @@
-//! Attack inputs that others collected, where `ATTACK_INPUTS` names their folder; without it there are none.
+//! Attack inputs that others collected, if `ATTACK_INPUTS` names their folder.
 
 use std::path::{Path, PathBuf};
 

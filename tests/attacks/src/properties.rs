@@ -232,7 +232,7 @@ fn decoded_once(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The value of the two hexadecimal digits that stand there.
+/// The value of the two hexadecimal digits at this place.
 fn hexadecimal(text: &[u8], at: usize) -> Option<u8> {
     let digits = text.get(at..at + 2).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
     u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()

@@ -79,7 +79,7 @@ async fn counted() -> Result<(), String> {
 fn places() -> Result<Places, String> {
     process::pin(1);
     let own = std::env::current_exe().map_err(|error| error.to_string())?;
-    let target = own.parent().and_then(Path::parent).ok_or("this executable lies in no target folder")?;
+    let target = own.parent().and_then(Path::parent).ok_or("this executable is not in a target folder")?;
     let work = target.join("bench");
     std::fs::create_dir_all(&work).map_err(|error| format!("{}: {error}", work.display()))?;
     let peer = Path::new(env!("CARGO_MANIFEST_DIR")).join("peer");

@@ -115,7 +115,7 @@ impl Process {
         self.events.send(event).await.map_err(|error| error.to_string())
     }
 
-    /// The answer to an invocation that was begun.
+    /// The answer to an invocation that was started.
     pub(crate) async fn outcome(&mut self) -> Result<Bytes, String> {
         Ok(self.answered(self.spawned).await?.body)
     }

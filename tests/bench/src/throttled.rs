@@ -34,7 +34,7 @@ impl Group {
         Some(group)
     }
 
-    /// The same program, begun within the group.
+    /// The same program, started within the group.
     fn within(&self, program: &Program) -> Program {
         let enter = format!("echo $$ > {}/cgroup.procs && exec \"$0\" \"$@\"", self.0.display());
         let mut arguments = vec!["-c".to_owned(), enter, program.path.display().to_string()];

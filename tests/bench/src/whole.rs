@@ -21,7 +21,7 @@ const NODE_FLAGS: [&str; 5] =
 const ROUNDS: Rounds = Rounds { cold: 25, warm: 15, invocations: 300 };
 const REFRESH_ROUNDS: usize = 5;
 
-/// The Node peer's program for a function of ours, where npm has built it.
+/// The Node peer's program for one of our functions, where npm has built it.
 struct Peer {
     node: PathBuf,
     folder: PathBuf,

@@ -122,7 +122,7 @@ impl World {
         self.stack.automation_event(body.to_string()).to_string().into()
     }
 
-    /// A function of ours, or of the comparison, with the environment that the template gives `binary`.
+    /// One of our functions, or one of the comparison, with the environment that the template gives `binary`.
     pub(crate) fn program(&self, binary: &str, path: PathBuf, arguments: Vec<String>) -> Program {
         let mut environment: BTreeMap<String, String> = self.stack.environment(binary);
         let root = self.root.display().to_string();

@@ -112,12 +112,12 @@ async function run() {
 async function burst() {
   const request = automation(written());
   const counts = {};
-  let begun = 0;
+  let started = 0;
   let finished = 0;
   progress.hidden = false;
   const worker = async () => {
-    while (begun < RUNS) {
-      begun += 1;
+    while (started < RUNS) {
+      started += 1;
       const { status, body } = await dev("POST", "/dev/engine?brief", request);
       const name = body.hubspot ? `HubSpot ${body.hubspot.status}` : `${status} ${body.code ?? ""}`;
       counts[name] = (counts[name] ?? 0) + 1;

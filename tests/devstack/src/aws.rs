@@ -48,7 +48,7 @@ pub enum AwsFault {
 /// The error format of a service, and the permissions of its calls.
 #[derive(Debug)]
 pub(crate) struct Service {
-    /// Stands before the name of an error.
+    /// The prefix of an error's name.
     pub(crate) namespace: &'static str,
     pub(crate) content_type: &'static str,
     pub(crate) internal: &'static str,
@@ -224,7 +224,7 @@ impl AwsFront {
         self.state().plan.hold(Selector::naming(operation, naming), 1, 1, at)
     }
 
-    /// Opens the gate at which one call stands, and waits until that has taken effect, whoever still waits for it.
+    /// Opens the gate that holds one call, and waits until that has taken effect, even if its caller has gone.
     ///
     /// # Panics
     /// It does not within a minute.

@@ -170,7 +170,7 @@ impl HubSpot {
         self.url.clone()
     }
 
-    /// The origin of every regional hub's API: one host stands for all of them.
+    /// The origin of every regional hub's API: one host serves as all of them.
     #[must_use]
     pub fn hub_url(&self) -> String {
         self.hub_url.clone()

@@ -176,7 +176,7 @@ impl Lambda {
     /// The most memory that any live process of a function has had resident since its start, in bytes.
     ///
     /// # Panics
-    /// There is none, or the system does not tell.
+    /// The process is gone, or the system does not report it.
     #[must_use]
     pub fn peak_memory(&self, function: &str) -> u64 {
         let peaks = self.live(function).into_iter().map(|process| process::peak_memory(process.pid()));

@@ -7,7 +7,7 @@ use crate::template::repository;
 /// A published event, by its name in `events`.
 ///
 /// # Panics
-/// There is none of this name.
+/// There is no entry of this name.
 #[must_use]
 pub fn event(name: &str) -> Value {
     let path = repository().join(format!("tests/devstack/events/example-{name}.json"));

@@ -61,7 +61,7 @@ pub struct Options {
     pub environment: BTreeMap<String, Option<String>>,
     /// True if ops have put the app's credentials, as they do after the first deployment.
     pub app_secret: bool,
-    /// The endpoint of another emulator of AWS, which answers in place of ours.
+    /// The endpoint of another emulator of AWS, which answers instead of this one.
     pub aws_endpoint: Option<String>,
     /// An observer of every API call and its answer.
     pub witness: Option<Witness>,

@@ -1,4 +1,4 @@
-//! `--json` is a contract: every line that any test of the tool sees is held against its schema.
+//! `--json` is a contract: every line that any test of the tool sees is validated with its schema.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;

@@ -10,7 +10,7 @@ use super::{Ended, Folder, command, ended, legacy, path, run};
 use crate::refresh::planted::{change_text, plant};
 use crate::world::{ACCOUNT, World};
 
-/// A command with AWS's own files in place of those of whoever runs the tests.
+/// A command that does not read the AWS files of the developer who runs the tests.
 fn with_profiles(world: &World, arguments: &[&str], config: &Path) -> Command {
     let mut command = command(&world.stack, arguments);
     command.env("AWS_CONFIG_FILE", config).env("AWS_SHARED_CREDENTIALS_FILE", "/nowhere");

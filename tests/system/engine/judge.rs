@@ -33,7 +33,7 @@ pub(crate) fn read_reply(answer: &Answer) -> EngineReply {
     };
     let header = answer.headers.get("retry-after").map(|seconds| seconds.parse::<u64>().unwrap());
     assert_eq!(reply.retry_after, header, "the header and the body say the same: {text}");
-    assert!(reply.retryable || header.is_none(), "who may not retry is not told when: {text}");
+    assert!(reply.retryable || header.is_none(), "an answer that is not retryable has no retry_after: {text}");
     assert_eq!(reply.hubspot.is_none(), problem, "{text}");
     if problem {
         detail(body, &reply);

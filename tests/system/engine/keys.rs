@@ -64,7 +64,7 @@ fn blow(seed: u64, nth: usize) -> Option<(OwnerStep, Blow)> {
     Some((STEPS[usize::try_from(dice(seed, "step", nth, 8)).unwrap()], blow))
 }
 
-/// Five deliveries at once; the owner gets its blow when the others have been told, so that nobody else is busy.
+/// Five deliveries at once; the owner gets its blow when the others have been answered, so that nothing else runs.
 async fn trigger(world: &World, key: &str, blow: Option<(OwnerStep, Blow)>) -> KeyHistory {
     let body = note(key).to_string();
     let gate = blow.map(|(step, _)| hold(world, step, key));
@@ -153,14 +153,17 @@ fn judge(key: &str, told: &KeyHistory, writes: usize) {
     };
 
     assert!(writes <= 1, "written twice: {context}");
-    assert!(count(DeliveryResult::WriteResult) == 0 || writes == 1, "told of a write that is not there: {context}");
+    assert!(
+        count(DeliveryResult::WriteResult) == 0 || writes == 1,
+        "an answer reports a write that does not exist: {context}"
+    );
     assert!(
         texts(DeliveryResult::WriteResult).len() <= 1 && texts(DeliveryResult::Unknown).len() <= 1,
-        "told differently: {context}"
+        "answers differ: {context}"
     );
     let killed = matches!(told.blow, Some((_, Blow::Killed | Blow::KilledLate)));
     assert_eq!(count(DeliveryResult::Died), usize::from(killed), "{context}");
-    // Who had not noted that it sends has not sent: the next one does. Who has noted its end is told again.
+    // An owner that had not recorded that it sends has not sent: the next one does. A recorded end is repeated.
     let safe = match told.blow {
         None
         | Some(

@@ -110,7 +110,7 @@ async fn a_write_that_arrives_after_its_sender_gave_up_doubles_nothing_and_belie
     for late in ALL {
         for arrives in [Arrives::BeforeTheNext, Arrives::AmidTheNext, Arrives::AfterTheLast] {
             if arrives == Arrives::AmidTheNext && matches!(late, Late::End | Late::Release | Late::Verdict) {
-                continue; // whoever comes next does not own the key
+                continue; // the next delivery does not own the key
             }
             let key = format!("{late:?}-{arrives:?}");
             let (first, gate) = given_up(&world, &key, late).await;

@@ -134,7 +134,7 @@ fn job(world: &World, seed: u64, nth: usize) -> Job {
     Job { mark, kind, account, id, body: request, keyed, twice, due: 0, replies: Vec::new(), last: None }
 }
 
-/// Delivers one job once, or twice at once, and reads what the engine is told.
+/// Delivers one job once, or twice at once, and reads the engine's answers.
 async fn deliver(world: &World, job: &Job) -> Vec<EngineReply> {
     let text = job.body.to_string();
     if !job.twice {
@@ -247,7 +247,7 @@ fn check_the_end(world: &World, jobs: &[Job]) {
             RequestForm::Stranger | RequestForm::Forbidden => assert!(!notes.contains_key(&job.mark)),
         }
     }
-    assert!(notes.values().all(|count| *count == 1), "a note stands twice");
+    assert!(notes.values().all(|count| *count == 1), "a note is there twice");
 }
 
 type Figures = BTreeMap<String, usize>;

@@ -57,7 +57,7 @@ fn limited(policy: &str) -> Answer {
     error(429, &json!({"errorType": "RATE_LIMIT", "policyName": policy}))
 }
 
-/// Answers without a limit or a failure of HubSpot's.
+/// Answers without a HubSpot rate limit or failure.
 fn plain_forms() -> Vec<Form> {
     let proof: [&'static [&'static str]; 2] = [&["proof_requested_at"]; 2];
     vec![

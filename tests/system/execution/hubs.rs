@@ -12,7 +12,7 @@ use shared::config::Reader;
 use super::{access_token, connected, tamper, to, with};
 use crate::world::{ACCOUNT, World, execute_by};
 
-/// A world, a second HubSpot that stands for every regional hub, and a function that knows both.
+/// A world, a second HubSpot that serves as every regional hub, and a function that knows both.
 struct Hubs {
     world: World,
     regional: HubSpot,

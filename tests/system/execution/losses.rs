@@ -1,4 +1,4 @@
-//! Lost, cut, wrong and late answers to every kind of request: how often HubSpot gets it, and what the engine is told.
+//! Lost, cut, wrong and late answers to every kind of request: how often HubSpot gets it, and the engine's answer.
 //!
 //! The expectations are written out here from the design and do not use the product's own rule.
 

@@ -83,7 +83,7 @@ fn cases(token: &str) -> Vec<(&'static str, Fault, OmittedBody)> {
 }
 
 /// Two requests, one after the other, of a fresh process, while another one gets an answer drop by drop. What the
-/// engine was told, and of the dripping one.
+/// engine got, and of the dripping one.
 async fn run(world: &World, fault: Fault) -> ([devstack::stack::ApiResponse; 2], devstack::stack::ApiResponse) {
     world.stack.lambda.kill_all(FUNCTION).await;
     world.stack.hubspot.clear_scripts();

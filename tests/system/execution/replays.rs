@@ -1,4 +1,4 @@
-//! 401 told apart: what is refreshed and replayed, and what is HubSpot's answer.
+//! Kinds of 401: those that are refreshed and replayed, and those that are HubSpot's answer.
 
 use std::time::Duration;
 

@@ -25,7 +25,7 @@ fn bearers(world: &World) -> Vec<String> {
     world.stack.hubspot.api_requests().iter().map(|request| request.header("authorization").unwrap()).collect()
 }
 
-/// The newest record points at a version with this text, whoever wrote it.
+/// The newest record points at a version with this text, from any writer.
 async fn point_at(world: &World, text: &str) {
     let secret_id = world.stack.newest_text(ACCOUNT, "secret_id").await.unwrap();
     let secrets = world.stack.secrets();

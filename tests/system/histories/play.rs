@@ -31,7 +31,7 @@ pub(crate) enum Window {
     Untouched,
     /// HubSpot got a request long after its sender had lost the connection: nobody of us can know.
     Late,
-    /// A process stood still there, and another has shown the same token meanwhile.
+    /// A process was held there, and another has presented the same token meanwhile.
     StoodStill,
     /// The answer is lost.
     Lost,
@@ -98,7 +98,7 @@ pub(crate) async fn play(fleet: &Rc<Fleet>, story: &Story, customer: Customer) -
     Played { lines: play.lines.take(), wrong, waits: play.waits.get(), calls: play.calls.take() }
 }
 
-/// Lets go on what has stood still long enough, and waits for what nothing holds.
+/// Continues acts that were held long enough, and waits for those that nothing holds.
 async fn go_on(pending: Vec<Pending>) -> Vec<Pending> {
     let (mut due, mut later): (Vec<_>, Vec<_>) = pending.into_iter().partition(|one| one.steps == 0);
     later.iter_mut().for_each(|one| one.steps -= 1);
@@ -184,7 +184,7 @@ impl Play {
 
     async fn call(self: Rc<Self>, number: usize, step: &StoryStep, pending: &mut Vec<Pending>) {
         let interruptions = &self.fleet.stack.interruptions;
-        // What stood still until now may have called meanwhile.
+        // Acts that were held until now may have called meanwhile.
         let before = interruptions.calls().len();
         let (gate, steps) = match step.fate {
             StepEnd::Ends => (None, None),

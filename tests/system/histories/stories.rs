@@ -73,7 +73,7 @@ fn step(rng: &mut Rng, disturbed: bool) -> StoryStep {
         }
         _ => Act::Pass([1, 4, 27, 60, 400, 1_500, 1_790, 7_300][rng.usize(..8)]),
     };
-    // The act holds other refreshes until the new instance is connected, so it must not stand still itself.
+    // The act holds other refreshes until the new instance is connected, so it must not be held itself.
     let fate = if matches!(act, Act::Pass(_) | Act::Says(_) | Act::ExecuteDuringConnect) {
         StepEnd::Ends
     } else if disturbed {
@@ -126,7 +126,7 @@ pub(crate) fn mishaps(nth: usize) -> Vec<StepEnd> {
     INTERRUPTIONS.into_iter().map(|what| StepEnd::Interrupted(nth, what)).chain(later).collect()
 }
 
-/// An act that stands still at one call while another process does something: before its lease has lapsed, or after.
+/// An act that is held at one call while another process does something: before its lease has lapsed, or after.
 pub(crate) fn pairs(rotation: Rotation, first: Act, nth: usize, seconds: &[(Act, u64)]) -> Vec<Story> {
     let mut stories = Vec::new();
     for at in [At::Before, At::After] {

@@ -84,7 +84,7 @@ pub(crate) enum StepEnd {
     Interrupted(usize, Interruption),
     /// Its process is killed at its n-th call.
     Killed(usize, At),
-    /// Its process stands still at its n-th call while the next steps happen: a frozen sandbox, or a peer that takes
+    /// Its process is held at its n-th call while the next steps happen: a frozen sandbox, or a peer that takes
     /// longer than the lease lasts.
     Frozen(usize, At, usize),
     /// Its n-th call arrives only after the next steps; its caller has lost the connection long before.

@@ -92,7 +92,7 @@ impl Truth {
         }
     }
 
-    /// Returns true if HubSpot still accepts a refresh token that lies in any version of the record's secret.
+    /// Returns true if HubSpot still accepts a refresh token in any version of the record's secret.
     pub(crate) fn holds(fleet: &Fleet, record: &Integration) -> bool {
         let secret = record.pointer.as_ref().and_then(|at| fleet.stack.secrets_manager.secret(&at.secret_id));
         let versions = secret.map(|secret| secret.versions).unwrap_or_default();

@@ -276,7 +276,7 @@ async fn many_refused_authorizations_raise_one_alarm_and_a_few_raise_none() {
             plant_due(&world, &format!("acc_{number:02}"), 1, -60, -30).await;
         }
         run(&world, &mut night).await;
-        // One that is marked already is tried again, and told once only.
+        // One that is marked already is tried again, and notified once.
         let due = AttributeValue::N((world.clock.now() - 30).to_string());
         tamper(&world, "acc_00", 1, "refresh_at", Some(due)).await;
         run(&world, &mut night).await;

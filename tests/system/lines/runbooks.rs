@@ -13,7 +13,7 @@ use super::{SCHEMA, lines};
 struct RunbookQuery {
     runbook: String,
     text: String,
-    /// The functions whose log groups stand before it; none for the access log of the API.
+    /// The functions whose log groups precede it; empty for the access log of the API.
     services: BTreeSet<&'static str>,
 }
 

@@ -1,4 +1,4 @@
-//! `infra/openapi.yaml`, taken apart into what an exchange is held against.
+//! `infra/openapi.yaml`, as the rules that validate an exchange.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -132,7 +132,7 @@ impl Answers {
     }
 }
 
-/// The pairs of an object; none of anything else.
+/// The pairs of an object; empty for any other value.
 pub(super) fn entries(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
     value.as_object().into_iter().flat_map(Map::iter)
 }

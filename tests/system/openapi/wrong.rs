@@ -86,7 +86,7 @@ fn an_execution_that_says_more_less_or_something_untrue_is_refused() {
             ("no outcome", |d| drop(d.body.as_object_mut().unwrap().remove("outcome")), "\"outcome\" is a required"),
             ("an execution that was not sent", |d| d.body["outcome"] = json!("not_sent"), "/hubspot/status"),
             ("no attempt", |d| d.body["attempts"] = json!(0), "/attempts"),
-            ("an id that is none", |d| d.body["execution_id"] = json!("1"), "/execution_id"),
+            ("an invalid id", |d| d.body["execution_id"] = json!("1"), "/execution_id"),
             (
                 "a value of a credential",
                 |d| d.body["ignored_credentials"] = json!(["query:hapikey=1"]),
@@ -138,7 +138,7 @@ fn an_execution_that_says_more_less_or_something_untrue_is_refused() {
             ("a header that is not documented", |d| d.set("set-cookie", Some("a=1")), "set-cookie is not documented"),
             ("Retry-After without its field", |d| d.set("retry-after", Some("1")), "Retry-After"),
             ("a body that is no JSON", |d| d.body = Value::Null, "JSON is expected"),
-            ("an accepted request that is none", |d| d.request = "{}".to_owned(), "the request"),
+            ("an accepted request that is invalid", |d| d.request = "{}".to_owned(), "the request"),
             (
                 "an accepted request with a typo",
                 |d| d.request = r#"{"account_id":"a","request":{"method":"GET","endpoint":"/","querry":1}}"#.to_owned(),

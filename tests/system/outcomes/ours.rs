@@ -1,4 +1,4 @@
-//! The ends that are not HubSpot's answers: refusals, troubles of ours, keys.
+//! The ends that are not HubSpot's answers: refusals, our own failures, keys.
 
 use std::time::Duration;
 
@@ -242,7 +242,7 @@ async fn deliveries_of_a_key_are_told_what_became_of_the_key() {
         let conflict = EngineOutcome(422, "idempotency_conflict", NOT_SENT, Never);
         assert_ends(&world.execute(&other).await, conflict, "another request");
         age(&world, &key, 21).await;
-        // Whoever takes over and cannot note it knows already that the dead owner may have sent it.
+        // A successor that cannot record it knows already that the dead owner may have sent it.
         let gate = world.stack.dynamo.hold_one("PutItem", &["#owner = :owner"], At::Before);
         let mut hurried = request.clone();
         hurried["deadline_ms"] = json!(1000);

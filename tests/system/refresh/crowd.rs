@@ -75,7 +75,8 @@ async fn a_waiter_past_its_deadline_gets_retry_after() {
         assert_eq!(problem["retryable"], json!(true));
         assert!(*took <= Duration::from_secs(3 + 13), "{took:?}");
     }
-    // All but the one that refreshes are told before the token endpoint's time-out of 8 s, however busy the machine.
+    // All but the one that refreshes are answered before the token endpoint's time-out of 8 s, however busy the
+    // machine.
     let late = answers.iter().filter(|answer| answer.took >= Duration::from_secs(8));
     assert!(late.count() <= 1, "{:?}", answers.iter().map(|answer| answer.took).max());
 }

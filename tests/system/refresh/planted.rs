@@ -43,7 +43,7 @@ pub(crate) fn access(world: &World) -> Access {
     Access::new(store(world), hubspot, world.clock.clone(), reader.refresh())
 }
 
-/// The token request of an execution that has just begun.
+/// The token request of an execution that has just started.
 pub(crate) fn need(world: &World) -> TokenRequest<'static> {
     let now = world.clock.now_millis();
     let (deadline, function_deadline) = (now + 28_000, now + 29_000);
@@ -107,7 +107,7 @@ pub(crate) async fn another_has_refreshed(world: &World, record: &Integration) -
     pointer(&record)
 }
 
-/// Puts a whole record in the place of what stands there.
+/// Replaces a whole record.
 pub(crate) async fn overwrite(world: &World, record: &Integration) {
     let put = world.stack.dynamodb().put_item().table_name(world.stack.table("INTEGRATIONS_TABLE"));
     put.set_item(Some(item(record))).send().await.unwrap();

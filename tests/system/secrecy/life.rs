@@ -163,7 +163,7 @@ impl Living {
         answer.header("location").unwrap().rsplit('/').next().unwrap().to_owned()
     }
 
-    /// Everything secret that lies in Secrets Manager or went over the wire to HubSpot so far.
+    /// Every secret that is in Secrets Manager or went over the wire to HubSpot so far.
     fn collect(&mut self) {
         for secret in self.world.stack.secrets_manager.secrets() {
             for version in &secret.versions {

@@ -141,7 +141,7 @@ pub(super) async fn clock(stack: &Stack) -> Finding {
         return Finding::fine(check, "agrees with HubSpot's");
     }
     let advice = "set it (NTP) before `refresh` or `import`, which take leases by it";
-    Finding::wrong(check, format!("{} away from HubSpot's: {advice}", span(apart)))
+    Finding::wrong(check, format!("{} away from HubSpot's clock: {advice}", span(apart)))
 }
 
 async fn their_time(stack: &Stack) -> Option<i64> {

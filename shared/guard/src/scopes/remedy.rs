@@ -24,7 +24,7 @@ pub struct RequestedScopes<'a> {
 }
 
 impl RequestedScopes<'_> {
-    /// The remedy where *all* of the missing scopes are needed; `None` if there are none.
+    /// The remedy where *all* of the missing scopes are needed; `None` if no scope is missing.
     ///
     /// Of several, the one that has to come first: what the app does not ask for no reconnect can bring, and what the
     /// plan lacks stays missing after one.
@@ -32,7 +32,7 @@ impl RequestedScopes<'_> {
         self.first(missing, [Remedy::AskOperator, Remedy::HubspotPlan, Remedy::Reconnect])
     }
 
-    /// The remedy where *one or more* of the missing scopes are enough; `None` if there are none.
+    /// The remedy where *one or more* of the missing scopes are enough; `None` if no scope is missing.
     ///
     /// Of several, the easiest: what an admin can do at once, then what money buys, then what others have to do.
     pub fn remedy_for_one(&self, missing: &[&str]) -> Option<Remedy> {

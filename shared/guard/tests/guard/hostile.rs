@@ -142,7 +142,7 @@ impl Numbers {
     }
 }
 
-/// An endpoint in which a few places were spoilt, by hostile pieces or by encoding what stands there.
+/// An endpoint in which a few places were spoilt, by hostile pieces or by encoding the characters there.
 fn spoilt(numbers: &mut Numbers) -> String {
     let endpoints = [
         "/crm/v3/objects/contacts/jane%40example.com?idProperty=email&properties=phone,email",

@@ -11,7 +11,7 @@ use crate::store::write::{SERVICE, Write};
 use crate::store::{Item, Store, WriteResult, n, s, unavailable};
 
 impl Store {
-    /// Puts a new record where none stands.
+    /// Creates a record, unless it exists.
     pub async fn insert(&self, integration: &Integration) -> Result<WriteResult, Error> {
         let mut item: Item = serde_dynamo::to_item(integration).map_err(|_| Error::internal("a record is no item"))?;
         // An imported one (negative) was connected long ago.

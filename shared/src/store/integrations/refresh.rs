@@ -55,7 +55,7 @@ impl Store {
 
     /// Points the record at new tokens, declares it sound and releases the lease: the commit of a refresh.
     ///
-    /// The fence is the pointer, not the lease: whoever comes late with tokens of an older pointer cannot commit.
+    /// The fence is the pointer, not the lease: a late writer with tokens of an older pointer cannot commit.
     pub async fn commit(
         &self,
         record: &Integration,

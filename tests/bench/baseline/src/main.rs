@@ -10,7 +10,10 @@ use serde_json::{Value, json, value::RawValue};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    #[expect(clippy::disallowed_methods, reason = "no function of ours: three variables are its configuration")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "not a function of the product: three variables are its configuration"
+    )]
     let variable = |name: &str| std::env::var(name).map_err(|_| format!("{name} is missing"));
     let (url, token) = (&variable("HUBSPOT_API_URL")?, &variable("FLOOR_TOKEN")?);
     let client = &client(variable("BENCH_ROOT_CERTIFICATE").ok())?;

@@ -31,7 +31,7 @@ pub(super) struct Pulled {
 pub(super) struct Levers {
     stack: Arc<Stack>,
     pulled: Mutex<Vec<Pulled>>,
-    /// What is in force until HubSpot recovers, by lever and portal.
+    /// The effects in force until HubSpot recovers, by lever and portal.
     active: Mutex<BTreeMap<(&'static str, u64), String>>,
 }
 

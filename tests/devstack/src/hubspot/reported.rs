@@ -1,4 +1,4 @@
-//! What HubSpot, and the edge in front of it, is reported to do: one table, for tests, the dashboard and `curl`.
+//! Reported behaviour of HubSpot and the edge in front of it: one table, for tests, the dashboard and `curl`.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::wire::Answer;
 pub struct ReportedFault {
     /// Its name, for `curl`.
     pub name: &'static str,
-    /// What HubSpot does: "answers 502".
+    /// The behaviour: "answers 502".
     pub label: &'static str,
     /// The fault.
     pub fault: fn() -> Fault,

@@ -97,7 +97,7 @@ impl Secret {
         labelled.map(|version| (version.id.clone(), json!(version.labels))).collect::<serde_json::Map<_, _>>().into()
     }
 
-    /// Moves a label to a version. What loses AWSCURRENT gets AWSPREVIOUS, which leaves whoever had it.
+    /// Moves a label to a version. What loses AWSCURRENT gets AWSPREVIOUS, and its previous owner loses that.
     pub(super) fn label(&mut self, id: &str, label: &str) {
         let former = self.labelled(label).map(|version| version.id.clone());
         if former.as_deref() == Some(id) {
@@ -185,7 +185,7 @@ impl Vault {
         self.accesses.get(version).copied()
     }
 
-    /// The name that an id (a name, an ARN, an ARN without its random end) stands for.
+    /// The name that an id (a name, an ARN, an ARN without its random end) identifies.
     pub(super) fn name(&self, id: &str) -> String {
         let Some((_, resource)) = id.strip_prefix("arn:").and_then(|arn| arn.split_once(":secret:")) else {
             return id.to_owned();

@@ -5,11 +5,11 @@ use std::time::SystemTime;
 
 use crate::template::repository;
 
-/// An executable of ours, from the folder in which the running one lies.
+/// One of the workspace's executables, from the folder of the running one.
 pub(super) fn find(binary: &str) -> Result<PathBuf, String> {
     let current = std::env::current_exe().map_err(|error| format!("where am I? {error}"))?;
     let mut folder = current.parent().unwrap_or(Path::new("."));
-    // Tests lie in `deps`, examples in `examples`.
+    // Tests are in `deps`, examples in `examples`.
     if folder.ends_with("deps") || folder.ends_with("examples") {
         folder = folder.parent().unwrap_or(folder);
     }

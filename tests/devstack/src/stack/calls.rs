@@ -23,7 +23,7 @@ pub struct ApiResponse {
 }
 
 impl ApiResponse {
-    /// The body as JSON, null if it is none.
+    /// The body as JSON; null if it is not JSON.
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
@@ -48,7 +48,7 @@ impl ApiResponse {
     }
 }
 
-/// A call of the API and its answer, for whoever watches them.
+/// A call of the API and its answer, for an observer.
 #[derive(Clone, Copy, Debug)]
 pub struct Exchange<'a> {
     /// The request's method.

@@ -5,7 +5,7 @@ use url::Url;
 
 use super::Stack;
 
-/// An authorization that a browser has begun.
+/// An authorization that a browser has started.
 #[derive(Clone, Debug)]
 pub struct StartedAuthorization {
     /// Where the browser goes to.

@@ -1,4 +1,4 @@
-//! Gates: calls stand still where a test wants them, so that it can kill a process there.
+//! Gates: a test holds calls at a point, so that it can kill a process there.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tokio::sync::watch;
 /// Nothing that a test waits for takes this long, on however busy a machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Where a held call stands still.
+/// The point at which a call is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum At {
     /// It was read and recorded; nothing of it took effect.
@@ -31,14 +31,14 @@ struct GateState {
     verdict: watch::Sender<Option<Verdict>>,
 }
 
-/// Every call that meets the gate stands still until it is opened. Dropping it opens it.
+/// Every call that meets the gate is held until it is opened. Dropping it opens it.
 #[derive(Debug)]
 pub struct Gate {
     held: Arc<GateState>,
 }
 
 impl Gate {
-    /// Waits until this many calls have come to stand at the gate.
+    /// Waits until the gate has held this many calls.
     ///
     /// # Panics
     /// They don't come within a minute.
@@ -50,7 +50,7 @@ impl Gate {
         .await;
     }
 
-    /// How many calls have come to stand at the gate so far.
+    /// The number of calls that the gate has held so far.
     #[must_use]
     pub fn standing(&self) -> usize {
         *self.held.standing.borrow()
@@ -61,7 +61,8 @@ impl Gate {
         self.held.verdict.send_replace(Some(Verdict::GoOn));
     }
 
-    /// Closes the held connections without an answer; what stood before its effect has none. Later calls pass.
+    /// Closes the held connections without an answer; calls that were held before their effect have none. Later calls
+    /// pass.
     pub fn lose(self) {
         self.held.verdict.send_replace(Some(Verdict::Lose));
     }
@@ -90,7 +91,7 @@ impl Barrier {
         self.held.verdict.borrow().is_some()
     }
 
-    /// Stands still until the gate is decided.
+    /// Waits until the gate is decided.
     pub(crate) async fn stand(&self) -> Verdict {
         let mut verdict = self.held.verdict.subscribe();
         self.held.standing.send_modify(|standing| *standing += 1);
@@ -99,7 +100,7 @@ impl Barrier {
     }
 }
 
-/// Stands still at each of the gates that hold calls here, until one is lost.
+/// Waits at each of the gates that hold calls here, until one is lost.
 pub(crate) async fn stand(barriers: &[Barrier], at: At) -> Verdict {
     for barrier in barriers.iter().filter(|barrier| barrier.at == at) {
         if barrier.stand().await == Verdict::Lose {

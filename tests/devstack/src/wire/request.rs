@@ -165,7 +165,7 @@ impl Wire {
     }
 }
 
-/// Strict, as far as two readers could differ about where a request ends: none of it is repaired.
+/// Strict wherever two readers could differ about the end of a request: nothing is repaired.
 fn parse(raw: &[u8]) -> Option<Head> {
     let text = raw.strip_suffix(b"\r\n\r\n")?;
     let mut lines = split(text);

@@ -28,7 +28,7 @@ async fn world(rotation: Rotation) -> World {
     world
 }
 
-/// Starts the import, lets one of its next calls stand still, and kills it there.
+/// Starts the import, holds one of its next calls, and kills it there.
 async fn kill(world: &World, file: &str, within: usize) {
     let nth = fastrand::usize(1..=within);
     let gate = world.stack.interruptions.hold(nth, if fastrand::bool() { At::Before } else { At::After });

@@ -68,7 +68,7 @@ pub(super) fn fired(night: &Night) -> Vec<String> {
     let alarms = resources("AWS::CloudWatch::Alarm").into_values();
     let mut states: BTreeMap<String, bool> = alarms.map(|alarm| (name(&alarm), is_breaching(&alarm, night))).collect();
     let composites: Vec<Value> = resources("AWS::CloudWatch::CompositeAlarm").into_values().collect();
-    // Composites stand on each other: until all are known.
+    // Composites depend on each other: repeated until all are known.
     while composites.iter().any(|alarm| !states.contains_key(&name(alarm))) {
         let known = states.len();
         for alarm in &composites {

@@ -7,7 +7,7 @@ type Parameter = (&'static str, &'static str, &'static [(&'static str, &'static 
 
 const PORTAL: Parameter = ("hub_id", "Portal", &[("44110011", "44110011"), ("44110022", "44110022")]);
 
-/// What may go wrong, by name and label.
+/// The faults, by name and label.
 const FAULTS: [(&str, &str); REPORTED.len()] = {
     let mut faults = [("", ""); REPORTED.len()];
     let mut at = 0;
