@@ -11,6 +11,7 @@ mod disconnect;
 mod engine;
 mod environments;
 mod execution;
+mod expansion;
 mod histories;
 mod iam;
 mod idempotency;

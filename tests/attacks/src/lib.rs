@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at the first input that is not as it should be")]
 
 pub mod endpoints;
+pub mod expansion;
 pub mod foreign;
 pub mod gadgets;
 pub mod properties;

@@ -183,6 +183,12 @@ impl Lambda {
         peaks.max().flatten().expect("a live process whose memory the system tells")
     }
 
+    /// The CPU time that all live processes of a function have used since their start.
+    #[must_use]
+    pub fn cpu_time(&self, function: &str) -> Duration {
+        self.live(function).into_iter().filter_map(|process| process::cpu_time(process.pid())).sum()
+    }
+
     /// How many processes of a function were started so far.
     #[must_use]
     pub fn spawned(&self, function: &str) -> usize {

@@ -311,6 +311,15 @@ pub(super) fn peak_memory(pid: u32) -> Option<u64> {
     peak.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }
 
+/// The CPU time that a process has used, in steps of 10 ms: the kernel's clock ticks, 100 a second for user space.
+pub(super) fn cpu_time(pid: u32) -> Option<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may contain blanks; after it, user and system time are the 12th and 13th fields.
+    let fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let ticks: u64 = fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+    Some(Duration::from_millis(ticks * 10))
+}
+
 /// Sends a signal by its name.
 pub(super) async fn signal(pid: u32, name: &str) -> Result<(), String> {
     let sent = Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).status().await;
