@@ -69,19 +69,14 @@ pub enum RefreshEnd {
     },
 }
 
-/// When the schedule looks next at tokens that expire at `expires_at`.
-///
-/// Those of an integration in use are refreshed 5 to 10 minutes before they expire (nearer if they live shortly); an
-/// idle one is only looked at often enough that a revocation becomes known.
-pub fn next_refresh_at(expires_at: i64, lifetime: i64, idle: bool, now: i64, config: &config::RefreshConfig) -> i64 {
-    if idle {
-        return next_probe_at(now, config);
-    }
+/// When the schedule refreshes the tokens of an integration in use: 5 to 10 minutes before they expire at
+/// `expires_at`, nearer if their `lifetime` is short. Both are in seconds.
+pub fn next_refresh_at(expires_at: i64, lifetime: i64) -> i64 {
     let half = Purpose::Schedule.margin(lifetime) / 2;
     expires_at.saturating_sub(half + jitter(half))
 }
 
-/// The next look at an integration that is not in use.
+/// When the schedule looks next at an integration that is not in use: often enough that a revocation becomes known.
 pub fn next_probe_at(now: i64, config: &config::RefreshConfig) -> i64 {
     now + config.idle_probe - jitter(config.idle_probe / 4)
 }
@@ -160,9 +155,9 @@ mod tests {
     #[test]
     fn the_next_look_is_five_to_ten_minutes_before_expiry_or_within_two_hours() {
         for _ in 0..200 {
-            assert!((1200..=1500).contains(&next_refresh_at(1800, 1800, false, 0, &CONFIG)));
-            assert!((5400..=7200).contains(&next_refresh_at(1800, 1800, true, 0, &CONFIG)));
-            assert!((30..=45).contains(&next_refresh_at(60, 60, false, 0, &CONFIG)));
+            assert!((1200..=1500).contains(&next_refresh_at(1800, 1800)));
+            assert!((5400..=7200).contains(&next_probe_at(0, &CONFIG)));
+            assert!((30..=45).contains(&next_refresh_at(60, 60)));
         }
         // Spread, so that the schedule does not look at all integrations together.
         assert!((0..200).any(|_| next_probe_at(0, &CONFIG) != 7_200));

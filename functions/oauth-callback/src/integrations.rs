@@ -90,26 +90,18 @@ pub(crate) fn is_full(all: &[Integration]) -> bool {
 
 fn record(app: &App, authorization: &Authorization, new: &NewTokens, pointer: &Pointer, sequence: i64) -> Integration {
     let key = Key { account_id: authorization.account_id.clone(), sequence };
-    let connected =
-        Integration::new(key, authorization.integration_id.clone(), app.clock.now(), settled(app, new, pointer));
+    let connected = Integration::new(key, authorization.integration_id.clone(), app.clock.now(), settled(new, pointer));
     Integration { connected_by: Some(authorization.user_id.clone()), ..connected }
 }
 
-fn settled(app: &App, new: &NewTokens, pointer: &Pointer) -> TokenState {
+fn settled(new: &NewTokens, pointer: &Pointer) -> TokenState {
     let tokens = &new.tokens;
-    let refresh = &app.config.refresh;
     TokenState {
         pointer: pointer.clone(),
         token_expires_at: tokens.expires_at,
         scopes: tokens.scopes.clone(),
         hub_id: Some(new.hub_id),
-        refresh_at: refresh_policy::next_refresh_at(
-            tokens.expires_at,
-            tokens.lifetime(),
-            false,
-            app.clock.now(),
-            refresh,
-        ),
+        refresh_at: refresh_policy::next_refresh_at(tokens.expires_at, tokens.lifetime()),
         unverified_since: None,
     }
 }
@@ -143,9 +135,7 @@ async fn reconnect(
             Ok(newest) => newest,
             Err(outcome) => return Ok(outcome),
         };
-        if app.store.reconnect(newest, &settled(app, new, pointer), &authorization.user_id).await?
-            == WriteResult::Applied
-        {
+        if app.store.reconnect(newest, &settled(new, pointer), &authorization.user_id).await? == WriteResult::Applied {
             if let Some(old) = newest.pointer.as_ref().filter(|old| old.secret_id != pointer.secret_id) {
                 drop_secret(app, old).await;
             }

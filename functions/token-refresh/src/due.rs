@@ -61,13 +61,8 @@ impl Run<'_> {
             }
             Ok(granted) => {
                 let tokens = &granted.version.tokens;
-                let at = refresh_policy::next_refresh_at(
-                    tokens.expires_at,
-                    tokens.lifetime(),
-                    idle,
-                    now,
-                    &self.app.config.refresh,
-                );
+                let expiring = refresh_policy::next_refresh_at(tokens.expires_at, tokens.lifetime());
+                let at = if idle { probe } else { expiring };
                 return (RefreshOutcome::AlreadyFresh, Some(at));
             }
             Err(error) => {

@@ -338,8 +338,10 @@ impl<'a> Refresh<'a> {
 
     fn next_refresh_at(&self, tokens: &Tokens) -> i64 {
         let (now, config) = (self.access.clock.now(), &self.access.config);
-        let idle = self.request.purpose == Purpose::Schedule && self.record.is_idle(now, config.idle_after);
-        refresh_policy::next_refresh_at(tokens.expires_at, tokens.lifetime(), idle, now, config)
+        if self.request.purpose == Purpose::Schedule && self.record.is_idle(now, config.idle_after) {
+            return refresh_policy::next_probe_at(now, config);
+        }
+        refresh_policy::next_refresh_at(tokens.expires_at, tokens.lifetime())
     }
 
     fn back_off(&self, record: &Integration, error: TokenError) -> RefreshStep {
