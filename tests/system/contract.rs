@@ -327,13 +327,14 @@ fn what_is_wrong_in_the_configuration_is_reported_beside_what_is_missing() {
         ("IDLE_AFTER_HOURS", "0"),
     ];
 
-    for binary in ["automation-execute", "oauth-callback", "token-refresh"] {
+    // The callback refreshes nothing: it does not read the last two.
+    for (binary, read) in [("automation-execute", 6), ("oauth-callback", 4), ("token-refresh", 6)] {
         let output = start(binary, &environment);
 
         assert!(!output.status.success(), "{binary}");
         let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-        for (name, _) in environment {
-            assert!(text.contains(name), "{binary} says nothing of {name}: {text}");
+        for (name, _) in &environment[..read] {
+            assert!(text.contains(name), "{binary} does not report {name}: {text}");
         }
     }
 }
