@@ -56,6 +56,17 @@ pub struct Grant {
     pub scopes: Option<Vec<String>>,
     /// None if HubSpot did not say.
     pub hub_id: Option<u64>,
+    /// The regional hub that HubSpot named instead of the one that was asked.
+    pub named_hub: Option<Hub>,
+}
+
+/// A request to the token endpoint, all but our credentials.
+#[derive(Clone, Copy)]
+struct EndpointRequest<'a> {
+    path: &'a str,
+    form: &'a [(&'a str, &'a str)],
+    /// The hub to ask first, if it is known.
+    hub: Option<Hub>,
 }
 
 fn lost(cause: impl Into<String>) -> TokenError {
@@ -88,7 +99,7 @@ impl HubSpot {
     pub async fn exchange(&self, code: &str, redirect_uri: &str, verifier: Option<&str>) -> Result<Grant, TokenError> {
         let mut form = vec![("grant_type", "authorization_code"), ("code", code), ("redirect_uri", redirect_uri)];
         form.extend(verifier.map(|verifier| ("code_verifier", verifier)));
-        grant(&self.call("", &form).await?)
+        grant(&self.call(EndpointRequest { path: "", form: &form, hub: None }).await?)
     }
 
     /// Reads our credentials, if they are not known yet: it takes time that who holds a lease has to count.
@@ -96,10 +107,11 @@ impl HubSpot {
         self.credentials().await.map(drop).inspect_err(log_refused_app)
     }
 
-    /// Buys new tokens for a refresh token.
-    pub async fn refresh(&self, refresh_token: &SecretString) -> Result<Grant, TokenError> {
+    /// Buys new tokens for a refresh token, at the portal's hub if it is known.
+    pub async fn refresh(&self, refresh_token: &SecretString, hub: Option<Hub>) -> Result<Grant, TokenError> {
         let form = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose_secret())];
-        let answer = self.call("", &form).await.and_then(|body| grant(&body));
+        let request = EndpointRequest { path: "", form: &form, hub };
+        let answer = self.call(request).await.and_then(|reply| grant(&reply));
         match answer.as_ref().map_err(|error| error.kind) {
             Ok(_) | Err(Revoked | InvalidClient) => self.reset_failures(),
             Err(Transient | AnswerLost | Misconfigured | Corrupt | Gone | Superseded) => {
@@ -121,11 +133,15 @@ impl HubSpot {
         self.failures.store(0, Ordering::Relaxed);
     }
 
-    /// Asks which portal and which scopes an access token is for.
-    pub async fn introspect(&self, token: &SecretString) -> Result<(Option<u64>, Option<Vec<String>>), TokenError> {
+    /// Asks which portal and which scopes an access token is for, at the portal's hub if it is known.
+    pub async fn introspect(
+        &self,
+        token: &SecretString,
+        hub: Option<Hub>,
+    ) -> Result<(Option<u64>, Option<Vec<String>>), TokenError> {
         let form = [("token", token.expose_secret()), ("token_type_hint", "access_token")];
-        let body = self.call("/introspect", &form).await?;
-        let answer: TokenResponse = parse(&body)?;
+        let reply = self.call(EndpointRequest { path: "/introspect", form: &form, hub }).await?;
+        let answer: TokenResponse = parse(&reply.body)?;
         Ok((answer.hub_id(), answer.scopes()))
     }
 
@@ -150,28 +166,28 @@ impl HubSpot {
     }
 
     /// One call with our credentials.
-    async fn call(&self, path: &str, form: &[(&str, &str)]) -> Result<Vec<u8>, TokenError> {
-        self.call_with_any(path, form).await.inspect_err(log_refused_app)
+    async fn call(&self, request: EndpointRequest<'_>) -> Result<EndpointSuccess, TokenError> {
+        self.call_with_any(request).await.inspect_err(log_refused_app)
     }
 
     /// If our credentials are refused, they are read once more, and then the previous secret is tried: a rotation needs
     /// no deploy. All of it together takes the time-out of one call.
-    async fn call_with_any(&self, path: &str, form: &[(&str, &str)]) -> Result<Vec<u8>, TokenError> {
+    async fn call_with_any(&self, request: EndpointRequest<'_>) -> Result<EndpointSuccess, TokenError> {
         let until = Instant::now() + self.timeout;
         let used = self.credentials().await?;
-        let refused = match self.send(path, form, &used.client_id, &used.client_secret, until).await {
+        let refused = match self.send(request, &used.client_id, &used.client_secret, until).await {
             Err(error) if error.kind == InvalidClient => error,
             other => return other,
         };
         let read = self.read_credentials().await?;
         if !read.same_as(&used) {
-            match self.send(path, form, &read.client_id, &read.client_secret, until).await {
+            match self.send(request, &read.client_id, &read.client_secret, until).await {
                 Err(error) if error.kind == InvalidClient => {}
                 other => return other,
             }
         }
         let Some(previous) = &read.previous_client_secret else { return Err(refused) };
-        let answer = self.send(path, form, &read.client_id, previous, until).await;
+        let answer = self.send(request, &read.client_id, previous, until).await;
         if !matches!(&answer, Err(error) if error.kind == InvalidClient) {
             // A rotation is complete once this stops being logged.
             tracing::info!(previous_app_secret_used = 1, "HubSpot accepted the previous client secret");
@@ -187,7 +203,8 @@ impl HubSpot {
     pub async fn verify_credentials(&self, client_id: &str, client_secret: &SecretString) -> Result<(), TokenError> {
         let form = [("token", "none"), ("token_type_hint", "access_token")];
         let until = Instant::now() + self.timeout;
-        match self.send("/introspect", &form, client_id, client_secret, until).await {
+        let request = EndpointRequest { path: "/introspect", form: &form, hub: None };
+        match self.send(request, client_id, client_secret, until).await {
             Err(error) if !matches!(error.kind, Revoked | Misconfigured) => Err(error),
             Ok(_) | Err(_) => Ok(()),
         }
@@ -195,26 +212,37 @@ impl HubSpot {
 
     async fn send(
         &self,
-        path: &str,
-        form: &[(&str, &str)],
+        request: EndpointRequest<'_>,
         client_id: &str,
         client_secret: &SecretString,
         until: Instant,
-    ) -> Result<Vec<u8>, TokenError> {
-        let mut url = self.base.clone();
-        url.set_path(&format!("{}{path}", self.base.path()));
+    ) -> Result<EndpointSuccess, TokenError> {
         let body = Serializer::new(String::new())
-            .extend_pairs(form)
+            .extend_pairs(request.form)
             .append_pair("client_id", client_id)
             .append_pair("client_secret", client_secret.expose_secret())
             .finish();
-        let mut reply = self.post(url.clone(), body.clone(), until).await?;
+        let mut reply = self.post(self.url(request.path, request.hub), body.clone(), until).await?;
         // HubSpot has not acted: the portal lives in another hub, and its token endpoint too.
-        if let Some(origin) = reply.correct_hub().and_then(|hub| self.hubs.get(hub)) {
-            let elsewhere = config::at_origin(url, origin);
-            reply = self.post(elsewhere, body, until).await?;
+        let named_hub = reply.correct_hub();
+        if named_hub.is_some() {
+            reply = self.post(self.url(request.path, named_hub), body, until).await?;
         }
-        if reply.status == 200 { Ok(reply.body) } else { Err(judge(reply.status, &reply.body, reply.retry_after)) }
+        if reply.status == 200 {
+            Ok(EndpointSuccess { body: reply.body, named_hub })
+        } else {
+            Err(judge(reply.status, &reply.body, reply.retry_after))
+        }
+    }
+
+    /// The address of the token endpoint, or of a path below it, in a hub.
+    fn url(&self, path: &str, hub: Option<Hub>) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}{path}", self.base.path()));
+        match hub.and_then(|hub| self.hubs.get(hub)) {
+            Some(origin) => config::at_origin(url, origin),
+            None => url,
+        }
     }
 
     async fn post(&self, url: Url, body: String, until: Instant) -> Result<EndpointReply, TokenError> {
@@ -247,6 +275,13 @@ impl HubSpot {
         let retry_after = retry_after.and_then(|seconds| i64::try_from(seconds).ok());
         Ok(EndpointReply { status, retry_after, hub, body })
     }
+}
+
+/// A successful answer of the token endpoint.
+struct EndpointSuccess {
+    body: Vec<u8>,
+    /// The hub that another hub's token endpoint has named.
+    named_hub: Option<Hub>,
 }
 
 /// An answer of the token endpoint, as it came.
@@ -358,8 +393,8 @@ fn parse(body: &[u8]) -> Result<TokenResponse, TokenError> {
 }
 
 /// Believes an answer, or not: nothing is stored from one that is incomplete.
-fn grant(body: &[u8]) -> Result<Grant, TokenError> {
-    let answer = parse(body)?;
+fn grant(reply: &EndpointSuccess) -> Result<Grant, TokenError> {
+    let answer = parse(&reply.body)?;
     let sound = |token: &SecretString| {
         let text = token.expose_secret();
         (1..=LONGEST_TOKEN).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
@@ -377,12 +412,16 @@ fn grant(body: &[u8]) -> Result<Grant, TokenError> {
     if !bearer && !answer.token_type.is_null() {
         return Err(lost("an answer whose token_type is not bearer"));
     }
-    Ok(Grant { access_token, refresh_token, expires_in, scopes, hub_id })
+    Ok(Grant { access_token, refresh_token, expires_in, scopes, hub_id, named_hub: reply.named_hub })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn grant(body: &[u8]) -> Result<Grant, TokenError> {
+        super::grant(&EndpointSuccess { body: body.to_vec(), named_hub: None })
+    }
 
     #[test]
     fn only_a_clear_word_about_the_grant_revokes() {

@@ -122,6 +122,8 @@ pub struct TokenState {
     pub scopes: Vec<String>,
     /// HubSpot's id of the portal.
     pub hub_id: Option<u64>,
+    /// The regional hub that HubSpot has just named for it.
+    pub named_hub: Option<Hub>,
     /// When the schedule looks again.
     pub refresh_at: i64,
     /// Set when another may have shown the same refresh token meanwhile: the schedule finds out what became of it.
@@ -148,7 +150,7 @@ impl Integration {
             superseded_at: None,
             cooldown_until: None,
             search_cooldown_until: None,
-            hub: None,
+            hub: settled.named_hub.map(|hub| hub.as_str().to_owned()),
             failures: None,
             refresh_not_before: None,
             lease_owner: None,

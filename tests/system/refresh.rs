@@ -1,6 +1,7 @@
 //! A refresh: one caller at a time, and everybody honours what it brought.
 
 mod crowd;
+mod hubs;
 mod judgements;
 pub(crate) mod planted;
 mod versions;

@@ -79,7 +79,7 @@ async fn complete_grant(
 ) -> Result<NewTokens, AuthorizationFailure> {
     let (mut hub_id, mut scopes) = (grant.hub_id, grant.scopes);
     if hub_id.is_none() || scopes.is_none() {
-        let (portal, granted) = app.hubspot.introspect(&grant.access_token).await?;
+        let (portal, granted) = app.hubspot.introspect(&grant.access_token, grant.named_hub).await?;
         hub_id = hub_id.or(portal);
         scopes = scopes.or(granted);
     }
@@ -101,5 +101,5 @@ async fn complete_grant(
         hub_id: Some(hub_id),
         replaces: Vec::new(),
     };
-    Ok(NewTokens { tokens, hub_id })
+    Ok(NewTokens { tokens, hub_id, named_hub: grant.named_hub })
 }

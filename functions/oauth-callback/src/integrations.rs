@@ -1,5 +1,6 @@
 //! The account's integrations: stored after an authorization, listed, disconnected.
 
+use guard::hubs::Hub;
 use serde::Serialize;
 use shared::caller::{Member, logged_person};
 use shared::error::Error;
@@ -22,6 +23,8 @@ const TRIES: u32 = 20;
 pub(crate) struct NewTokens {
     pub(crate) tokens: Tokens,
     pub(crate) hub_id: u64,
+    /// The regional hub that HubSpot named for the portal.
+    pub(crate) named_hub: Option<Hub>,
 }
 
 /// Stores an authorization: the secret first, then the one conditional write that makes it count. A crash between
@@ -101,6 +104,7 @@ fn settled(new: &NewTokens, pointer: &Pointer) -> TokenState {
         token_expires_at: tokens.expires_at,
         scopes: tokens.scopes.clone(),
         hub_id: Some(new.hub_id),
+        named_hub: new.named_hub,
         refresh_at: refresh_policy::next_refresh_at(tokens.expires_at, tokens.lifetime()),
         unverified_since: None,
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use guard::hubs::Hub;
 use secrecy::ExposeSecret;
 
 use super::decision::{Base, PROOF_TAKES, no_time};
@@ -90,7 +91,7 @@ impl<'a> Refresh<'a> {
         }
         let base = match self.base().await? {
             Base::AlreadyRefreshed(version) => return Ok(self.already_refreshed(version)),
-            Base::Commit(version) => return self.commit(version).await,
+            Base::Commit(version) => return self.commit(version, None).await,
             Base::RollForward(version) => {
                 let state = self.token_state(&version);
                 if self.access.store.roll_forward(self.record, &self.fence, &state).await?
@@ -108,7 +109,7 @@ impl<'a> Refresh<'a> {
             return Ok(self.back_off(self.record, error));
         }
         let Some(sent_at) = self.send_time() else { return Ok(out_of_time()) };
-        match self.access.hubspot.refresh(&base.tokens.refresh_token).await {
+        match self.access.hubspot.refresh(&base.tokens.refresh_token, self.record.hub()).await {
             Ok(grant) => self.store_and_commit(FreshGrant { spent: &base, grant, sent_at }).await,
             Err(error) if error.kind == Revoked => self.on_refused(base).await,
             Err(error) if self.is_long_refused(&error) => {
@@ -171,7 +172,7 @@ impl<'a> Refresh<'a> {
         }
         for candidate in self.candidates(&record, &tried).await? {
             let Some(sent_at) = self.send_time() else { return Ok(out_of_time()) };
-            match self.access.hubspot.refresh(&candidate.tokens.refresh_token).await {
+            match self.access.hubspot.refresh(&candidate.tokens.refresh_token, self.record.hub()).await {
                 Ok(grant) => return self.store_and_commit(FreshGrant { spent: &candidate, grant, sent_at }).await,
                 Err(error) if error.kind == Revoked => {}
                 Err(error) => return Ok(self.back_off(&record, error)),
@@ -235,6 +236,7 @@ impl<'a> Refresh<'a> {
             tracing::error!(account_id = %record.account_id, integration_id = %record.integration_id, "{cause}");
             return Ok(self.back_off(record, TokenError::of(Misconfigured, cause)));
         }
+        let named_hub = fresh.grant.named_hub;
         let tokens = self.tokens(fresh);
         let secret_version = uuid::Uuid::now_v7().to_string();
         let store = &self.access.store;
@@ -245,7 +247,7 @@ impl<'a> Refresh<'a> {
             Err(error) => return Ok(self.back_off(record, error)),
         }
         let pointer = Pointer { secret_id: self.fence.secret_id.clone(), secret_version };
-        self.commit(Version { pointer, tokens }).await
+        self.commit(Version { pointer, tokens }, named_hub).await
     }
 
     fn tokens(&self, FreshGrant { spent, grant, sent_at }: FreshGrant<'_>) -> Tokens {
@@ -267,8 +269,8 @@ impl<'a> Refresh<'a> {
         }
     }
 
-    async fn commit(&self, version: Version) -> Result<RefreshStep, TokenError> {
-        let mut state = self.token_state(&version);
+    async fn commit(&self, version: Version, named_hub: Option<Hub>) -> Result<RefreshStep, TokenError> {
+        let mut state = TokenState { named_hub, ..self.token_state(&version) };
         let now = self.access.clock.now();
         if now > self.lease.until {
             // Another may have shown the same refresh token meanwhile.
@@ -331,6 +333,7 @@ impl<'a> Refresh<'a> {
             token_expires_at: version.tokens.expires_at,
             scopes: version.tokens.scopes.clone(),
             hub_id: version.tokens.hub_id,
+            named_hub: None,
             refresh_at: self.next_refresh_at(&version.tokens),
             unverified_since: None,
         }

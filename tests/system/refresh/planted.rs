@@ -140,6 +140,7 @@ pub(crate) async fn reconnect(world: &World, record: &Integration) -> Pointer {
         token_expires_at: tokens.expires_at,
         scopes: tokens.scopes.clone(),
         hub_id: tokens.hub_id,
+        named_hub: None,
         refresh_at: tokens.expires_at - 300,
         unverified_since: None,
     };

@@ -198,6 +198,7 @@ impl Living {
             token_expires_at,
             scopes: record.scopes.clone(),
             hub_id: record.hub_id,
+            named_hub: None,
             refresh_at: 0,
             unverified_since: None,
         };

@@ -118,7 +118,7 @@ pub(super) async fn import_one(
             let untried = entry.is_none() && position == Position::Newest && mode == RefusalMode::LeaveUnrecorded;
             let mut grant = None;
             if untried {
-                match stack.hubspot.refresh(record.refresh_token()).await {
+                match stack.hubspot.refresh(record.refresh_token(), None).await {
                     Ok(tokens) => grant = Some(tokens),
                     Err(error) => return Ok(without_tokens(error, ImportOutcome::RefusedUnrecorded)),
                 }
@@ -144,6 +144,7 @@ async fn insert(
     let pointer = stack.store.import_secret(&tokens).await?;
     started()?;
     let mut own = record.integration(&tokens, pointer, now);
+    own.hub = grant.and_then(|grant| grant.named_hub).map(|hub| hub.as_str().to_owned());
     while stack.store.insert(&own).await? == WriteResult::ConditionFailed {
         own.sequence += 1;
     }
@@ -168,6 +169,7 @@ async fn with_tokens_of(stack: &Stack, own: Integration, record: &ImportRecord) 
         token_expires_at: 0,
         scopes: tokens.scopes,
         hub_id: tokens.hub_id,
+        named_hub: None,
         refresh_at: now,
         unverified_since: None,
     };

@@ -112,6 +112,7 @@ impl ImportRecord {
             token_expires_at: tokens.expires_at,
             scopes: tokens.scopes.clone(),
             hub_id: tokens.hub_id,
+            named_hub: None,
             refresh_at: now + VERIFIED_WITHIN,
             unverified_since: None,
         };

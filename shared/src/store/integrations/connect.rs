@@ -62,9 +62,13 @@ impl Store {
         for name in ["status_reason", "superseded_at", "failures", "refresh_not_before", "refused_since"] {
             write = write.remove(name);
         }
-        for name in ["cooldown_until", "search_cooldown_until", "hub"] {
+        for name in ["cooldown_until", "search_cooldown_until"] {
             write = write.remove(name);
         }
+        write = match to.named_hub {
+            Some(hub) => write.set("hub", s(hub.as_str())),
+            None => write.remove("hub"),
+        };
         write = write.remove("lease_owner").remove("lease_until").remove("ambiguous_until");
         Ok(self.written(write, "secret_id", &to.pointer.secret_id).await?)
     }

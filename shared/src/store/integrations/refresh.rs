@@ -77,6 +77,9 @@ impl Store {
         if let (None, Some(hub_id)) = (record.hub_id, to.hub_id) {
             write = write.set("hub_id", n(hub_id));
         }
+        if let Some(hub) = to.named_hub {
+            write = write.set("hub", s(hub.as_str()));
+        }
         for name in ["superseded_at", "failures", "refresh_not_before", "refused_since", "status_reason"] {
             write = write.remove(name);
         }
