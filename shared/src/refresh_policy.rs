@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_lost_answer_a_refusal_is_believed_at_once_and_known_for_what_it_is() {
+    fn a_refusal_after_a_lost_answer_is_believed_at_once_with_its_reason() {
         let record = Integration { failures: Some(1), ..record() };
 
         let RefreshEnd::Backoff { until, failures, ambiguous_until, .. } =

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_app_secret_is_told_by_the_names_of_its_fields_and_never_by_a_value() {
+    fn a_wrong_app_secret_is_reported_by_field_names_without_values() {
         let expected = "a JSON object with client_id and client_secret is expected";
         let unclean = |name: &str| format!("{name} must be a text, neither empty nor with blanks around it");
         for (text, wrong) in [

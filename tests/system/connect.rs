@@ -96,7 +96,7 @@ pub(crate) fn secrets(world: &World) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_start_answers_with_the_consent_page_and_a_cookie_that_binds_the_browser() {
+async fn the_start_returns_the_consent_page_and_a_cookie_that_binds_the_browser() {
     let world = World::start().await;
 
     let answer = world.dashboard(ACCOUNT, "admin", "POST", "/v1/authorizations", &json!({})).await;
@@ -116,7 +116,7 @@ async fn the_start_answers_with_the_consent_page_and_a_cookie_that_binds_the_bro
 }
 
 #[tokio::test]
-async fn the_consent_page_is_told_client_redirect_uri_scopes_state_and_challenge_and_nothing_else() {
+async fn the_consent_page_gets_client_redirect_uri_scopes_state_challenge_only() {
     let world = World::start().await;
 
     let begun = begin(&world, ACCOUNT, &json!({})).await;
@@ -146,7 +146,7 @@ async fn without_optional_scopes_the_consent_page_is_told_of_none() {
 }
 
 #[tokio::test]
-async fn the_code_is_exchanged_with_the_verifier_and_the_same_redirect_uri_all_in_the_body() {
+async fn the_code_verifier_and_redirect_uri_are_sent_in_the_exchange_body() {
     let world = World::start().await;
     let begun = begin(&world, ACCOUNT, &json!({})).await;
     let query = begun.accept(&world, PORTAL);

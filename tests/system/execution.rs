@@ -85,7 +85,7 @@ pub(crate) fn writes(world: &World) -> usize {
 }
 
 #[tokio::test]
-async fn the_request_reaches_hubspot_with_the_oauth_token_and_without_the_customers_credentials() {
+async fn a_request_reaches_hubspot_with_the_oauth_token_instead_of_credentials() {
     let world = World::start().await;
     let integration = world.stack.connect(ACCOUNT, ADMIN).await;
 

@@ -159,7 +159,7 @@ fn is_of_the_body(fault: &Fault, request: &Value) -> bool {
 }
 
 #[tokio::test]
-async fn whatever_hubspot_answers_the_engine_is_told_what_became_of_it_and_whether_to_send_it_again() {
+async fn every_hubspot_answer_gets_its_outcome_and_retryability() {
     let world = World::start().await;
     world.stack.hubspot.set_rate_limit(None);
     let mut cases = Vec::new();

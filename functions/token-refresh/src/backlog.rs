@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_just_become_due_is_worked_on_at_once_and_what_waits_longer_has_its_turn() {
+    fn integrations_just_due_run_at_once_and_a_backlog_takes_turns() {
         let waiting = (0..).find(|number| !turns(*number).contains(&0)).unwrap();
         for (seconds, taken) in [(0, true), (105, true), (180, true), (181, false), (6 * 3600, false)] {
             assert_eq!(Pace::at(NOW).takes(&due(waiting, NOW - seconds)), taken, "{seconds}");
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backlog_is_gone_after_twenty_minutes_and_no_minute_has_much_more_than_its_share() {
+    fn a_backlog_is_spread_evenly_over_twenty_minutes() {
         let mut waiting: Vec<Due> = (0..10_000).map(|number| due(number, 0)).collect();
 
         let taken: Vec<usize> = (0..20)
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_turn_does_not_depend_on_the_shard_so_that_several_schedules_share_the_work() {
+    fn a_turn_does_not_depend_on_the_shard() {
         let of_one_shard =
             (0..16_000).filter(|number| shared::integration::shard(&due(*number, 0).key.account_id) == 3);
         let (mut all, mut taken) = (0, 0);

@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_doubled_unknown_or_no_object_is_refused_by_name_and_without_values() {
+    fn duplicate_unknown_or_non_object_fields_are_refused_by_name_only() {
         let refused = |json: &str| match Fields::parse("body", json).and_then(Fields::finish) {
             Err(Refusal::InvalidRequest(detail)) => detail,
             other => panic!("{json} gave {other:?}"),

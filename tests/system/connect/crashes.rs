@@ -75,7 +75,7 @@ async fn killed_after_the_record_was_put_the_account_is_connected() {
 }
 
 #[tokio::test]
-async fn killed_before_the_update_of_a_reconnect_the_old_tokens_run_and_a_new_attempt_reconnects() {
+async fn a_reconnect_killed_before_its_update_keeps_the_old_tokens_and_can_repeat() {
     let world = World::start().await;
     let id = world.stack.connect(ACCOUNT, ADMIN).await;
     let wanted = json!({"integration_id": id});

@@ -17,7 +17,7 @@ fn with_return_url() -> Options {
 }
 
 #[tokio::test]
-async fn every_outcome_has_a_constant_page_that_runs_nothing_and_is_kept_by_nobody() {
+async fn every_outcome_has_a_constant_page_without_scripts_that_is_not_cached() {
     let world = World::start().await;
     let mut pages = Vec::new();
 
@@ -113,7 +113,7 @@ async fn the_callback_leaves_no_referrer_and_nothing_in_a_cache() {
 }
 
 #[tokio::test]
-async fn with_a_return_url_the_browser_goes_back_to_the_dashboard_with_the_outcome_alone() {
+async fn a_return_url_takes_the_browser_to_the_dashboard_with_the_outcome_only() {
     let world = World::with(with_return_url()).await;
     let begun = begin(&world, ACCOUNT, &json!({})).await;
 

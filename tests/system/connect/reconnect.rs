@@ -77,7 +77,7 @@ async fn a_reconnect_brings_a_new_secret_and_deletes_exactly_the_old_one() {
 }
 
 #[tokio::test]
-async fn a_reconnect_clears_every_mark_of_the_old_authorization_and_the_automations_go_on() {
+async fn a_reconnect_clears_every_mark_and_the_automations_keep_running() {
     let world = World::start().await;
     let id = connect(&world, ACCOUNT, &json!({})).await;
     wear_out(&world).await;
@@ -206,7 +206,7 @@ async fn a_reconnect_that_was_superseded_meanwhile_fails_and_leaves_no_secret() 
 }
 
 #[tokio::test]
-async fn a_reconnect_that_is_superseded_while_its_secret_is_made_fails_and_leaves_no_secret() {
+async fn a_reconnect_superseded_during_its_write_fails_and_leaves_no_secret() {
     let world = World::start().await;
     let id = connect(&world, ACCOUNT, &json!({})).await;
     let begun = begin(&world, ACCOUNT, &of(&id)).await;
@@ -225,7 +225,7 @@ async fn a_reconnect_that_is_superseded_while_its_secret_is_made_fails_and_leave
 }
 
 #[tokio::test]
-async fn a_reconnect_whose_integration_was_disconnected_meanwhile_fails_and_leaves_nothing() {
+async fn a_reconnect_of_a_disconnected_integration_fails_and_leaves_nothing() {
     let world = World::start().await;
     let id = connect(&world, ACCOUNT, &json!({})).await;
     let begun = begin(&world, ACCOUNT, &of(&id)).await;
@@ -273,7 +273,7 @@ async fn two_reconnects_at_once_end_with_one_secret_that_the_record_points_at() 
 }
 
 #[tokio::test]
-async fn a_refresh_of_the_old_authorization_that_comes_late_does_not_undo_a_reconnect() {
+async fn a_late_refresh_of_the_old_authorization_does_not_undo_a_reconnect() {
     let world = World::start().await;
     let id = connect(&world, ACCOUNT, &json!({})).await;
     world.pass(std::time::Duration::from_secs(1801));

@@ -173,7 +173,7 @@ async fn a_portal_that_lacks_optional_scopes_connects_with_what_it_has() {
 }
 
 #[tokio::test]
-async fn a_token_answer_without_portal_and_scopes_is_completed_by_one_introspection() {
+async fn a_token_answer_without_portal_or_scopes_is_completed_by_introspection() {
     let world = World::start().await;
     let begun = begin(&world, ACCOUNT, &json!({})).await;
     let query = begun.accept(&world, PORTAL);
@@ -292,7 +292,7 @@ async fn during_a_rotation_the_previous_client_secret_still_connects() {
 }
 
 #[tokio::test]
-async fn before_ops_have_put_the_app_secret_the_start_is_unavailable_and_right_after_it_works() {
+async fn the_start_is_unavailable_until_the_app_secret_is_set() {
     let world = World::with(Options { app_secret: false, ..Default::default() }).await;
 
     let before = world.dashboard(ACCOUNT, "admin", "POST", "/v1/authorizations", &json!({})).await;
@@ -307,7 +307,7 @@ async fn before_ops_have_put_the_app_secret_the_start_is_unavailable_and_right_a
 }
 
 #[tokio::test]
-async fn an_app_secret_that_is_none_makes_the_start_unavailable_without_showing_it() {
+async fn a_malformed_app_secret_makes_the_start_unavailable_and_is_not_shown() {
     let world = World::start().await;
     world.stack.put_app_secret(&json!({"clientId": "planted-id", "clientSecret": "planted-secret"})).await.unwrap();
 
@@ -318,7 +318,7 @@ async fn an_app_secret_that_is_none_makes_the_start_unavailable_without_showing_
 }
 
 #[tokio::test]
-async fn while_the_state_cannot_be_consumed_nothing_is_exchanged_and_the_browser_can_come_back() {
+async fn an_unconsumable_state_exchanges_nothing_and_the_browser_can_come_back() {
     let world = World::start().await;
     let begun = begin(&world, ACCOUNT, &json!({})).await;
     let query = begun.accept(&world, PORTAL);
@@ -396,7 +396,7 @@ async fn a_secret_whose_creation_got_no_answer_is_there_once() {
 }
 
 #[tokio::test]
-async fn without_secrets_manager_or_dynamodb_a_connect_fails_and_a_later_one_works() {
+async fn a_connect_fails_without_secrets_manager_or_dynamodb_and_works_later() {
     let world = World::start().await;
     let (one, two) = (begin(&world, ACCOUNT, &json!({})).await, begin(&world, ACCOUNT, &json!({})).await);
 

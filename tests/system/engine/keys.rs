@@ -182,7 +182,7 @@ fn judge(key: &str, told: &KeyHistory, writes: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_trigger_delivered_five_times_into_dying_processes_is_written_once_and_everybody_told_the_truth() {
+async fn five_deliveries_into_dying_processes_write_once_and_all_answers_are_true() {
     let (keys, seed) = (usize::try_from(setting("ENGINE_KEYS", 100)).unwrap(), seed());
     say(&format!("ENGINE_SEED={seed} ENGINE_KEYS={keys}"));
     let world = connected().await;

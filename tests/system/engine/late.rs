@@ -103,7 +103,7 @@ async fn amid(world: &World, key: &str, gate: Gate) -> Answer {
 }
 
 #[tokio::test]
-async fn a_write_that_arrives_after_its_sender_gave_up_doubles_nothing_and_belies_nobody() {
+async fn a_write_that_arrives_late_is_not_doubled_and_all_answers_stay_true() {
     let world = connected().await;
     world.stack.hubspot.set_rate_limit(None);
 

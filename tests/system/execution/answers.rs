@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{access_token, connected, only_request, to, with};
 
 #[tokio::test]
-async fn hubspots_body_is_json_only_where_it_is_and_else_text_or_base64_or_nothing() {
+async fn hubspots_body_is_returned_as_json_text_base64_or_nothing() {
     let world = connected().await;
     let typed = |kind: &str, body: &[u8]| Answer::new(200).header("content-type", kind).body(body);
     let cases = [

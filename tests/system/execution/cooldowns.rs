@@ -31,7 +31,7 @@ fn of_another_account(mut request: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_limit_that_one_process_meets_is_kept_by_every_other_one_whatever_the_method() {
+async fn a_rate_limit_that_one_process_meets_holds_for_all_whatever_the_method() {
     let world = connected().await;
     let gate = world.stack.hubspot.hold(Match::api(), At::Before);
     let (first, second) = tokio::join!(

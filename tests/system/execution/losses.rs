@@ -291,7 +291,7 @@ async fn assert_all(world: &World, troubles: Vec<Trouble>, stalls: bool) -> usiz
 }
 
 #[tokio::test]
-async fn whatever_becomes_of_an_answer_hubspot_gets_a_write_once_and_the_engine_the_truth() {
+async fn a_lost_or_wrong_answer_never_doubles_a_write_and_the_engine_learns_it() {
     let world = connected().await;
     let troubles: Vec<Trouble> = [losses(), nonsense(), statuses()].into_iter().flatten().collect();
 

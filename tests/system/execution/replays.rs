@@ -27,7 +27,7 @@ fn counted(world: &World) -> (usize, usize, usize) {
 }
 
 #[tokio::test]
-async fn a_request_of_any_method_is_replayed_once_when_the_token_has_expired_and_acts_once() {
+async fn requests_of_any_method_are_replayed_once_after_the_token_expired() {
     let world = connected().await;
     let hubspot = &world.stack.hubspot;
     let [one, gone] = [(); 2].map(|()| hubspot.create_object(PORTAL, "contacts", &[]));

@@ -91,7 +91,7 @@ async fn what_does_no_harm_twice_is_sent_again_when_its_answer_is_lost() {
 }
 
 #[tokio::test]
-async fn a_post_or_patch_that_is_not_answered_in_time_ends_as_a_timeout_of_unknown_outcome() {
+async fn an_unanswered_post_or_patch_ends_as_a_timeout_of_unknown_outcome() {
     let world = connected().await;
     let gate = world.stack.hubspot.hold(Match::api(), At::After);
     let mut request = create();
@@ -124,7 +124,7 @@ async fn a_read_that_is_not_answered_in_time_may_be_sent_again_by_the_caller() {
 }
 
 #[tokio::test]
-async fn a_server_error_to_a_post_is_an_answer_of_unknown_outcome_and_is_not_sent_again() {
+async fn a_post_with_a_server_error_has_an_unknown_outcome_and_is_not_resent() {
     let world = connected().await;
     let faults = [
         Fault::status(500),
@@ -192,7 +192,7 @@ async fn a_rate_limit_that_passes_soon_is_waited_for_whatever_the_method() {
 }
 
 #[tokio::test]
-async fn a_rate_limit_is_handed_on_and_then_kept_by_every_function_without_asking_hubspot() {
+async fn a_rate_limit_is_returned_and_then_kept_by_every_function() {
     let world = connected().await;
     let limited = Fault::rate_limited("TEN_SECONDLY_ROLLING").header("retry-after", "60");
     world.stack.hubspot.script(Match::api(), [limited]);
@@ -344,7 +344,7 @@ async fn an_execution_goes_through_although_its_use_cannot_be_noted() {
 }
 
 #[tokio::test]
-async fn hubspots_answer_does_not_wait_beyond_the_deadline_for_the_note_of_the_use() {
+async fn hubspots_answer_does_not_wait_past_the_deadline_to_record_the_use() {
     let world = connected().await;
     let gate = world.stack.dynamo.hold("UpdateItem", At::Before);
     let mut request = create();

@@ -22,7 +22,7 @@ fn create(deadline_ms: Option<u32>) -> Value {
 }
 
 #[tokio::test]
-async fn an_execution_ends_at_its_deadline_and_leaves_the_function_a_second_to_answer() {
+async fn an_execution_ends_at_its_deadline_a_second_before_the_functions_timeout() {
     let world = connected().await;
     world.execute(&to("GET", "/crm/v3/owners")).await;
     world.stack.hubspot.script_always(Match::api(), Fault::StallAnswer(HOUR));
@@ -68,7 +68,7 @@ async fn a_function_without_a_second_left_sends_nothing() {
 }
 
 #[tokio::test]
-async fn the_longest_deadline_fits_into_the_function_and_the_function_into_the_gateway() {
+async fn the_longest_deadline_fits_the_function_and_that_the_gateway() {
     let world = World::start().await;
 
     let timeout = world.stack.deployment.function("automation-execute").unwrap().timeout;
@@ -93,7 +93,7 @@ async fn unreachable() -> (TcpListener, Vec<TcpStream>) {
 }
 
 #[tokio::test]
-async fn a_hubspot_that_completes_no_connection_costs_three_seconds_each_time_and_nothing_was_sent() {
+async fn failed_connections_to_hubspot_take_three_seconds_and_send_nothing() {
     let world = connected().await;
     let (listener, _filling) = unreachable().await;
     let environment = world.stack.environment("automation-execute");

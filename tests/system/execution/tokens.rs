@@ -45,7 +45,7 @@ fn assert_untouched(world: &World) {
 }
 
 #[tokio::test]
-async fn an_old_token_that_hubspot_calls_expired_is_refreshed_once_and_the_request_replayed() {
+async fn an_old_token_that_hubspot_calls_expired_is_refreshed_and_replayed_once() {
     let world = connected().await;
     let old = access_token(&world).await;
     world.pass(OLD);
@@ -81,7 +81,7 @@ async fn a_token_replaced_during_the_execution_is_redacted_too() {
 }
 
 #[tokio::test]
-async fn a_young_token_that_hubspot_calls_expired_is_not_refreshed_and_the_401_handed_on() {
+async fn a_young_token_that_hubspot_calls_expired_is_not_refreshed() {
     let world = connected().await;
     world.stack.hubspot.expire_access_tokens();
 
@@ -147,7 +147,7 @@ async fn an_expired_token_is_refreshed_before_anything_is_sent() {
 }
 
 #[tokio::test]
-async fn a_secret_that_names_another_account_or_integration_is_internal_and_its_token_is_not_used() {
+async fn a_secret_of_another_account_or_integration_is_internal_and_not_used() {
     let world = connected().await;
     let good = secret(&world).await;
     world.stack.hubspot.forget_requests();
@@ -279,7 +279,7 @@ async fn an_attribute_that_is_not_known_yet_does_no_harm_and_survives() {
 }
 
 #[tokio::test]
-async fn without_the_apps_secret_an_expired_token_makes_it_temporarily_unavailable_and_nobody_is_marked() {
+async fn a_missing_app_secret_is_temporary_and_revokes_nothing() {
     let world = connected().await;
     let name = format!("{}/app", world.stack.table("SECRET_PREFIX"));
     let secrets = world.stack.secrets();

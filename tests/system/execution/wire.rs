@@ -42,7 +42,7 @@ async fn a_json_body_reaches_hubspot_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn text_form_and_base64_bodies_reach_hubspot_as_they_are_with_their_content_type() {
+async fn text_form_and_base64_bodies_reach_hubspot_unchanged_and_typed() {
     let world = connected().await;
     let form = "application/x-www-form-urlencoded";
     let cases = [

@@ -48,7 +48,7 @@ async fn kill_at(world: &World, step: OwnerStep, request: &Value) {
 }
 
 #[tokio::test]
-async fn a_write_whose_owner_was_killed_anywhere_is_made_once_or_said_to_be_unknown() {
+async fn a_write_of_a_killed_owner_happens_once_or_is_reported_as_unknown() {
     let world = connected().await;
     for step in STEPS {
         let key = format!("{step:?}");
@@ -129,7 +129,7 @@ async fn an_owner_that_thaws_after_it_was_taken_over_sends_nothing_more() {
 }
 
 #[tokio::test]
-async fn an_owner_that_thaws_in_the_middle_of_a_write_does_not_change_what_was_said_of_it() {
+async fn an_owner_that_thaws_during_a_write_does_not_change_its_reported_end() {
     let world = connected().await;
     let (frozen, pid) = freeze_at(&world, OwnerStep::SendingNoted, &create("k")).await;
     age(&world, "k", 61).await;

@@ -53,7 +53,7 @@ async fn the_document_has_the_templates_routes_each_with_its_authorization() {
 }
 
 #[tokio::test]
-async fn each_documented_route_is_one_of_the_function_that_the_template_names_and_of_no_other() {
+async fn each_documented_route_belongs_to_the_one_function_in_the_template() {
     let world = World::start().await;
 
     for route in &world.stack.deployment.routes {

@@ -85,7 +85,7 @@ async fn what_is_refused_was_not_sent_and_stays_refused() {
 }
 
 #[tokio::test]
-async fn troubles_of_ours_are_told_as_what_passes_and_after_them_the_request_goes_through() {
+async fn our_own_failures_are_reported_as_temporary_and_the_retry_succeeds() {
     let world = World::start().await;
     let sent = || world.stack.hubspot.api_requests().len();
 

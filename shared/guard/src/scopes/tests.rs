@@ -63,7 +63,7 @@ fn owned(scopes: &str) -> Vec<String> {
 }
 
 #[test]
-fn objects_are_known_by_every_name_version_method_and_documented_shape_and_by_no_other() {
+fn objects_are_known_by_documented_names_versions_methods_and_shapes_only() {
     for [plural, singular, type_id, read, write, section] in OBJECTS {
         let docs = format!("{REFERENCE}/latest/crm/{section}/{plural}/guide");
         let expected = |scopes: &str| Some((scopes.to_owned(), Knowledge::Exact, docs.clone()));
@@ -131,7 +131,7 @@ fn what_only_looks_like_an_object_is_unknown() {
 }
 
 #[test]
-fn associations_name_the_scopes_of_both_ends_and_claim_no_more_than_that_they_are_enough() {
+fn associations_name_the_scopes_of_both_ends_as_sufficient() {
     let docs = format!("{REFERENCE}/latest/crm/associations/associate-records/guide");
     let expected = |scopes: &str| Some((scopes.to_owned(), Knowledge::Enough, docs.clone()));
     let (read, write) = ("crm.objects.contacts.read", "crm.objects.contacts.write");

@@ -84,7 +84,7 @@ fn query_and_headers_of_another_shape_are_refused_without_their_values() {
 }
 
 #[test]
-fn headers_outside_the_allow_list_are_dropped_unparsed_and_credentials_named() {
+fn headers_off_the_allow_list_are_dropped_unparsed_and_credentials_named() {
     let body = r#"{"account_id":"a","request":{"method":"GET","endpoint":"/crm?x","headers":{
         "Authorization": ["x", {}], "authorization": null, "X-Foo": {"a": 1}, "X-Foo": "b", "Cookie": "a=b", "Private-App": 1,
         "Transfer-Encoding": "chunked", "Content-Length": "7", "Host": "evil", "Content-Type\r\nX": "y", "Accept\r\n": "no",
@@ -156,7 +156,7 @@ fn two_bodies_and_bad_base64_are_refused() {
 }
 
 #[test]
-fn the_content_type_that_is_sent_decides_what_is_a_form_whichever_field_carries_it() {
+fn the_content_type_that_is_sent_decides_whether_a_body_is_a_form() {
     for content_type in [
         "application/x-www-form-urlencoded",
         "Application/X-WWW-Form-Urlencoded ; charset=\"UTF-8\"",

@@ -66,7 +66,7 @@ fn every_listed_host_means_the_one_origin_wherever_that_is() {
 }
 
 #[test]
-fn userinfo_is_dropped_and_named_and_the_host_is_what_follows_the_last_at_sign() {
+fn userinfo_is_dropped_and_named_and_the_host_follows_the_last_at_sign() {
     for endpoint in [
         "https://user:pass@api.hubapi.com/crm",
         "https://@api.hubapi.com/crm",
@@ -214,7 +214,7 @@ fn a_malformed_or_ambiguous_endpoint_is_invalid() {
 }
 
 #[test]
-fn tokens_and_installation_are_not_for_automations_in_any_disguise_and_method() {
+fn token_and_installation_endpoints_are_refused_in_any_disguise() {
     for path in [
         "/oauth/2026-03/token",
         "/oauth/v1/access-tokens/x",

@@ -167,7 +167,7 @@ fn keys_that_only_look_alike_are_kept_wherever_they_stand() {
 }
 
 #[test]
-fn every_character_that_could_stand_for_a_letter_or_for_nothing_is_judged_as_the_oracle_does() {
+fn lookalike_and_invisible_characters_are_judged_like_the_oracle() {
     let mut tally = Tally::new("keys with every character in them");
     let letters = "hapikeycstonlrfumz-_v";
     // Letters that have another case, fullwidth forms and tags; in the long form all planes that have letters.

@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_portal_takes_so_many_requests_in_any_ten_seconds_and_searches_in_any_one() {
+    fn a_portal_limits_requests_per_ten_seconds_and_searches_per_second() {
         let mut portal = Portal::new(1);
         let limit = Some(RateLimit { per_ten_seconds: 3, searches_per_second: 1 });
 

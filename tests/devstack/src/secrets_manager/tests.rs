@@ -49,7 +49,7 @@ fn refused<T>(name: &str) -> Result<T, String> {
 }
 
 #[tokio::test]
-async fn a_new_version_takes_the_current_label_and_the_oldest_keeps_none_but_is_still_readable() {
+async fn a_new_version_gets_the_current_label_and_unlabelled_ones_stay_readable() {
     let emulator = SecretsManager::start().await;
     let client = client(&emulator);
     create(&client, FIRST, "one").await.unwrap();
@@ -145,7 +145,7 @@ async fn a_list_comes_in_pages_and_by_the_beginning_of_names() {
 }
 
 #[tokio::test]
-async fn a_forced_deletion_is_final_and_repeatable_and_one_with_a_window_can_be_undone() {
+async fn a_forced_deletion_is_final_and_one_with_a_window_can_be_undone() {
     let emulator = SecretsManager::start().await;
     let client = client(&emulator);
     create(&client, FIRST, "one").await.unwrap();

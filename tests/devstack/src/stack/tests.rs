@@ -12,7 +12,7 @@ fn automation(account: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_is_connected_by_the_steps_of_a_browser_and_its_automation_runs() {
+async fn an_account_connects_by_the_steps_of_a_browser_and_its_automation_runs() {
     let stack = started().await;
 
     let integration = stack.connect("acc_1", "alice").await;
@@ -52,7 +52,7 @@ async fn a_handler_in_this_process_gets_the_event_that_the_real_one_gets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_function_killed_in_the_middle_of_a_write_is_replaced_and_the_write_never_happened() {
+async fn a_function_killed_during_a_write_is_replaced_and_nothing_is_written() {
     let stack = started().await;
     let gate = stack.dynamo.hold("PutItem", At::Before);
     let connecting = tokio::spawn({

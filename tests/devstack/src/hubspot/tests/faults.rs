@@ -102,7 +102,7 @@ async fn bodies_break_off_lie_about_their_length_and_trickle() {
 }
 
 #[tokio::test]
-async fn an_answer_stops_in_its_body_or_comes_before_the_request_was_read_and_effects_are_counted() {
+async fn answers_can_be_cut_or_early_and_effects_are_counted() {
     let world = World::start().await;
     let early = Fault::AnswerUnread(wire::Answer::html(413, "early"));
     for fault in [Fault::CutBody(5), Fault::StallBody(5), Fault::Long(9_000_000), early] {

@@ -110,7 +110,7 @@ async fn a_wrong_request_is_told_to_the_person_and_sends_nobody_back() {
 }
 
 #[tokio::test]
-async fn a_portal_drops_optional_scopes_that_it_lacks_and_refuses_without_a_required_one() {
+async fn a_portal_drops_missing_optional_scopes_and_refuses_without_required_ones() {
     let (hubspot, http) = start().await;
 
     hubspot.set_portal_scopes(PORTAL, Some(&["oauth", READ, "automation"]));
