@@ -18,7 +18,7 @@ run: build ## Keeps the system running on this machine, with a dashboard; Ctrl-C
 test: build ## Builds everything and runs all tests
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((4 * $$(getconf _NPROCESSORS_ONLN)))} cargo test --locked --workspace --no-fail-fast
 
-test-browser: build ## Opens every page in Chromium and checks it (Debian: chromium; needs npm), two minutes
+test-browser: build ## Opens every page in Chromium and checks it, two minutes (needs npm and Chromium; FAULTS=1 tries the scenarios themselves)
 	@command -v npm > /dev/null || { echo "npm is missing: install Node.js 20 or newer, then try again" >&2; exit 1; }
 	@command -v $${CHROMIUM:-chromium} > /dev/null || { echo "Chromium is missing: install it (Debian: apt-get install chromium) or name it in CHROMIUM" >&2; exit 1; }
 	cd tests/browser && npm ci --ignore-scripts --silent && CHROMIUM=$$(command -v $${CHROMIUM:-chromium}) npx playwright test

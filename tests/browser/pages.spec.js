@@ -8,7 +8,10 @@ const OUTCOMES = [
 ];
 
 for (const half of [OUTCOMES.slice(0, 6), OUTCOMES.slice(6)]) {
-  scenario(`result pages are accessible: ${half.join(", ")}`, { url: /result\//, from: " lang=\"en\"", to: "", audit: true },
+  scenario(`result pages are accessible: ${half.join(", ")}`, [
+    { url: /result\//, from: " lang=\"en\"", to: "", audit: true },
+    { url: /result\//, from: "<a href=", to: "<a tabindex=2 href=\"/\">Elsewhere</a><a tabindex=1 href=", audit: true },
+  ],
     async ({ page, stack, audit }) => {
       for (const name of half) {
         const response = await page.goto(`${stack.api}/oauth/hubspot/result/${name}`);

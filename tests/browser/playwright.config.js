@@ -8,9 +8,10 @@ export default defineConfig({
   workers: 2,
   timeout: 45_000,
   expect: { timeout: process.env.FAULTS ? 3_000 : 10_000 },
-  reporter: [["list"]],
+  reporter: process.env.FAULTS ? [["list"], ["./faults.js"]] : [["list"]],
   forbidOnly: true,
   use: {
+    actionTimeout: process.env.FAULTS ? 5_000 : 15_000,
     browserName: "chromium",
     screenshot: "only-on-failure",
     launchOptions: {

@@ -1,6 +1,6 @@
 // What the scenarios share: a stack per worker, an account and an observed browser profile per scenario, and audits.
 //
-// With FAULTS=1 every scenario runs with its fault put in, and has to fail.
+// With FAULTS=1 every scenario runs once with each of its faults put in, and has to fail.
 
 import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync } from "node:fs";
@@ -83,40 +83,81 @@ export const test = base.extend({
 
 let accounts = 0;
 
-/** Texts of answers that are changed on their way to the browser. */
-async function putIn(context, { url, from, to }) {
+/**
+ * Acts where HubSpot sends the browser to the callback, and sends it where `act` says. Playwright's routes see only the
+ * first request of a chain of redirects, so that a route for the callback itself would never be asked.
+ */
+export async function onCallback(context, act) {
+  await context.route(/oauth\/authorize\/decision/, async route => {
+    const decided = await route.fetch({ maxRedirects: 0 });
+    await route.fulfill({ status: 303, headers: { location: await act(decided.headers().location) } });
+  });
+}
+
+/** Calls the callback with the profile's cookies; gives its status and where it sends the browser. */
+export async function callBack(context, callback, headers = {}) {
+  const cookie = (await context.cookies(callback)).map(({ name, value }) => `${name}=${value}`).join("; ");
+  const answer = await context.request.get(callback, { maxRedirects: 0, headers: { ...headers, cookie } });
+  return { status: answer.status(), location: answer.headers().location };
+}
+
+/** `{ callback, to }` changes where the callback sends the browser. */
+async function misdirect(context, { callback, to }) {
   const fault = { met: false };
-  await context.route(url, async route => {
-    const response = await route.fetch({ maxRedirects: 0 });
-    const headers = response.headers();
-    const changed = text => {
-      if (text?.includes(from)) fault.met = true;
-      return text?.replaceAll(from, to);
-    };
-    if (headers.location) headers.location = changed(headers.location);
-    delete headers["content-length"];
-    await route.fulfill({ status: response.status(), headers, body: changed(await response.text()) });
+  await onCallback(context, async url => {
+    const { location } = await callBack(context, url);
+    fault.met ||= location.includes(callback);
+    return location.replace(callback, to);
   });
   return fault;
 }
 
+/** `{ url, from, to }` changes texts and `{ url, json }` a body on their way to the browser. */
+async function putIn(context, { url, from, to, json }) {
+  const fault = { met: false };
+  const changed = text => {
+    const now = json ? JSON.stringify(json(JSON.parse(text))) : text.replaceAll(from, to);
+    fault.met ||= now !== text;
+    return now;
+  };
+  const pass = async route => {
+    const response = await route.fetch({ maxRedirects: 0 });
+    const headers = response.headers();
+    delete headers["content-length"];
+    const preflight = route.request().method() === "OPTIONS";
+    for (const name of json ? [] : ["location", "set-cookie"]) if (headers[name]) headers[name] = changed(headers[name]);
+    const body = await response.text();
+    await route.fulfill({ status: response.status(), headers, body: preflight || !body ? body : changed(body) });
+  };
+  // A scenario can end while a request is under way.
+  await context.route(url, route => pass(route).catch(() => route.abort().catch(() => {})));
+  return fault;
+}
+
 /**
- * A scenario with its fault: `{ url, from, to }` changes what the browser gets, and `true` means what the scenario itself
- * does where it is `broken`.
+ * A scenario, and one or more faults that it has to notice. A fault changes what the browser gets (see `putIn` and
+ * `misdirect`) or, as `{ journal }`, what HubSpot's journal says; `true` means what the scenario itself does where it is `broken`.
  */
-export function scenario(title, fault, body) {
-  test(title, async ({ page, context, stack, problems, otherProfile }, info) => {
+export function scenario(title, faults, body) {
+  const all = FAULTS ? [faults].flat() : [undefined];
+  all.forEach((fault, at) => test(all.length > 1 ? `${title} (fault ${at + 1})` : title, async ({ page, context, stack, problems, otherProfile }, info) => {
     test.fail(FAULTS, "a fault is put in");
     accounts += 1;
     const account = `acc_${info.workerIndex}_${accounts}`;
-    const put = FAULTS && fault !== true ? await putIn(context, fault) : { met: true };
+    const put = fault?.url ? await putIn(context, fault) : fault?.callback ? await misdirect(context, fault) : { met: true };
     const dev = (path, data) => context.request.post(`${stack.dashboard}/dev/${path}`, { data: data ?? {} });
     await dev("levers/recover");
+    const { cursor } = await news(context, stack);
     const world = {
-      page, context, stack, problems, otherProfile, account, broken: FAULTS,
+      page, context, stack, problems, otherProfile, account, broken: fault === true,
       lever: async (name, parameters = {}) => expect((await dev(`levers/${name}`, { account, ...parameters })).ok()).toBe(true),
       open: (role = "admin") => page.goto(`${stack.dashboard}/?account=${account}&role=${role}`),
-      audit: (name, of = page) => FAULTS && fault.audit === undefined ? undefined : audit(of, name),
+      audit: (name, of = page) => FAULTS && !fault.audit ? undefined : audit(of, name),
+      /** The requests that HubSpot got since the scenario began. */
+      journal: async () => {
+        const requests = (await news(context, stack, cursor)).entries.filter(({ kind }) => kind === "hubspot");
+        return fault?.journal ? fault.journal(requests) : requests;
+      },
     };
     try {
       await body(world);
@@ -126,15 +167,55 @@ export function scenario(title, fault, body) {
     } finally {
       if (!put.met) stack.unused.push(title);
     }
-  });
+  }));
 }
 
-/** Checks a page by axe-core and by its width, in both schemes at two widths, and keeps a picture of each. */
+const news = async (context, stack, after = "") => (await context.request.get(`${stack.dashboard}/dev/timeline?after=${after}`)).json();
+
+/** The controls of a page or of its open dialog in reading order, and the focus at the start of them. */
+function beginFocus() {
+  const root = document.querySelector("dialog[open]") ?? document.body;
+  const controls = [...root.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex='0']")]
+    .filter(control => !control.disabled && control.tabIndex >= 0 && control.checkVisibility())
+    // The timeline grows meanwhile; it comes last.
+    .filter(control => !control.closest("#timeline li"));
+  const before = root.getAttribute("tabindex");
+  root.tabIndex = -1;
+  root.focus();
+  if (before === null) root.removeAttribute("tabindex");
+  globalThis.focusOrder = controls;
+  return controls.length;
+}
+
+/** What is wrong with the control that should have the focus now. */
+function checkFocus(at) {
+  const [wanted, focused] = [globalThis.focusOrder[at], document.activeElement];
+  const name = control => `${control.localName} "${(control.getAttribute("aria-label") ?? control.name ?? control.textContent).slice(0, 40)}"`;
+  if (focused !== wanted) return `${name(focused)} has the focus, not ${name(wanted)}`;
+  const { outlineStyle, outlineWidth } = getComputedStyle(focused);
+  if (outlineStyle === "none" || outlineWidth === "0px") return `${name(focused)} does not show its focus`;
+  const { top, bottom } = focused.getBoundingClientRect();
+  return bottom <= 0 || top >= innerHeight ? `${name(focused)} has the focus out of sight` : undefined;
+}
+
+/** Goes through a page by the Tab key: every control in reading order, each visibly. */
+async function auditFocus(page, where) {
+  const count = await page.evaluate(beginFocus);
+  for (let at = 0; at < count; at += 1) {
+    await page.keyboard.press("Tab");
+    const wrong = await page.evaluate(checkFocus, at);
+    expect.soft(wrong, `${where}: focus`).toBeUndefined();
+    if (wrong) return;
+  }
+}
+
+/** Checks a page by axe-core, by its width and by its focus order, and keeps pictures: two widths, both schemes. */
 export async function audit(page, name) {
   mkdirSync(SCREENS, { recursive: true });
   await page.evaluate(AXE);
   for (const width of WIDTHS) {
     await page.setViewportSize({ width, height: 900 });
+    await auditFocus(page, `${name} at ${width} px`);
     for (const colorScheme of SCHEMES) {
       await page.emulateMedia({ colorScheme });
       const where = `${name} at ${width} px, ${colorScheme}`;
