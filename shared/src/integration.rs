@@ -49,6 +49,9 @@ pub struct Integration {
     /// Why the status is what it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_reason: Option<String>,
+    /// Since when it needs reauthorization.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_since: Option<i64>,
     /// Where its tokens lie.
     #[serde(flatten)]
     pub pointer: Option<Pointer>,
@@ -144,6 +147,7 @@ impl Integration {
             scopes: settled.scopes,
             status: Status::Active,
             status_reason: None,
+            status_since: None,
             pointer: Some(settled.pointer),
             token_expires_at: settled.token_expires_at,
             last_used_at: None,

@@ -62,6 +62,8 @@ pub enum RefreshEnd {
     Revoked {
         /// Set when the record was not marked before.
         reason: Option<&'static str>,
+        /// When HubSpot was asked.
+        at: i64,
         /// Verdicts in a row.
         failures: u32,
         /// When the schedule tries again, if ever.
@@ -107,12 +109,12 @@ pub fn after_revocation(record: &Integration, now: i64) -> RefreshEnd {
         Status::Active => (Some("revoked"), 1),
         Status::NeedsReauthorization => (None, record.failures.unwrap_or(0).saturating_add(1)),
     };
-    RefreshEnd::Revoked { reason, failures, refresh_at: next_trial_at(failures, now) }
+    RefreshEnd::Revoked { reason, at: now, failures, refresh_at: next_trial_at(failures, now) }
 }
 
 /// The state after a day of refusals with unknown codes, while other integrations refresh.
 pub fn after_long_refusal(now: i64) -> RefreshEnd {
-    RefreshEnd::Revoked { reason: Some("refused"), failures: 1, refresh_at: next_trial_at(1, now) }
+    RefreshEnd::Revoked { reason: Some("refused"), at: now, failures: 1, refresh_at: next_trial_at(1, now) }
 }
 
 /// When the schedule tries a marked integration again, after so many verdicts in a row: after 5 minutes, 15 minutes and

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::connect::{begin, connect, finish};
 use crate::ctl;
+use crate::execution::tamper;
 use crate::refresh::planted::{HOUR, access, change_text, need, plant, refused};
 use crate::world::{ACCOUNT, ADMIN, World, dashboard, request};
 
@@ -69,6 +70,56 @@ async fn events_name_who_acted() {
     for ((kind, by), (expected_kind, expected_by)) in acted.iter().zip(expected) {
         assert_eq!((kind.as_str(), by.as_str()), (Some(expected_kind), Some(expected_by)));
     }
+}
+
+#[tokio::test]
+async fn events_carry_what_an_admin_asks_next() {
+    let world = World::start().await;
+    let id = connect(&world, ACCOUNT, &json!({})).await;
+    let created_at = world.record(ACCOUNT, 1).await.unwrap().created_at.to_string();
+    world.stack.hubspot.revoke_refresh_tokens(PORTAL);
+    world.pass(HOUR);
+    world.refresh(json!({})).await;
+    let since = world.record(ACCOUNT, 1).await.unwrap().status_since.unwrap().to_string();
+    // A later verdict changes neither the reason nor the time.
+    world.pass(HOUR);
+    world.refresh(json!({})).await;
+    reconnect(&world, &id).await;
+    world.dashboard(ACCOUNT, "admin", "DELETE", &format!("/v1/integrations/{id}"), &json!(null)).await;
+
+    let events = events(&world).await;
+
+    let facts: Vec<_> = events.iter().map(|event| &event["detail"]).collect();
+    for detail in &facts {
+        let about = (&detail["created_at"], &detail["connected_by"], &detail["hub_id"]);
+        assert_eq!(about, (&json!(created_at), &json!(ADMIN), &json!(PORTAL.to_string())), "{detail}");
+    }
+    let statuses: Vec<_> = facts
+        .iter()
+        .map(|detail| ["status", "status_reason", "status_since"].map(|name| detail[name].as_str().unwrap()))
+        .collect();
+    let active = ["active", "", ""];
+    assert_eq!(statuses, [active, ["needs_reauthorization", "revoked", &since], active, active]);
+}
+
+#[tokio::test]
+async fn an_imported_integration_without_portal_and_admin_has_events_too() {
+    let world = World::start().await;
+    let record = plant(&world, ACCOUNT, -8_000_000_000).await;
+    for name in ["hub_id", "connected_by"] {
+        tamper(&world, ACCOUNT, record.sequence, name, None).await;
+    }
+    world
+        .dashboard(ACCOUNT, "admin", "DELETE", &format!("/v1/integrations/{}", record.integration_id), &json!(null))
+        .await;
+
+    let events = events(&world).await;
+
+    let detail = &events.last().unwrap()["detail"];
+    assert_eq!(
+        (&detail["hub_id"], &detail["connected_by"], &detail["acted_by"]),
+        (&json!(""), &json!(""), &json!(ADMIN))
+    );
 }
 
 #[tokio::test]

@@ -181,7 +181,10 @@ fn record(kind: &str, images: &[(&str, Value)]) -> Value {
 fn image(status: &str, event: &str) -> Value {
     json!({
         "account_id": {"S": ACCOUNT}, "sequence": {"N": "1"}, "integration_id": {"S": "id-1"}, "acted_by": {"S": ADMIN},
-        "status": {"S": status}, "event": {"S": event},
+        "status": {"S": status}, "event": {"S": event}, "created_at": {"N": "1764153000"},
+        "about": {"M": {
+            "connected_by": {"S": ADMIN}, "hub_id": {"S": ""}, "status_reason": {"S": ""}, "status_since": {"S": ""},
+        }},
     })
 }
 

@@ -72,6 +72,7 @@ async fn an_older_instance_gives_up_its_tokens_after_thirty_days() {
     let record = world.record(ACCOUNT, 1).await.unwrap();
     let reason = record.status_reason.as_deref();
     assert_eq!((record.status, reason, &record.pointer), (Status::NeedsReauthorization, Some("superseded"), &None));
+    assert!(record.status_since.is_some());
     assert_eq!((record.refresh_at, record.refresh_shard), (None, None));
     assert_eq!((versions(&world, &older), versions(&world, &newest)), (0, 1));
     assert_eq!(world.stack.dynamo.count("TransactWriteItems"), 1);
@@ -296,6 +297,7 @@ async fn a_revoked_integration_is_retried_for_a_week_and_then_no_more() {
     let revoked = counts(&[("due", 1), ("revoked", 1)]);
 
     let mut reports = vec![world.refresh(json!({})).await];
+    let since = world.record(ACCOUNT, 1).await.unwrap().status_since;
     let growing = [HOUR / 12, HOUR / 4, HOUR];
     let pauses = growing.into_iter().chain(std::iter::repeat_n(24 * HOUR, 7));
     for pause in pauses {
@@ -308,6 +310,7 @@ async fn a_revoked_integration_is_retried_for_a_week_and_then_no_more() {
     let record = world.record(ACCOUNT, 1).await.unwrap();
     assert_eq!((record.refresh_at, record.refresh_shard, record.failures), (None, None, Some(11)));
     assert_eq!((record.status, record.status_reason.as_deref()), (Status::NeedsReauthorization, Some("revoked")));
+    assert!(since.is_some() && record.status_since == since, "{since:?} {record:?}");
 }
 
 #[tokio::test]

@@ -162,10 +162,13 @@ struct IntegrationView<'a> {
     integration_id: &'a IntegrationId,
     sequence: i64,
     created_at: i64,
+    connected_by: Option<&'a str>,
     hub_id: Option<u64>,
     scopes: &'a [String],
     status: Status,
     status_reason: Option<&'a str>,
+    status_since: Option<i64>,
+    refresh_at: Option<i64>,
     runs_automations: bool,
 }
 
@@ -180,10 +183,13 @@ pub(crate) async fn list(app: &App, event: &Event) -> Result<Response, Error> {
             integration_id: &integration.integration_id,
             sequence: integration.sequence,
             created_at: integration.created_at,
+            connected_by: integration.connected_by.as_deref(),
             hub_id: integration.hub_id,
             scopes: &integration.scopes,
             status: integration.status,
             status_reason: integration.status_reason.as_deref(),
+            status_since: integration.status_since,
+            refresh_at: integration.refresh_at,
             runs_automations: at == 0,
         })
         .collect();

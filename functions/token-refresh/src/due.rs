@@ -101,7 +101,7 @@ impl Run<'_> {
         let since = record.superseded_at.unwrap_or(now);
         if let Some(pointer) = &record.pointer
             && since.saturating_add(self.app.config.superseded_keep) <= now
-            && self.app.store.drop_tokens(&record, pointer, &newest.key()).await? == WriteResult::Applied
+            && self.app.store.drop_tokens(&record, pointer, &newest.key(), now).await? == WriteResult::Applied
         {
             self.app.store.delete_secret(&pointer.secret_id).await?;
             let (account_id, integration_id) = (&record.account_id, &record.integration_id);

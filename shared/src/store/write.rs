@@ -10,6 +10,41 @@ use crate::integration::{Integration, Key, Pointer};
 /// The process that caused a change which no person requested.
 pub(super) const SERVICE: &str = "service";
 
+/// What an event says of its integration beside its keys. Every part is there, empty where it is not known: a pipe's
+/// template cannot leave one out.
+pub(super) struct About<'a> {
+    pub(super) hub_id: Option<u64>,
+    pub(super) connected_by: Option<&'a str>,
+    pub(super) status_reason: Option<&'a str>,
+    pub(super) status_since: Option<i64>,
+}
+
+impl<'a> About<'a> {
+    pub(super) fn of(record: &'a Integration) -> Self {
+        Self {
+            hub_id: record.hub_id,
+            connected_by: record.connected_by.as_deref(),
+            status_reason: record.status_reason.as_deref(),
+            status_since: record.status_since,
+        }
+    }
+
+    /// The same integration once HubSpot accepts its authorization.
+    pub(super) fn sound(record: &'a Integration) -> Self {
+        Self { status_reason: None, status_since: None, ..Self::of(record) }
+    }
+
+    pub(super) fn attribute(&self) -> AttributeValue {
+        let number = |value: Option<String>| s(value.unwrap_or_default());
+        AttributeValue::M(HashMap::from([
+            ("hub_id".to_owned(), number(self.hub_id.map(|hub_id| hub_id.to_string()))),
+            ("connected_by".to_owned(), s(self.connected_by.unwrap_or_default())),
+            ("status_reason".to_owned(), s(self.status_reason.unwrap_or_default())),
+            ("status_since".to_owned(), number(self.status_since.map(|since| since.to_string()))),
+        ]))
+    }
+}
+
 /// One conditional update, attribute by attribute.
 pub(super) struct Write {
     pub(super) key: Key,
@@ -58,9 +93,9 @@ impl Write {
         self
     }
 
-    /// Names the event that the table's stream makes of this write, and who caused it.
-    pub(super) fn event(self, name: &'static str, acted_by: &str) -> Self {
-        self.set("event", s(name)).set("acted_by", s(acted_by))
+    /// Names the event that the table's stream makes of this write, who caused it, and what it says.
+    pub(super) fn event(self, name: &'static str, acted_by: &str, about: &About<'_>) -> Self {
+        self.set("event", s(name)).set("acted_by", s(acted_by)).set("about", about.attribute())
     }
 
     pub(super) fn remove(mut self, name: &'static str) -> Self {

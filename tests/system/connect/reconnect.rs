@@ -10,7 +10,7 @@ use shared::store::Store;
 use shared::store::WriteResult;
 
 use super::{begin, connect, finish, outcome, secrets};
-use crate::world::{ACCOUNT, Answer, World, reader, request};
+use crate::world::{ACCOUNT, ADMIN, Answer, World, reader, request};
 
 const OTHER_PORTAL: u64 = 55_220_022;
 
@@ -36,7 +36,7 @@ async fn wear_out(world: &World) {
     let lease = |owner: &str| Lease { owner: owner.to_owned(), until: now + 20, ambiguous_until: Some(now + 300) };
     let record = newest(world).await;
     let pointer = record.pointer.clone().unwrap();
-    let revoked = RefreshEnd::Revoked { reason: Some("refresh_refused"), failures: 3, refresh_at: None };
+    let revoked = RefreshEnd::Revoked { reason: Some("refresh_refused"), at: now, failures: 3, refresh_at: None };
     let leased = store.take_lease(&record, &lease("one"), now).await.unwrap().unwrap();
     store.end_lease(&leased, "one", Some(&pointer), &revoked).await.unwrap();
     let leased = store.take_lease(&newest(world).await, &lease("two"), now).await.unwrap().unwrap();
@@ -83,7 +83,8 @@ async fn a_reconnect_clears_every_mark_and_the_automations_keep_running() {
     wear_out(&world).await;
     let worn = newest(&world).await;
     assert_eq!(worn.status, Status::NeedsReauthorization);
-    assert!(worn.status_reason.is_some() && worn.failures.is_some() && worn.refresh_not_before.is_some());
+    assert!(worn.status_reason.is_some() && worn.status_since.is_some());
+    assert!(worn.failures.is_some() && worn.refresh_not_before.is_some());
     assert!(worn.cooldown_until.is_some() && worn.superseded_at.is_some() && worn.ambiguous_until.is_some());
     assert!(worn.lease_owner.is_some() && worn.lease_until.is_some());
 
@@ -94,9 +95,34 @@ async fn a_reconnect_clears_every_mark_and_the_automations_keep_running() {
     assert_eq!(execution.status, 200, "{}", execution.text);
     let record = newest(&world).await;
     assert_eq!((record.status, record.status_reason, record.failures), (Status::Active, None, None));
+    assert_eq!(record.status_since, None);
     assert_eq!((record.lease_owner, record.lease_until, record.ambiguous_until), (None, None, None));
     assert_eq!((record.cooldown_until, record.superseded_at, record.refresh_not_before), (None, None, None));
     assert!(record.refresh_shard.is_some() && record.refresh_at.is_some());
+}
+
+#[tokio::test]
+async fn the_list_says_who_connected_it_and_since_when_it_needs_attention() {
+    let world = World::start().await;
+    connect(&world, ACCOUNT, &json!({})).await;
+    let list = || async {
+        world.dashboard(ACCOUNT, "member", "GET", "/v1/integrations", &json!(null)).await.body["integrations"][0]
+            .clone()
+    };
+    let connected = list().await;
+    world.stack.hubspot.uninstall(PORTAL);
+    world.pass(std::time::Duration::from_secs(1801));
+    let marked_after = world.clock.now();
+    world.refresh(json!({})).await;
+
+    let marked = list().await;
+
+    assert_eq!((&connected["connected_by"], &connected["hub_id"]), (&json!(ADMIN), &json!(PORTAL)));
+    assert_eq!((&connected["status_reason"], &connected["status_since"]), (&json!(null), &json!(null)));
+    let refresh_at = newest(&world).await.refresh_at;
+    assert!(connected["refresh_at"].as_i64() > connected["created_at"].as_i64(), "{connected}");
+    assert_eq!((&marked["status_reason"], &marked["refresh_at"]), (&json!("revoked"), &json!(refresh_at)));
+    assert!((marked_after..marked_after + 60).contains(&marked["status_since"].as_i64().unwrap()), "{marked}");
 }
 
 #[tokio::test]

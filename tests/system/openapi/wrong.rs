@@ -245,6 +245,7 @@ fn a_list_of_integrations_that_contradicts_itself_is_refused() {
                 |d| d.body["integrations"][0]["status_reason"] = json!("revoked"),
                 "reason",
             ),
+            ("an active one with a time", |d| d.body["integrations"][0]["status_since"] = json!(1), "since"),
             ("a reason that is not known", |d| d.body["integrations"][0]["status_reason"] = json!("x"), "reason"),
             ("a secret", |d| d.body["integrations"][0]["secret_id"] = json!("x"), "'secret_id'"),
             (

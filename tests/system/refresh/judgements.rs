@@ -83,6 +83,7 @@ async fn a_marked_integration_is_healed_by_the_schedule() {
     assert_eq!((&report["due"], &report["refreshed"]), (&json!(1), &json!(1)), "{report}");
     let record = world.record(ACCOUNT, 1).await.unwrap();
     assert_eq!((record.status, record.status_reason, record.failures), (Status::Active, None, None));
+    assert_eq!(record.status_since, None);
     assert_eq!(world.execute(&request(ACCOUNT, None)).await.status, 200);
 }
 

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 use super::{contains, item_key, parse_record, string_list};
 use crate::error::Error;
 use crate::integration::{Integration, TokenState, shard};
-use crate::store::write::{SERVICE, Write};
+use crate::store::write::{About, SERVICE, Write};
 use crate::store::{Item, Store, WriteResult, n, s, unavailable};
 
 impl Store {
@@ -19,6 +19,7 @@ impl Store {
             item.insert("event".to_owned(), s("IntegrationConnected"));
             let acted_by = integration.connected_by.as_deref().unwrap_or(SERVICE);
             item.insert("acted_by".to_owned(), s(acted_by));
+            item.insert("about".to_owned(), About::of(integration).attribute());
         }
         let put = self
             .dynamodb
@@ -51,7 +52,11 @@ impl Store {
             .set("refresh_at", n(to.refresh_at))
             .set("scopes", string_list(&to.scopes))
             .set("status", s("active"))
-            .event("IntegrationRecovered", acted_by);
+            .event(
+                "IntegrationRecovered",
+                acted_by,
+                &About { hub_id: to.hub_id.or(record.hub_id), ..About::sound(record) },
+            );
         if let Some(hub_id) = to.hub_id {
             write = write.set("hub_id", n(hub_id));
         }
@@ -59,7 +64,9 @@ impl Store {
             Some(pointer) => write.if_equal("secret_id", s(&pointer.secret_id)),
             None => write.if_absent("secret_id"),
         };
-        for name in ["status_reason", "superseded_at", "failures", "refresh_not_before", "refused_since"] {
+        for name in
+            ["status_reason", "status_since", "superseded_at", "failures", "refresh_not_before", "refused_since"]
+        {
             write = write.remove(name);
         }
         for name in ["cooldown_until", "search_cooldown_until"] {
@@ -75,7 +82,8 @@ impl Store {
 
     /// Names who is about to delete the record: the event of the deletion is made of the record as it was.
     pub async fn announce_deletion(&self, record: &Integration, acted_by: &str) -> Result<(), Error> {
-        Ok(self.update(Write::of(record).set("acted_by", s(acted_by))).await.map(drop)?)
+        let write = Write::of(record).set("acted_by", s(acted_by)).set("about", About::of(record).attribute());
+        Ok(self.update(write).await.map(drop)?)
     }
 
     /// Deletes the record; gives it back as it was, or none if it was not there any more.

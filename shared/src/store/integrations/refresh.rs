@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::integration::{Integration, Pointer, TokenState, shard};
 use crate::lease::Lease;
 use crate::refresh_policy::RefreshEnd;
-use crate::store::write::{SERVICE, Write};
+use crate::store::write::{About, SERVICE, Write};
 use crate::store::{Store, WriteError, WriteResult, n, s};
 
 impl Store {
@@ -68,7 +68,7 @@ impl Store {
             .set("token_expires_at", n(to.token_expires_at))
             .set("status", s("active"))
             // Always: who comes late may not have seen the verdict that this overrules.
-            .event("IntegrationRecovered", SERVICE)
+            .event("IntegrationRecovered", SERVICE, &About::sound(record))
             .set("refresh_shard", n(shard(&record.account_id)))
             .set("refresh_at", n(to.refresh_at));
         if !to.scopes.is_empty() {
@@ -80,7 +80,9 @@ impl Store {
         if let Some(hub) = to.named_hub {
             write = write.set("hub", s(hub.as_str()));
         }
-        for name in ["superseded_at", "failures", "refresh_not_before", "refused_since", "status_reason"] {
+        for name in
+            ["superseded_at", "failures", "refresh_not_before", "refused_since", "status_reason", "status_since"]
+        {
             write = write.remove(name);
         }
         write = match to.unverified_since {
@@ -124,12 +126,17 @@ impl Store {
                     write = write.set("refresh_at", n(*until));
                 }
             }
-            RefreshEnd::Revoked { reason, failures, refresh_at } => {
+            RefreshEnd::Revoked { reason, at, failures, refresh_at } => {
                 write = write.set("status", s("needs_reauthorization")).set("failures", n(*failures));
-                write = write.event("IntegrationNeedsReauthorization", SERVICE);
+                let about = About::of(record);
+                let about = match reason {
+                    Some(reason) => About { status_reason: Some(reason), status_since: Some(*at), ..about },
+                    None => about,
+                };
+                write = write.event("IntegrationNeedsReauthorization", SERVICE, &about);
                 write = write.remove("ambiguous_until").remove("refresh_not_before").remove("refused_since");
                 if let Some(reason) = reason {
-                    write = write.set("status_reason", s(*reason));
+                    write = write.set("status_reason", s(*reason)).set("status_since", n(*at));
                 }
                 write = match refresh_at {
                     Some(at) => write.set("refresh_at", n(*at)).set("refresh_shard", n(shard(&record.account_id))),

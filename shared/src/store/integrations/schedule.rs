@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::types::{ConditionCheck, TransactWriteItem, Update};
 use super::item_key;
 use crate::error::Error;
 use crate::integration::{AccountId, Integration, Key, Pointer, shard};
-use crate::store::write::{SERVICE, Write};
+use crate::store::write::{About, SERVICE, Write};
 use crate::store::{Item, Store, WriteResult, n, s, unavailable};
 
 /// An entry of the index of due integrations.
@@ -73,7 +73,7 @@ impl Store {
     /// Notes that the schedule found the record superseded, and puts it off.
     pub async fn supersede(&self, record: &Integration, since: i64, refresh_at: i64) -> Result<(), Error> {
         let write = Write::of(record).set("superseded_at", n(since)).set("refresh_at", n(refresh_at));
-        let write = write.event("IntegrationSuperseded", SERVICE);
+        let write = write.event("IntegrationSuperseded", SERVICE, &About::of(record));
         Ok(self.update(write).await.map(drop)?)
     }
 
@@ -83,11 +83,13 @@ impl Store {
         record: &Integration,
         pointer: &Pointer,
         newer: &Key,
+        now: i64,
     ) -> Result<WriteResult, Error> {
         let write = Write::of(record)
             .fence(pointer)
             .set("status", s("needs_reauthorization"))
             .set("status_reason", s("superseded"))
+            .set("status_since", n(record.status_since.unwrap_or(now)))
             .set("token_expires_at", n(0))
             .remove("secret_id")
             .remove("secret_version")
