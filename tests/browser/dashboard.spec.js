@@ -271,13 +271,18 @@ scenario("a binary answer is shown as base64", [
     await expect(results(page)).toContainText("AJ+Slv8=");
   });
 
-scenario("the timeline shows events and can be filtered", { url: /timeline\.js/, from: "!kind.value || entry.kind === kind.value", to: "true" },
+scenario("the timeline shows events and can be filtered", [
+  { url: /timeline\.js/, from: "!kind.value || entry.kind === kind.value", to: "true" },
+  { url: /dev\/timeline/, json: news => ({ ...news, entries: news.entries.map(entry => ({ ...entry, account_id: entry.kind === "hubspot" ? null : entry.account_id })) }) },
+],
   async world => {
     const { page, account } = world;
     await connect(world);
     await run(page);
     const items = page.locator("#timeline li");
     await expect(items.filter({ hasText: "automation-execute" }).first()).toBeVisible();
+    await page.getByLabel("Show").selectOption("hubspot");
+    await expect(items.filter({ hasText: "GET /crm/v3/objects/contacts" })).toContainText(`hubspot · ${account}`);
     await page.getByLabel("Show").selectOption("event");
     await expect(items).toHaveCount(1);
     await expect(items).toContainText(`event · ${account} IntegrationConnected`);

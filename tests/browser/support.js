@@ -227,7 +227,7 @@ export async function audit(page, name) {
       expect.soft(found, where).toEqual([]);
       const excess = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
       expect.soft(excess, `${where}: wider than the screen`).toBeLessThanOrEqual(0);
-      await page.screenshot({ path: path.join(SCREENS, `${name}-${width}-${colorScheme}.png`), fullPage: true, animations: "disabled" });
+      if (!FAULTS) await page.screenshot({ path: path.join(SCREENS, `${name}-${width}-${colorScheme}.png`), fullPage: true, animations: "disabled" });
     }
   }
   await page.emulateMedia({ colorScheme: null });

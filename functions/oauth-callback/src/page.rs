@@ -14,7 +14,9 @@ const STYLE: &str = ":root{color-scheme:light dark}\
 body{margin:0;font:1.125rem/1.5 system-ui,sans-serif;color:#1f2933;background:#f7f8fa}\
 main{box-sizing:border-box;max-width:36rem;margin:10vh auto;padding:1.5rem}\
 h1{font-size:1.75rem;line-height:1.2}\
+ul{padding-left:1.25rem}\
 li{overflow-wrap:anywhere}\
+code{font-size:.9375em}\
 a{color:#0b5cad}\
 @media (prefers-color-scheme:dark){body{color:#e8ecf1;background:#15191e}a{color:#8cc2ff}}";
 

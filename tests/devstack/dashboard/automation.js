@@ -69,7 +69,7 @@ function answered({ status, body }) {
       ["Attempts", body.attempts], ["Duration", body.duration_ms && `${body.duration_ms} ms`],
       ["Replayed", body.replayed && "yes, the stored answer of the same idempotency key"], ["Execution", body.execution_id],
     ]),
-    ...(hubspot ? [longText(bodyOf(hubspot), "Body of HubSpot's answer")] : []));
+    ...(hubspot ? [element("h4", {}, "Its body"), longText(bodyOf(hubspot), "Body of HubSpot's answer")] : []));
 }
 
 function received(requests) {

@@ -56,7 +56,7 @@ function card(integration, position) {
         : broken ? "It needs attention: reconnect it, and its automations go on." : "It runs the account's automations."),
     terms([
       ["Id", id],
-      ["Portal", integration.hub_domain ? `${integration.hub_domain} (${integration.hub_id})` : integration.hub_id],
+      ["Portal", integration.hub_id],
       ["Status", integration.status.replaceAll("_", " ")],
       ["Reason", reason && (REASONS[reason] ?? reason)],
       ["Since", dateOf(integration.status_since)],
@@ -65,7 +65,7 @@ function card(integration, position) {
       ["Next refresh", dateOf(integration.refresh_at)],
     ]),
     element("div", { class: "buttons" },
-      isNewest ? button("Reconnect", () => begin({ integration_id: id }), { disabled: !admin }) : null,
+      isNewest ? button("Reconnect", () => begin({ integration_id: id }), { class: broken ? "main" : undefined, disabled: !admin }) : null,
       button("Disconnect", () => disconnect(integration, isNewest),
         { class: "danger", disabled: !admin, "aria-label": `Disconnect the ${isNewest ? "newest" : "older"} integration ${id}` })));
 }
@@ -76,7 +76,7 @@ export async function list(done) {
   const admin = session.role === "admin";
   section.querySelector(":scope > .buttons").replaceChildren(integrations.length
     ? button("Connect another instance", another, { disabled: !admin })
-    : button("Connect HubSpot", () => begin({}), { disabled: !admin }));
+    : button("Connect HubSpot", () => begin({}), { class: "main", disabled: !admin }));
   section.querySelector(".cards").replaceChildren(...integrations.map(card));
   listeners.forEach(listener => listener(integrations));
   return done;

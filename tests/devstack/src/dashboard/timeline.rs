@@ -1,5 +1,7 @@
 //! The timeline: log lines, requests to HubSpot, events of the integrations, and pulled levers.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -7,6 +9,7 @@ use super::levers::{Levers, Pulled};
 use crate::hubspot::RecordedRequest;
 use crate::lambda::LogLine;
 use crate::pipe;
+use crate::secrets_manager::SecretValue;
 use crate::stack::Stack;
 
 /// How much of a request's bytes an entry carries.
@@ -20,7 +23,9 @@ pub(super) async fn news(stack: &Stack, levers: &Levers, after: &str) -> Result<
     let events = stack.dynamo.stream(stack.table("INTEGRATIONS_TABLE")).await?;
     let cursor = format!("{}.{}.{}.{}", lines.len(), requests.len(), pulled.len(), events.len());
     let mut entries: Vec<Value> = lines.iter().skip(skip()).map(line).collect();
-    entries.extend(requests.iter().skip(skip()).map(request));
+    let requests: Vec<_> = requests.iter().skip(skip()).collect();
+    let accounts = if requests.is_empty() { HashMap::new() } else { accounts(stack) };
+    entries.extend(requests.into_iter().map(|recorded| request(recorded, &accounts)));
     entries.extend(pulled.iter().skip(skip()).map(lever));
     let pipes = &stack.deployment.pipes;
     let records = events.iter().skip(skip());
@@ -56,11 +61,28 @@ fn line(line: &LogLine) -> Value {
     })
 }
 
-fn request(request: &RecordedRequest) -> Value {
+/// The account of every access and refresh token that is stored.
+fn accounts(stack: &Stack) -> HashMap<String, String> {
+    let secrets = stack.secrets_manager.secrets();
+    let tokens = secrets.iter().flat_map(|secret| &secret.versions).flat_map(|version| {
+        let (SecretValue::Text(text) | SecretValue::Binary(text)) = &version.value;
+        let value: Value = serde_json::from_str(text).unwrap_or_default();
+        let account = value["account_id"].as_str().map(str::to_owned);
+        ["access_token", "refresh_token"].map(|name| Some((value[name].as_str()?.to_owned(), account.clone()?)))
+    });
+    tokens.flatten().collect()
+}
+
+/// A request to HubSpot, and the account whose token it carries. The exchange of a code carries none.
+fn request(request: &RecordedRequest, accounts: &HashMap<String, String>) -> Value {
     let raw = &request.raw[..request.raw.len().min(RAW_SHOWN)];
+    let bearer = request.header("authorization").and_then(|value| value.strip_prefix("Bearer ").map(str::to_owned));
+    let refresh = || request.form().into_iter().find(|(name, _)| name == "refresh_token").map(|(_, value)| value);
+    let account = bearer.or_else(refresh).and_then(|token| accounts.get(&token));
     json!({
         "kind": "hubspot",
         "at": request.at,
+        "account_id": account,
         "text": format!("HubSpot received {} {}", request.method, request.path()),
         "detail": String::from_utf8_lossy(raw),
     })
