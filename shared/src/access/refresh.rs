@@ -233,7 +233,8 @@ impl<'a> Refresh<'a> {
         {
             // Never adopted, so not written either: whatever it is, it is not this integration's authorization.
             let cause = format!("{}: HubSpot answered for another portal than the record's", describe(record));
-            tracing::error!(account_id = %record.account_id, integration_id = %record.integration_id, "{cause}");
+            let Integration { account_id, integration_id, .. } = record;
+            tracing::error!(%account_id, %integration_id, "HubSpot answered for another portal than the record's");
             return Ok(self.back_off(record, TokenError::of(Misconfigured, cause)));
         }
         let named_hub = fresh.grant.named_hub;

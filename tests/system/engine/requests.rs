@@ -145,7 +145,7 @@ async fn deliver(world: &World, job: &Job) -> Vec<EngineReply> {
     // Of a read nothing is stored: each delivery executes.
     let reads = matches!(job.kind, RequestForm::Get | RequestForm::Search);
     if replies.iter().all(|reply| !reply.retryable) && !job.kind.is_never_sent() && !reads {
-        assert_eq!(unmarked(&one.text), unmarked(&other.text), "{}: two final replys differ", job.mark);
+        assert_eq!(unmarked(&one.text), unmarked(&other.text), "{}: two final replies differ", job.mark);
     }
     replies
 }
