@@ -14,7 +14,7 @@ class Notifications(unittest.TestCase):
         filters = pipe["SourceParameters"]["FilterCriteria"]["Filters"]
         return [json.loads(one["Pattern"]) for one in filters]
 
-    def test_no_more_pipes_read_the_stream_than_it_takes_and_each_has_at_most_five_filters(self):
+    def test_at_most_two_pipes_read_the_stream_with_at_most_five_filters_each(self):
         self.assertEqual(len(self.pipes), 2)
         for name, pipe in self.pipes.items():
             self.assertEqual(pipe["Source"], {"Fn::GetAtt": ["IntegrationsTable", "StreamArn"]}, name)
@@ -48,7 +48,7 @@ class Notifications(unittest.TestCase):
             detail = json.loads(pipe["TargetParameters"]["InputTemplate"])
             self.assertEqual(sorted(detail), sorted(schema["properties"]["detail"]["required"]))
 
-    def test_nothing_is_lost_between_the_pipe_s_making_and_its_first_read_and_failures_are_kept(self):
+    def test_pipes_start_at_the_oldest_record_and_keep_failures(self):
         (sent,) = [s["Resource"] for s in statements(RESOURCES["NotificationsRole"]) if s["Action"] == "sqs:SendMessage"]
         for name, pipe in self.pipes.items():
             source = pipe["SourceParameters"]["DynamoDBStreamParameters"]

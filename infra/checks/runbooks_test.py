@@ -122,13 +122,13 @@ class Commands(unittest.TestCase):
 
 
 class Alarms(unittest.TestCase):
-    def test_each_one_says_what_no_data_means_and_has_a_threshold_with_its_reason(self):
+    def test_each_alarm_has_a_rule_for_missing_data_and_a_threshold_with_reason(self):
         for name, alarm in METRIC_ALARMS.items():
             self.assertIn(alarm["Properties"]["TreatMissingData"], ("breaching", "notBreaching", "ignore"), name)
             block = re.search(rf"(?m)^  {name}:\n(?:    .*\n|\n)+", TEXT)[0]
             self.assertRegex(block, r"(?m)^      # \S", name)
 
-    def test_whoever_tells_tells_the_topic_and_whoever_does_not_is_part_of_another(self):
+    def test_an_alarm_notifies_the_topic_or_is_part_of_another(self):
         used = references([alarm["Properties"].get("AlarmRule", "") for alarm in ALARMS.values()])
         used |= references([alarm["Properties"].get("ActionsSuppressor", "") for alarm in ALARMS.values()])
         for name, alarm in ALARMS.items():

@@ -38,7 +38,7 @@ impl Member {
     }
 }
 
-/// A person as log lines name them: by `sub` where it is opaque. An e-mail address is no opaque id and stands in no
+/// A person as log lines name them: by `sub` where it is opaque. An e-mail address is not opaque and is in no
 /// log, so that one is named by the first 16 hex digits of its SHA-256.
 pub fn logged_person(user_id: &str) -> Cow<'_, str> {
     if user_id.contains('@') {

@@ -27,7 +27,7 @@ use crate::error::Error;
 /// A connection to HubSpot that cannot be made in this time is not made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// One to AWS, which is tried again.
+/// Connect timeout for AWS (the SDK retries).
 const AWS_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// After this much wall time without use, a frozen sandbox's connections may be dead without it knowing.
@@ -62,7 +62,7 @@ pub fn aws_from_environment() -> Result<SdkConfig, Error> {
     Ok(config.build())
 }
 
-/// The same for who has more to say about it: a profile, a region, other credentials.
+/// The AWS configuration before it is loaded, for callers that set a profile, region or credentials.
 pub fn aws() -> Result<ConfigLoader, Error> {
     Ok(aws_config::defaults(BehaviorVersion::latest()).http_client(aws_http()?).timeout_config(timeouts()))
 }

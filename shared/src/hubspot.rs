@@ -344,7 +344,7 @@ fn judge(status: u16, body: &[u8], retry_after: Option<i64>) -> TokenError {
     TokenError { kind, retry_after, cause }
 }
 
-/// A text of HubSpot's that may stand in a log: one short word, or nothing.
+/// A HubSpot text that may be logged: one short word, or nothing.
 fn log_token(value: &Value) -> &str {
     match value.as_str() {
         Some(text) if text.len() <= 40 && text.bytes().all(|b| b.is_ascii_alphabetic() || b == b'_') => text,

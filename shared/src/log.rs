@@ -25,7 +25,7 @@ use crate::config::Reader;
 /// Room for an ordinary line, so that it is allocated once.
 const ORDINARY: usize = 1_024;
 
-/// The invocation that this process has, as it stands in a line; `None` before the first.
+/// The current invocation, as it is logged; `None` before the first.
 ///
 /// One for the process and no span: a process has one invocation at a time, and what the runtime says of a handler that
 /// has failed is said after its end.

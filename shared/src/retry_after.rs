@@ -1,4 +1,4 @@
-//! `Retry-After` (RFC 9110, section 10.2.3), as HubSpot and what stands in front of it send it.
+//! `Retry-After` (RFC 9110, section 10.2.3), as HubSpot and the edge in front of it send it.
 
 use std::time::{Duration, UNIX_EPOCH};
 

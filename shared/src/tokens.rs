@@ -13,7 +13,7 @@ use crate::integration::{AccountId, Integration, IntegrationId};
 pub struct Tokens {
     /// Whose they are; another account's are never served.
     pub account_id: AccountId,
-    /// Which integration's they are.
+    /// The integration that they belong to.
     pub integration_id: IntegrationId,
     /// Authorizes calls to HubSpot's API.
     #[serde(serialize_with = "exposed")]
@@ -69,7 +69,7 @@ pub struct AppCredentials {
 }
 
 impl AppCredentials {
-    /// Reads the secret that ops have put; what is wrong with it is said by the names of its fields, never by a value.
+    /// Parses the secret that the operator has set. Errors name fields, never values.
     pub fn parse(text: &SecretString) -> Result<Self, String> {
         let Ok(Value::Object(mut fields)) = serde_json::from_str(text.expose_secret()) else {
             return Err("a JSON object with client_id and client_secret is expected".to_owned());
@@ -124,8 +124,7 @@ impl fmt::Debug for AppCredentials {
     }
 }
 
-/// Returns true if a text can be a credential: a line end that came along with it would be refused by HubSpot without a
-/// word.
+/// Returns true if a text can be a credential: HubSpot would silently reject one with a trailing newline.
 fn is_clean(text: &str) -> bool {
     !text.is_empty() && text.trim() == text && !text.contains(char::is_control)
 }

@@ -1,4 +1,4 @@
-//! What a body costs the real processes, whichever field of whichever route carries it.
+//! The cost of a body in the real processes, whichever field of whichever route carries it.
 //!
 //! Like the guard's own test of allocations, but over the wire and for every route. `EXPANSION_BYTES=1000000` with an
 //! optimised build and `--nocapture` shows the figures of the largest bodies.
@@ -14,7 +14,8 @@ use crate::ctl::{Folder, path, run};
 use crate::execution::connected;
 use crate::world::{ACCOUNT, ADMIN, World, dashboard};
 
-/// The bytes of each value. Work that grows with the square of the input shows at this size, in an unoptimised build too.
+/// The bytes of each value. Work that grows with the square of the input shows at this size, in an unoptimised build
+/// too.
 const BYTES: usize = 64 * 1024;
 /// The CPU time of one request in an unoptimised build, beside other tests.
 const CPU: Duration = Duration::from_secs(1);

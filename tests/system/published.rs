@@ -117,7 +117,7 @@ const NOT_OF_A_SCHEDULE: [&str; 7] = [
     "eventbridge-event-obj",
 ];
 
-/// The texts of an event that name something: whatever is shorter stands in any log.
+/// The texts of an event that identify something: shorter ones occur in any log.
 fn texts(event: &Value) -> BTreeSet<String> {
     match event {
         Value::String(text) if text.len() > 9 => BTreeSet::from([text.clone()]),

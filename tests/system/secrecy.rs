@@ -16,7 +16,7 @@ pub(crate) async fn life() -> &'static Life {
     LIFE.get_or_init(Life::live).await
 }
 
-/// Every secret of `secrets` that stands in one of the texts, in whatever spelling.
+/// Every secret of `secrets` that is in one of the texts, in any spelling.
 pub(crate) fn found<'a>(secrets: impl IntoIterator<Item = &'a String>, texts: &[(String, String)]) -> Vec<String> {
     let haystacks: Vec<(&String, Haystack)> = texts.iter().map(|(label, text)| (label, Haystack::new(text))).collect();
     let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! Which integration of an account is the newest, and that it still is.
+//! The newest integration of an account: the only one whose automations run.
 
 use shared::error::Error;
 use shared::integration::{AccountId, Integration, IntegrationId};

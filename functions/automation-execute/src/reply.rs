@@ -144,7 +144,7 @@ impl Reply {
         named
     }
 
-    /// The id that the edge gave the request, for its support; only of a text that may stand in a log.
+    /// The id that the edge gave the request, for its support; only if the text may be logged.
     pub(crate) fn cf_ray(&self) -> Option<&str> {
         let id = self.header("cf-ray")?;
         let sound = id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');

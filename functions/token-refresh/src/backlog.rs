@@ -1,4 +1,4 @@
-//! Which of the due integrations a run works on, pure: what has just become due at once, a backlog spread out.
+//! The due integrations that a run works on, pure: those that have just become due at once, a backlog spread out.
 //!
 //! After an outage, or an import, everything is due together. Worked on together it would be a stampede, and the same
 //! stampede again each time that these tokens expire.
@@ -23,7 +23,7 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// That of a run which begins now, in epoch seconds.
+    /// For a run that starts at `now` (epoch seconds).
     pub(crate) const fn at(now: i64) -> Self {
         Self { now }
     }

@@ -1,4 +1,4 @@
-//! Which account and which integration a command works on.
+//! The account and the integration that a command works on.
 
 use shared::integration::{AccountId, Integration, IntegrationId};
 

@@ -22,7 +22,7 @@ struct Writer<'a> {
     out: Vec<u8>,
 }
 
-/// Where a member stands in the output: its start, the end of its name, its end.
+/// The position of a member in the output: its start, the end of its name, its end.
 type Member = (usize, usize, usize);
 
 impl Writer<'_> {

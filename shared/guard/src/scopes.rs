@@ -1,4 +1,4 @@
-//! Which OAuth scopes a request needs, as far as that is known. It explains and never blocks: HubSpot decides.
+//! The OAuth scopes that a request needs, as far as they are known. Explains and never blocks: HubSpot decides.
 //!
 //! Rows written by hand go first, since they know better than HubSpot's OpenAPI files where those contradict the
 //! documentation; then the table of published operations.

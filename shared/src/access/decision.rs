@@ -53,7 +53,7 @@ pub(super) enum Step {
     Fail(TokenError),
 }
 
-/// Which tokens a refresh under the lease starts from.
+/// The tokens from which a refresh under the lease starts.
 #[derive(Debug)]
 pub(super) enum Base {
     /// Another process has just refreshed them.

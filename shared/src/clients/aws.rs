@@ -25,7 +25,7 @@ const ADDRESSES: usize = 8;
 #[derive(Clone, Debug)]
 pub(super) struct Sender {
     client: Client,
-    /// The addresses so far, in both of their forms. A function has two: the operation stands in a header. To parse one
+    /// The addresses so far, in both of their forms. A function has two: the operation is in a header. To parse one
     /// anew for each request took 2 % of a warm execution's instructions.
     addresses: Arc<Mutex<Vec<(Uri, Url)>>>,
 }

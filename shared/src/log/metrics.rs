@@ -1,4 +1,4 @@
-//! Which fields of a line CloudWatch makes metrics of (its embedded metric format), wherever they stand.
+//! The fields of a line that CloudWatch turns into metrics (its embedded metric format).
 //!
 //! Each pair of a name and values for its dimensions is a metric that costs, so there are few, and what a dimension can
 //! be is bounded: never an account. Alarms and the dashboard are what they are for; for all else there are the lines.

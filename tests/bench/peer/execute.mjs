@@ -113,8 +113,8 @@ run(async (event, context) => {
   const { account_id, automation_id } = request ?? {};
   const { outcome, code, attempts, hubspot } = body;
   const line = { level: 'INFO', message: 'automation request', execution_id: id, account_id, automation_id };
-  const told = { outcome, code, status, hubspot_status: hubspot?.status, attempts, duration_ms: Date.now() - began };
-  console.log(JSON.stringify({ timestamp: new Date().toISOString(), ...line, ...told }));
+  const result = { outcome, code, status, hubspot_status: hubspot?.status, attempts, duration_ms: Date.now() - began };
+  console.log(JSON.stringify({ timestamp: new Date().toISOString(), ...line, ...result }));
   const type = status === 200 ? 'application/json' : 'application/problem+json';
   const headers = { 'content-type': type, 'cache-control': 'no-store' };
   return { statusCode: status, headers, body: JSON.stringify(body) };

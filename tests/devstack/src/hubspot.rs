@@ -62,7 +62,7 @@ pub struct HubSpotOptions {
     pub redirect_uris: Vec<String>,
     /// How refresh tokens change.
     pub rotation: Rotation,
-    /// Which authorizations share a refresh token.
+    /// The authorizations that share a refresh token.
     pub sharing: Sharing,
     /// Seconds that access tokens live.
     pub expires_in: i64,

@@ -44,7 +44,7 @@ fn matches(pattern: &Value, event: Option<&Value>) -> bool {
     }
 }
 
-/// An input template whose paths all stand in quotes.
+/// An input template with all paths in quotes.
 fn filled(template: &str, record: &Value) -> String {
     let mut parts = template.split("\"<");
     let mut out = parts.next().expect("a split has a first part").to_owned();

@@ -146,16 +146,17 @@ async fn the_summary_shows_totals_reasons_and_worst_accounts() {
     let checked = check(&world, &file, &["--worst", "2"]).await;
 
     assert_eq!(checked.code, 1, "{checked:?}");
-    let told: Vec<&str> = checked.text.lines().map(str::trim).collect();
-    assert_eq!(told[0], "89 automations");
+    let printed: Vec<&str> = checked.text.lines().map(str::trim).collect();
+    assert_eq!(printed[0], "89 automations");
     assert!(
-        told.contains(&"5  invalid_request") || told.iter().any(|line| line.ends_with("invalid_request")),
-        "{told:?}"
+        printed.contains(&"5  invalid_request") || printed.iter().any(|line| line.ends_with("invalid_request")),
+        "{printed:?}"
     );
-    let worst = told.iter().position(|line| line.starts_with("4 accounts have automations that will not run")).unwrap();
-    assert_eq!(told.len(), worst + 4, "{told:?}");
-    assert!(told[worst + 3].contains("check --json"), "{told:?}");
-    assert!(told.iter().any(|line| line.ends_with("(line 89)")), "a reason with its example: {told:?}");
+    let worst =
+        printed.iter().position(|line| line.starts_with("4 accounts have automations that will not run")).unwrap();
+    assert_eq!(printed.len(), worst + 4, "{printed:?}");
+    assert!(printed[worst + 3].contains("check --json"), "{printed:?}");
+    assert!(printed.iter().any(|line| line.ends_with("(line 89)")), "a reason with its example: {printed:?}");
     assert!(!format!("{checked:?}").contains("s3cret"), "{checked:?}");
 }
 

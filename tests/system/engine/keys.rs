@@ -69,11 +69,11 @@ async fn trigger(world: &World, key: &str, blow: Option<(OwnerStep, Blow)>) -> K
     let body = note(key).to_string();
     let gate = blow.map(|(step, _)| hold(world, step, key));
     let mut open: FuturesUnordered<_> = (0..DELIVERIES).map(|_| world.stack.post_automation(body.clone())).collect();
-    let mut told = KeyHistory { blow, ..KeyHistory::default() };
+    let mut history = KeyHistory { blow, ..KeyHistory::default() };
     let mut frozen = None;
     if let (Some((_, blow)), Some(gate)) = (blow, gate) {
-        while told.answers.len() < DELIVERIES - 1 {
-            told.answers.push(open.next().await.unwrap());
+        while history.answers.len() < DELIVERIES - 1 {
+            history.answers.push(open.next().await.unwrap());
         }
         gate.reached(1).await;
         match blow {
@@ -83,16 +83,16 @@ async fn trigger(world: &World, key: &str, blow: Option<(OwnerStep, Blow)>) -> K
         if blow == Blow::Killed { gate.lose() } else { gate.open() }
     }
     if frozen.is_some() {
-        settle(world, key, &mut told).await;
+        settle(world, key, &mut history).await;
     }
     if let Some(pid) = frozen {
         world.stack.lambda.thaw(pid).await.unwrap();
     }
     while let Some(answer) = open.next().await {
-        told.answers.push(answer);
+        history.answers.push(answer);
     }
-    settle(world, key, &mut told).await;
-    told
+    settle(world, key, &mut history).await;
+    history
 }
 
 async fn freeze_busy(world: &World) -> u32 {
@@ -105,18 +105,18 @@ async fn freeze_busy(world: &World) -> u32 {
 }
 
 /// Delivers until the key has its final result. A minute of waiting is an owner that looks a minute older.
-async fn settle(world: &World, key: &str, told: &mut KeyHistory) {
+async fn settle(world: &World, key: &str, history: &mut KeyHistory) {
     for _ in 0..30 {
         let answer = world.stack.post_automation(note(key).to_string()).await;
         let running = answer.code().as_deref() == Some("execution_in_progress");
-        told.answers.push(answer.clone());
+        history.answers.push(answer.clone());
         if !running {
-            told.last = Some(answer);
+            history.last = Some(answer);
             return;
         }
         age(world, key, 61).await;
     }
-    panic!("{key} has no final result: {told:?}");
+    panic!("{key} has no final result: {history:?}");
 }
 
 /// The result of a delivery, if it is one that a create may truthfully get.
@@ -143,13 +143,18 @@ fn result(answer: &ApiResponse) -> DeliveryResult {
     }
 }
 
-fn judge(key: &str, told: &KeyHistory, writes: usize) {
-    let results: Vec<DeliveryResult> = told.answers.iter().map(result).collect();
-    let last = result(told.last.as_ref().unwrap());
-    let context = format!("{key} {:?}: {results:?}, {writes} writes", told.blow);
+fn judge(key: &str, history: &KeyHistory, writes: usize) {
+    let results: Vec<DeliveryResult> = history.answers.iter().map(result).collect();
+    let last = result(history.last.as_ref().unwrap());
+    let context = format!("{key} {:?}: {results:?}, {writes} writes", history.blow);
     let count = |wanted| results.iter().filter(|result| **result == wanted).count();
     let texts = |wanted| -> BTreeSet<String> {
-        told.answers.iter().filter(|answer| result(answer) == wanted).map(|answer| unmarked(&answer.text())).collect()
+        history
+            .answers
+            .iter()
+            .filter(|answer| result(answer) == wanted)
+            .map(|answer| unmarked(&answer.text()))
+            .collect()
     };
 
     assert!(writes <= 1, "written twice: {context}");
@@ -161,10 +166,10 @@ fn judge(key: &str, told: &KeyHistory, writes: usize) {
         texts(DeliveryResult::WriteResult).len() <= 1 && texts(DeliveryResult::Unknown).len() <= 1,
         "answers differ: {context}"
     );
-    let killed = matches!(told.blow, Some((_, Blow::Killed | Blow::KilledLate)));
+    let killed = matches!(history.blow, Some((_, Blow::Killed | Blow::KilledLate)));
     assert_eq!(count(DeliveryResult::Died), usize::from(killed), "{context}");
     // An owner that had not recorded that it sends has not sent: the next one does. A recorded end is repeated.
-    let safe = match told.blow {
+    let safe = match history.blow {
         None
         | Some(
             (OwnerStep::Claimed | OwnerStep::NewestRead | OwnerStep::EndNoted, _)
@@ -172,9 +177,9 @@ fn judge(key: &str, told: &KeyHistory, writes: usize) {
         ) => true,
         Some((step, blow)) => step == OwnerStep::SendingAsked && blow == Blow::Killed,
     };
-    let frozen_at_its_end = matches!(told.blow, Some((OwnerStep::EndAsked, Blow::Frozen)));
+    let frozen_at_its_end = matches!(history.blow, Some((OwnerStep::EndAsked, Blow::Frozen)));
     assert!(frozen_at_its_end || (last == DeliveryResult::WriteResult) == safe, "{context}");
-    let frozen = matches!(told.blow, Some((_, Blow::Frozen)));
+    let frozen = matches!(history.blow, Some((_, Blow::Frozen)));
     assert!(
         last == DeliveryResult::WriteResult || frozen || count(DeliveryResult::WriteResult) == 0,
         "taken back: {context}"
@@ -199,15 +204,15 @@ async fn five_deliveries_into_dying_processes_write_once_and_all_answers_are_tru
 
     let written = effects(&world);
     let mut figures: BTreeMap<String, usize> = BTreeMap::new();
-    for (told, key) in &all {
+    for (history, key) in &all {
         let writes = written.get(key).copied().unwrap_or_default();
-        judge(key, told, writes);
-        let last = format!("last result {:?}, {writes} writes", result(told.last.as_ref().unwrap()));
-        let counted = [Some("keys".to_owned()), told.blow.map(|blow| format!("{blow:?}")), Some(last)];
+        judge(key, history, writes);
+        let last = format!("last result {:?}, {writes} writes", result(history.last.as_ref().unwrap()));
+        let counted = [Some("keys".to_owned()), history.blow.map(|blow| format!("{blow:?}")), Some(last)];
         for name in counted.into_iter().flatten() {
             *figures.entry(name).or_default() += 1;
         }
-        *figures.entry("deliveries".to_owned()).or_default() += told.answers.len();
+        *figures.entry("deliveries".to_owned()).or_default() += history.answers.len();
     }
     say(&format!("{figures:#?}"));
     let notes: Vec<Value> = world.stack.hubspot.objects(devstack::hubspot::PORTAL, "notes");

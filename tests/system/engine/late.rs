@@ -150,11 +150,11 @@ async fn a_write_that_arrives_late_is_not_doubled_and_all_answers_stay_true() {
     }
 }
 
-fn judge(world: &World, late: Late, key: &str, told: &[Answer]) {
+fn judge(world: &World, late: Late, key: &str, answers: &[Answer]) {
     let writes = effects(world).get(key).copied().unwrap_or_default();
-    let context = format!("{key}: {writes} writes, {told:?}");
+    let context = format!("{key}: {writes} writes, {answers:?}");
     assert!(writes <= 1, "written twice: {context}");
-    let [first, last] = told else { panic!("{context}") };
+    let [first, last] = answers else { panic!("{context}") };
     let written = |answer: &Answer| answer.status == 200 && answer.body["hubspot"]["status"] == 201;
     let unknown = |answer: &Answer| answer.code() == "hubspot_unreachable" && answer.body["outcome"] == "unknown";
     assert!(written(last) || unknown(last), "{context}");

@@ -1,4 +1,4 @@
-//! Every form of answer that HubSpot, or what stands in front of it, is reported to give, for every kind of method.
+//! Every form of answer that HubSpot, or the edge in front of it, is reported to give, for every kind of method.
 
 use devstack::hubspot::{Fault, Match};
 use devstack::wire::Answer;
@@ -133,7 +133,7 @@ fn failing_forms() -> Vec<Form> {
     ]
 }
 
-/// Which of the attributes the record has; they are taken away.
+/// The attributes that the record has; they are removed.
 async fn take_recorded(world: &World) -> Vec<&'static str> {
     let record = world.stack.records(ACCOUNT).await.unwrap().remove(0);
     let mut recorded = Vec::new();

@@ -1,4 +1,4 @@
-//! Which token is used: the account's own and good one, or none at all.
+//! The token that is used: the account's own and valid one, or no token.
 
 use std::time::Duration;
 

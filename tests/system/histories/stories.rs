@@ -1,4 +1,4 @@
-//! Which histories are tried: random ones, and every one of a kind.
+//! The histories that are tried: random ones, and every one of a kind.
 
 use devstack::hubspot::Rotation;
 use devstack::interrupt::Interruption;

@@ -282,7 +282,7 @@ async fn neither_the_key_nor_a_token_is_stored_and_the_row_says_when_it_ends() {
     let expected = ["account_id", "answer", "digest", "expires_at", "heartbeat_at", "key_hash", "owner", "state"];
     assert_eq!(names, expected);
     let text = format!("{row:?}");
-    // The contact's address is made from the key; it stands in the answer that HubSpot echoed.
+    // The contact's address is made from the key; it is in the answer that HubSpot echoed.
     assert!(!text.replace("the-key-itself@example.com", "").contains("the-key-itself"), "{text}");
     assert!(!text.contains(&token) && text.contains("[REDACTED]"), "{text}");
     let expires_at: i64 = row["expires_at"].as_n().unwrap().parse().unwrap();

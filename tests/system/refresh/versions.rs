@@ -1,4 +1,4 @@
-//! Which tokens count: rotation, versions that are not visible yet, foreign ones and gone ones.
+//! The tokens that count: rotation, versions that are not visible yet, foreign ones and gone ones.
 
 use std::time::Duration;
 

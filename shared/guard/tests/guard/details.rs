@@ -119,7 +119,7 @@ fn assert_says(detail: &str, part: &str, accepted: &str) {
     assert!(!detail.contains("s3cret") && !detail.contains("33333333"), "{detail} shows a value");
 }
 
-/// The refusals that stand in a source file, as `invalid("…")` and `not_allowed("…")`.
+/// The refusals in a source file, as `invalid("…")` and `not_allowed("…")`.
 fn written(source: &str) -> Vec<&str> {
     let after = |call: &'static str| source.split(call).skip(1).filter_map(|rest| rest.split('"').next());
     after("invalid(\"").chain(after("not_allowed(\"")).collect()

@@ -52,8 +52,8 @@ impl Store {
         found.item.map(parse_record).transpose()
     }
 
-    /// The record as it is now; none if it is gone, or another integration has taken its key (sequences come again
-    /// after a disconnect).
+    /// The record as it is now; `None` if it is gone, or another integration has taken its key (sequence
+    /// numbers are reused after a disconnect).
     pub async fn reread(&self, record: &Integration) -> Result<Option<Integration>, Error> {
         Ok(self.get(&record.key()).await?.filter(|now| now.integration_id == record.integration_id))
     }

@@ -11,7 +11,7 @@ use crate::store::{Item, Store, WriteResult, n, s, unavailable};
 /// An entry of the index of due integrations.
 #[derive(Clone, Debug)]
 pub struct Due {
-    /// Which record.
+    /// The key of the record.
     pub key: Key,
     /// Since when it is due.
     pub refresh_at: i64,

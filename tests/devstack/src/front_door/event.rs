@@ -82,7 +82,7 @@ impl HttpRequest<'_> {
     }
 }
 
-/// Names in lower case, values of one name joined; cookies stand in `cookies` only.
+/// Names in lower case, values of one name joined; cookies are in `cookies` only.
 fn joined(headers: &HeaderMap) -> BTreeMap<String, String> {
     let mut all: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in headers.iter().filter(|(name, _)| *name != "cookie") {

@@ -222,7 +222,7 @@ fn request(method: &str, uri: &str, headers: &[(&str, String)]) -> axum::http::R
     axum::http::Request::from_parts(parts, body)
 }
 
-/// What only some stages have: variables, and clients with certificates. This request's own path has no variables.
+/// Fields of some stages only: variables, and clients with certificates. This request's own path has no variables.
 const OF_OTHER_STAGES: [&str; 3] =
     ["/pathParameters is missing", "/requestContext/authentication is missing", "/stageVariables is missing"];
 

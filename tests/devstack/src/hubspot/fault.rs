@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::journal::RecordedRequest;
 use crate::wire::Answer;
 
-/// Which requests are meant.
+/// A condition on requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Match {
     area: Area,

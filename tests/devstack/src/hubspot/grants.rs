@@ -19,7 +19,7 @@ pub enum Rotation {
     Strict,
 }
 
-/// Which integrations have a refresh token in common.
+/// The integrations that share a refresh token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sharing {
     /// Every authorization has its own.

@@ -1,4 +1,4 @@
-//! Which part of HubSpot answers a request.
+//! Routes: the part of the emulator that answers a request.
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;

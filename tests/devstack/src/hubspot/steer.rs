@@ -140,7 +140,7 @@ impl HubSpot {
         }
     }
 
-    /// Which authorization of which portal an access token belongs to, and whether it still counts.
+    /// The portal and the authorization of an access token, and its validity.
     #[must_use]
     pub fn token(&self, access_token: &str) -> Option<(u64, usize)> {
         let state = self.shared.state();

@@ -11,7 +11,7 @@ use super::problem::oauth;
 use super::state::App;
 use crate::wire::Answer;
 
-/// Which fields token answers have.
+/// The fields of token answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenFields {
     /// All of them.
