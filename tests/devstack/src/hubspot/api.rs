@@ -3,11 +3,12 @@
 use percent_encoding::percent_decode_str;
 
 use super::call::Call;
+use super::elsewhere::Elsewhere;
 use super::journal::RecordedRequest;
 use super::kind::Kind;
 use super::portal::Portal;
 use super::state::App;
-use super::{associations, elsewhere, objects, problem};
+use super::{associations, objects, problem};
 use crate::wire::Answer;
 
 /// The operation of a path and a method.
@@ -23,8 +24,8 @@ pub(super) enum Endpoint {
     BatchCreate(&'static Kind),
     Associate(&'static Kind, String, &'static Kind, String),
     Associations(&'static Kind, String, &'static Kind),
-    /// One of the APIs of which only the scopes are modelled.
-    Elsewhere(&'static [&'static str]),
+    /// One of the APIs of which only the scopes and a fixed answer are emulated.
+    Elsewhere(Elsewhere),
 }
 
 pub(super) fn answer(app: &mut App, request: &RecordedRequest) -> Answer {
@@ -73,9 +74,9 @@ fn perform(portal: &mut Portal, call: &Call<'_>, route: &Endpoint) -> Answer {
         Endpoint::Search(kind) => super::search::search(portal, call, kind),
         Endpoint::BatchRead(kind) => objects::batch_read(portal, call, kind),
         Endpoint::BatchCreate(kind) => objects::batch_create(portal, call, kind),
-        Endpoint::Associate(from, id, to, other) => associations::put(portal, (from, id), (to, other)),
+        Endpoint::Associate(from, id, to, other) => associations::put(portal, call.now, (from, id), (to, other)),
         Endpoint::Associations(from, id, to) => associations::list(portal, (from, id), to),
-        Endpoint::Elsewhere(_) => Ok(elsewhere::answer()),
+        Endpoint::Elsewhere(route) => Ok(route.answer(call.now)),
     };
     outcome.unwrap_or_else(|refusal| refusal)
 }
@@ -91,7 +92,7 @@ impl Endpoint {
             Self::Associate(from, _, to, _) if from.write == to.write => from.write.to_vec(),
             Self::Associate(from, _, to, _) => [from.write, to.write].concat(),
             Self::Associations(from, _, _) => from.read.to_vec(),
-            Self::Elsewhere(scopes) => scopes.to_vec(),
+            Self::Elsewhere(route) => route.scopes.to_vec(),
         }
     }
 }
@@ -120,7 +121,7 @@ fn route(request: &RecordedRequest) -> Result<Endpoint, Answer> {
         ["crm", "v4", "objects", from, id, "associations", to] => {
             only(method, "GET", Endpoint::Associations(kind(from)?, (*id).to_owned(), kind(to)?))
         }
-        segments => elsewhere::scopes(method, segments).map(Endpoint::Elsewhere).ok_or_else(problem::no_route),
+        segments => Elsewhere::find(method, segments).map(Endpoint::Elsewhere).ok_or_else(problem::no_route),
     }
 }
 

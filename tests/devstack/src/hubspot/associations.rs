@@ -4,12 +4,13 @@ use serde_json::json;
 
 use super::kind::Kind;
 use super::portal::Portal;
-use super::problem::{invalid, not_found};
+use super::problem::{batch, invalid, not_found};
 use crate::wire::Answer;
 
 /// `PUT …/associations/default/…`, which has no body.
 pub(super) fn put(
     portal: &mut Portal,
+    now: i64,
     (from, id): (&'static Kind, &str),
     (to, other): (&'static Kind, &str),
 ) -> Result<Answer, Answer> {
@@ -24,7 +25,7 @@ pub(super) fn put(
             "associationSpec": { "associationCategory": "HUBSPOT_DEFINED", "associationTypeId": type_id } })
     };
     let results = [result(one, two, type_id), result(two, one, reverse)];
-    Ok(Answer::json(200, &json!({ "status": "COMPLETE", "results": results })))
+    Ok(batch(200, now, &results, &[]))
 }
 
 /// `GET …/associations/{kind}`.
@@ -32,7 +33,7 @@ pub(super) fn list(portal: &Portal, (from, id): (&Kind, &str), to: &Kind) -> Res
     let one = portal.store.find(from, id, None).ok_or_else(not_found)?.id;
     let linked = portal.store.linked((from, one), to).into_iter().map(|(other, type_id)| {
         let kind = json!({ "category": "HUBSPOT_DEFINED", "typeId": type_id, "label": null });
-        json!({ "toObjectId": other, "associationTypes": [kind] })
+        json!({ "toObjectId": other.to_string(), "associationTypes": [kind] })
     });
     Ok(Answer::json(200, &json!({ "results": linked.collect::<Vec<_>>() })))
 }

@@ -130,6 +130,12 @@ impl Kind {
     }
 }
 
+/// The scopes of all kinds.
+#[cfg(test)]
+pub(super) fn all_scopes() -> Vec<&'static str> {
+    KINDS.iter().flat_map(|kind| kind.read.iter().chain(kind.write)).copied().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::Kind;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::call::Call;
 use super::kind::Kind;
 use super::portal::Portal;
-use super::problem::{body, invalid, not_found, problem};
+use super::problem::{batch, body, invalid, not_found, partial_error, problem};
 use super::store::Object;
 use crate::wire::Answer;
 
@@ -41,7 +41,7 @@ pub(super) fn batch_create(portal: &mut Portal, call: &Call<'_>, kind: &'static 
         let id = create_one(portal, &input, kind, call.now)?;
         results.extend(portal.store.find(kind, &id.to_string(), None).map(|object| object.whole(kind)));
     }
-    Ok(Answer::json(201, &json!({ "status": "COMPLETE", "results": results })))
+    Ok(batch(201, call.now, &results, &[]))
 }
 
 pub(super) fn read(portal: &Portal, call: &Call<'_>, kind: &'static Kind, id: &str) -> ApiResult {
@@ -73,14 +73,12 @@ pub(super) fn batch_read(portal: &Portal, call: &Call<'_>, kind: &'static Kind) 
             None => missing.push(id.to_owned()),
         }
     }
-    let mut answer = json!({ "status": "COMPLETE", "results": results });
     if missing.is_empty() {
-        return Ok(Answer::json(200, &answer));
+        return Ok(batch(200, call.now, &results, &[]));
     }
-    answer["numErrors"] = json!(1);
-    answer["errors"] = json!([{ "status": "error", "category": "OBJECT_NOT_FOUND",
-        "message": "Could not get some objects, they may be deleted or not exist.", "context": { "ids": missing } }]);
-    Ok(Answer::json(207, &answer))
+    let message = "Could not get some objects, they may be deleted or not exist.";
+    let error = partial_error("OBJECT_NOT_FOUND", message, &json!({ "ids": missing }));
+    Ok(batch(207, call.now, &results, &[error]))
 }
 
 pub(super) fn update(portal: &mut Portal, call: &Call<'_>, kind: &'static Kind, id: &str) -> ApiResult {

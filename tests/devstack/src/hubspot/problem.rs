@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::store::iso;
 use crate::wire::Answer;
 
 /// An error of the API.
@@ -11,6 +12,22 @@ pub(super) fn problem(status: u16, category: &str, message: &str) -> Answer {
 
 pub(super) fn body(category: &str, message: &str) -> Value {
     json!({ "status": "error", "message": message, "correlationId": correlation_id(), "category": category })
+}
+
+/// What became of a batch; `errors` are those of the inputs that failed.
+pub(super) fn batch(status: u16, now: i64, results: &[Value], errors: &[Value]) -> Answer {
+    let at = iso(now);
+    let mut body = json!({ "status": "COMPLETE", "results": results, "startedAt": at, "completedAt": at });
+    if !errors.is_empty() {
+        body["numErrors"] = json!(errors.len());
+        body["errors"] = json!(errors);
+    }
+    Answer::json(status, &body)
+}
+
+/// An error of a part of a batch.
+pub(super) fn partial_error(category: &str, message: &str, context: &Value) -> Value {
+    json!({ "status": "error", "category": category, "message": message, "context": context, "errors": [], "links": {} })
 }
 
 pub(super) fn invalid(message: &str) -> Answer {

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use serde_json::json;
+use shared::clock::Clock;
 
 use super::fault::Fault;
-use super::problem::{body, edge, invalid_authentication, migrating, oauth, problem};
+use super::problem::{batch, body, edge, invalid_authentication, migrating, oauth, partial_error, problem};
 use crate::wire::Answer;
 
 /// A fault with a name.
@@ -47,11 +48,8 @@ pub const REPORTED: [ReportedFault; 26] = [
     reported("423", "answers 423 (locked)", || Fault::status(423)),
     reported("477", "answers 477 (the portal is being migrated)", || Fault::Answer(migrating())),
     reported("207", "answers 207 (a part of a batch failed)", || {
-        let error = body("VALIDATION_ERROR", "Property values were not valid");
-        Fault::Answer(Answer::json(
-            207,
-            &json!({ "status": "COMPLETE", "results": [], "numErrors": 1, "errors": [error] }),
-        ))
+        let error = partial_error("VALIDATION_ERROR", "Property values were not valid", &json!({}));
+        Fault::Answer(batch(207, Clock::default().now_millis(), &[], &[error]))
     }),
     reported("401-invalid", "answers 401 (invalid token)", || {
         Fault::Answer(invalid_authentication("The access token is invalid, or it was revoked."))

@@ -126,7 +126,7 @@ impl Object {
 }
 
 /// Milliseconds since the epoch as HubSpot writes them (RFC 3339, UTC).
-fn iso(millis: i64) -> String {
+pub(super) fn iso(millis: i64) -> String {
     let time = Timestamp::from_millisecond(millis).expect("a clock of today");
     time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }

@@ -4,6 +4,7 @@ mod answers;
 mod crm;
 mod faults;
 mod oauth;
+mod published;
 mod recording;
 mod rotation;
 

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
-use super::grants::{Issued, Rotation, TokenStatus};
+use super::grants::{Issued, Rotation, TokenStatus, identifier};
 use super::journal::RecordedRequest;
 use super::problem::oauth;
 use super::state::App;
@@ -21,6 +21,9 @@ pub enum TokenFields {
     /// The same, and introspection knows no token.
     RequiredWithoutIntrospection,
 }
+
+/// The app's number.
+const APP_ID: u64 = 4_711_001;
 
 /// A form whose client is ours.
 struct Form(Vec<(String, String)>);
@@ -174,10 +177,17 @@ fn describe(app: &App, token: &str) -> Option<Value> {
     let grant = app.grants.grants.get(grant).filter(|grant| !grant.revoked)?;
     let portal = app.portals.get(&grant.hub_id)?;
     let mut body = json!({ "active": true, "token_use": use_, "token_type": "bearer", "client_id": app.client_id,
-        "hub_id": grant.hub_id, "hub_domain": portal.domain, "user_id": portal.user_id, "user": portal.user,
-        "scopes": scopes });
+        "app_id": APP_ID, "token": token, "hub_id": grant.hub_id, "hub_domain": portal.domain,
+        "user_id": portal.user_id, "user": portal.user, "scopes": scopes });
     if let Some(left) = expires_in {
         body["expires_in"] = json!(left);
+        body["is_private_distribution"] = json!(false);
+        let expires_at = app.now() + left * 1000;
+        body["signed_access_token"] = json!({ "appId": APP_ID, "appInstallId": "1", "audience": "", "expiresAt": expires_at,
+            "hubId": grant.hub_id, "hublet": "na1", "installingUserId": portal.user_id, "isPrivateDistribution": false,
+            "isServiceAccount": false, "isUserLevel": false, "newSignature": identifier(), "scopes": "",
+            "scopeToScopeGroupPks": "", "signature": identifier(), "trialScopes": "", "trialScopeToScopeGroupPks": "",
+            "userId": portal.user_id });
     }
     Some(body)
 }

@@ -126,7 +126,7 @@ async fn a_call_is_associated_with_a_deal_without_a_body() {
     assert_eq!((status, text(&answer, "status")), (200, "COMPLETE"));
     assert_eq!(answer["results"][0]["associationSpec"]["associationTypeId"], 206);
     let (_, listed) = world.get(&format!("/crm/v4/objects/deals/{two}/associations/calls")).await;
-    assert_eq!(listed["results"][0]["toObjectId"], one);
+    assert_eq!(listed["results"][0]["toObjectId"], one.to_string());
     assert_eq!(call(&world.hubspot, &world.http, "PUT", &path(two + 1), &world.token, None).await.0, 404);
 }
 
