@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_is_found_in_either_place_and_a_doubled_one_is_none() {
+    fn a_cookie_is_found_in_either_place_and_duplicates_are_ignored() {
         let list = event(serde_json::json!({"cookies": ["a=1", "b=2"]}));
         let header = event(serde_json::json!({"headers": {"Cookie": "a=1; b=2=3"}}));
         let doubled = event(serde_json::json!({"cookies": ["a=1", "a=2"]}));
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_that_are_null_are_as_good_as_absent() {
+    fn null_fields_are_treated_as_absent() {
         let event = event(serde_json::json!({
             "rawPath": null, "rawQueryString": null, "headers": null, "cookies": null, "body": null,
             "isBase64Encoded": null, "requestContext": {"http": {"method": "GET"}, "authorizer": null}

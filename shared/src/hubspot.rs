@@ -463,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn one_short_word_stands_in_the_log_and_nothing_else() {
+    fn only_one_short_word_is_logged() {
         let (longest, longer) = ("a".repeat(40), "a".repeat(41));
         for (text, expected) in
             [("BAD_HUB", "BAD_HUB"), (&longest, &*longest), (&longer, "-"), ("a b", "-"), ("a1", "-")]
@@ -513,7 +513,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_at_a_limit_is_believed_and_what_lies_beyond_it_is_not() {
+    fn values_at_a_limit_are_accepted_and_values_beyond_it_are_not() {
         let good = r#"{"access_token":"a","refresh_token":"r","expires_in":2592000,"scopes":["S"],"hub_id":"7"}"#;
         let scopes = |scope: &str| grant(good.replace('S', scope).as_bytes()).ok().unwrap().scopes;
 

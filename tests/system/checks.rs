@@ -180,7 +180,7 @@ async fn the_account_is_that_of_the_token_and_never_of_the_body() {
 }
 
 #[tokio::test]
-async fn an_account_that_is_not_connected_is_told_so() {
+async fn an_account_without_an_integration_gets_not_connected() {
     let world = World::start().await;
 
     let answer = world.check(ACCOUNT, &asking("GET", "/crm/v3/owners")).await;

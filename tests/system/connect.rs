@@ -136,7 +136,7 @@ async fn the_consent_page_gets_client_redirect_uri_scopes_state_challenge_only()
 }
 
 #[tokio::test]
-async fn without_optional_scopes_the_consent_page_is_told_of_none() {
+async fn the_consent_page_gets_no_optional_scopes_if_none_are_configured() {
     let environment = [("HUBSPOT_OPTIONAL_SCOPES".to_owned(), None)].into();
     let world = World::with(devstack::stack::Options { environment, ..Default::default() }).await;
 

@@ -201,7 +201,7 @@ async fn an_answer_says_its_type_and_is_kept_by_nobody() {
 }
 
 #[tokio::test]
-async fn retry_after_stands_in_the_header_and_in_the_problem() {
+async fn retry_after_is_in_the_header_and_in_the_problem() {
     let stack = stack().await;
     stack.connect(ACCOUNT, ADMIN).await;
     let limited = Fault::rate_limited("TEN_SECONDLY_ROLLING").header("retry-after", "100");

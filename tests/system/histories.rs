@@ -204,7 +204,7 @@ async fn at_every_call(what: &'static str, acts: &[(Act, u64)], fates: fn(usize)
 }
 
 #[tokio::test]
-async fn no_process_that_stands_still_while_another_acts_loses_an_integration() {
+async fn no_process_that_is_frozen_while_another_acts_loses_an_integration() {
     let (firsts, seconds) = if is_short() { (&ACTS[..1], &ACTS[..2]) } else { (&ACTS[..], &ACTS[..]) };
     let search = async {
         let mut search = Search::new("pairs").await;

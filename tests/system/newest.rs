@@ -99,7 +99,7 @@ async fn the_newest_runs_and_so_does_an_automation_without_an_integration_on_it(
 }
 
 #[tokio::test]
-async fn an_older_integration_is_told_from_one_that_the_account_does_not_have() {
+async fn an_older_integration_differs_from_one_that_the_account_lacks() {
     let (world, older, _) = two_instances().await;
     let of_another_account = world.stack.connect("acc_2", ADMIN).await;
     world.stack.hubspot.forget_requests();

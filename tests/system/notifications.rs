@@ -136,7 +136,7 @@ async fn a_disconnect_by_the_operator_names_the_role() {
 }
 
 #[tokio::test]
-async fn a_whole_life_is_told_event_by_event_and_nothing_else_is() {
+async fn a_whole_life_is_published_event_by_event_and_nothing_else() {
     let world = World::start().await;
 
     let first = connect(&world, ACCOUNT, &json!({})).await;
@@ -185,7 +185,7 @@ async fn a_whole_life_is_told_event_by_event_and_nothing_else_is() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_was_a_mistake_is_told_and_so_is_its_end() {
+async fn a_mistaken_refusal_and_its_end_are_published() {
     let world = World::start().await;
     connect(&world, ACCOUNT, &json!({})).await;
     world.pass(HOUR);

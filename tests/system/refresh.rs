@@ -37,7 +37,7 @@ async fn fifty_executions_in_one_process_refresh_an_expired_token_once() {
 }
 
 #[tokio::test]
-async fn who_waits_for_anothers_refresh_is_told_to_come_back_by_the_deadline() {
+async fn a_waiter_past_its_deadline_gets_retry_after() {
     let world = World::start().await;
     let record = plant(&world, ACCOUNT, 1).await;
     world.pass(HOUR);
@@ -132,7 +132,7 @@ async fn who_read_the_record_before_the_verdict_does_not_ask_again() {
 }
 
 #[tokio::test]
-async fn who_read_the_record_before_anothers_refresh_uses_what_it_brought() {
+async fn a_caller_with_a_record_from_before_a_refresh_uses_the_new_tokens() {
     let world = World::start().await;
     plant(&world, ACCOUNT, 1).await;
     world.pass(HOUR);
@@ -163,7 +163,7 @@ async fn a_refresh_is_not_begun_when_the_function_has_no_time_to_end_it() {
 }
 
 #[tokio::test]
-async fn who_has_no_time_for_a_refresh_of_its_own_still_waits_for_anothers() {
+async fn a_caller_without_time_to_refresh_still_waits_for_another_refresh() {
     let world = World::start().await;
     plant(&world, ACCOUNT, 1).await;
     world.pass(HOUR);
@@ -262,7 +262,7 @@ async fn what_aws_does_not_do_for_the_moment_does_not_lose_hubspots_answer() {
 }
 
 #[tokio::test]
-async fn the_schedule_looks_soon_after_whoever_takes_a_lease() {
+async fn the_schedule_looks_soon_after_a_caller_takes_a_lease() {
     let world = World::start().await;
     let now = world.clock.now();
     let lapsed = now + 20 + Lease::SKEW + 1;

@@ -150,7 +150,7 @@ async fn an_event_limits_a_run_to_its_shards() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_none_is_refused_and_nothing_is_done() {
+async fn a_malformed_event_is_refused_and_nothing_is_done() {
     let world = World::start().await;
     plant_due(&world, ACCOUNT, 1, 300, -10).await;
 

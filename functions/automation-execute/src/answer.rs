@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_too_large_to_be_stored_or_told_is_left_out_of_the_answer() {
+    fn a_body_too_large_to_be_stored_or_returned_is_omitted() {
         let (_, _, small) = rendered("POST", &reply(200, "text"));
         let (large, _, stored) = rendered("POST", &reply(200, "a".repeat(LARGEST_STORED)));
         let (largest, _, _) = rendered("POST", &reply(200, "\u{1}".repeat(LARGEST_ANSWER / 6)));

@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_stands_beside_epoch_seconds() {
+    fn a_date_is_printed_beside_epoch_seconds() {
         assert_eq!(date(1_600_000_000, 1_600_000_060), "2020-09-13T12:26:40Z (1600000000, 60 s ago)");
         assert_eq!(date(i64::MAX, 0), "9223372036854775807 (in 106751991167300 d)");
     }

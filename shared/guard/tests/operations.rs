@@ -148,7 +148,7 @@ fn the_object_type_in_the_path_decides() {
 }
 
 #[test]
-fn an_unknown_path_is_told_the_published_one() {
+fn an_unknown_path_gets_a_hint_at_the_published_one() {
     for (method, path, meant) in [
         (Method::GET, "/crm/v3/object/contacts", Some("/crm/v3/objects/contacts")),
         (Method::GET, "/crm/objects/contacts", Some("/crm/v3/objects/contacts")),

@@ -10,8 +10,8 @@ use crate::integration::{Integration, Key, Pointer};
 /// The process that caused a change which no person requested.
 pub(super) const SERVICE: &str = "service";
 
-/// What an event says of its integration beside its keys. Every part is there, empty where it is not known: a pipe's
-/// template cannot leave one out.
+/// The parts of an event about its integration, beside its keys. Every part is there, empty where it is not known: a
+/// pipe's template cannot leave one out.
 pub(super) struct About<'a> {
     pub(super) hub_id: Option<u64>,
     pub(super) connected_by: Option<&'a str>,

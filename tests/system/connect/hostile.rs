@@ -212,7 +212,7 @@ async fn a_callback_that_an_attacker_sends_to_a_victim_is_another_browsers() {
 }
 
 #[tokio::test]
-async fn another_browser_is_told_so_and_the_right_one_can_still_finish() {
+async fn another_browser_gets_a_page_and_the_right_one_can_still_finish() {
     let world = World::start().await;
     let begun = begin(&world, ACCOUNT, &json!({})).await;
     let other = begin(&world, ACCOUNT, &json!({})).await;

@@ -69,7 +69,7 @@ async fn a_rate_limit_that_one_process_meets_holds_for_all_whatever_the_method()
 }
 
 #[tokio::test]
-async fn the_limits_are_told_apart_and_end_by_themselves() {
+async fn the_limits_are_distinguished_and_end_by_themselves() {
     for (policy, seconds) in [("TEN_SECONDLY_ROLLING", 10), ("DAILY", 900)] {
         let world = connected().await;
         world.stack.hubspot.script(Match::api(), [Fault::rate_limited(policy)]);

@@ -266,7 +266,7 @@ async fn a_portal_that_is_being_moved_is_the_callers_to_wait_for() {
 }
 
 #[tokio::test]
-async fn a_wait_beyond_the_deadline_is_told_at_once() {
+async fn a_wait_beyond_the_deadline_is_reported_at_once() {
     let world = connected().await;
     let limited = Fault::rate_limited("SECONDLY").header("retry-after", "2");
     world.stack.hubspot.script_always(Match::api(), limited);

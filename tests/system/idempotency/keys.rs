@@ -12,7 +12,7 @@ use crate::execution::{access_token, connected, to, with, writes};
 use crate::world::{ACCOUNT, ADMIN, World};
 
 #[tokio::test]
-async fn the_same_key_and_request_writes_once_and_is_told_the_same_answer() {
+async fn the_same_key_and_request_writes_once_and_gets_the_same_answer() {
     let world = connected().await;
 
     let first = world.execute(&create("k")).await;
@@ -188,7 +188,7 @@ async fn a_replay_comes_before_the_newest_check() {
 }
 
 #[tokio::test]
-async fn a_large_answer_is_told_again_without_its_body() {
+async fn a_large_answer_is_replayed_without_its_body() {
     let world = connected().await;
     let answered = |bytes| {
         let body = format!("\"{}\"", "x".repeat(bytes));
@@ -210,7 +210,7 @@ async fn a_large_answer_is_told_again_without_its_body() {
 }
 
 #[tokio::test]
-async fn after_a_day_a_key_is_as_good_as_new() {
+async fn a_key_can_be_used_anew_after_a_day() {
     let world = connected().await;
     let first = world.execute(&create("k")).await;
 
@@ -290,7 +290,7 @@ async fn neither_the_key_nor_a_token_is_stored_and_the_row_says_when_it_ends() {
 }
 
 #[tokio::test]
-async fn hubspots_answer_is_told_although_it_cannot_be_kept() {
+async fn hubspots_answer_is_returned_although_it_cannot_be_stored() {
     let world: World = connected().await;
     let gate = world.stack.dynamo.hold_from("PutItem", 3, At::Before);
     let mut request = create("k");

@@ -37,7 +37,7 @@ async fn nothing_of_a_reads_answer_is_stored_and_it_executes_again() {
 }
 
 #[tokio::test]
-async fn the_key_of_a_read_stands_for_no_other_request() {
+async fn the_key_of_a_read_cannot_serve_another_request() {
     let world = connected().await;
     let [list, search, _] = reads("one");
 

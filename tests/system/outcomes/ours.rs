@@ -227,7 +227,7 @@ async fn die_sending(world: &World, request: &Value, key: &str) {
 }
 
 #[tokio::test]
-async fn deliveries_of_a_key_are_told_what_became_of_the_key() {
+async fn deliveries_of_a_key_get_the_outcome_of_the_key() {
     let world = connected().await;
     for (nth, request) in both(ACCOUNT).into_iter().enumerate() {
         let key = format!("k{nth}");
@@ -268,7 +268,7 @@ async fn deliveries_of_a_key_are_told_what_became_of_the_key() {
 }
 
 #[tokio::test]
-async fn every_kind_of_kept_end_is_told_again_word_for_word() {
+async fn every_kind_of_stored_end_is_replayed_word_for_word() {
     let world = connected().await;
     let cases = [
         (0, Fault::status(404), handed_on(404, ANSWERED, Never)),

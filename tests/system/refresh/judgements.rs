@@ -316,7 +316,7 @@ async fn tokens_of_another_portal_are_never_adopted_and_reach_an_alarm() {
 }
 
 #[tokio::test]
-async fn when_the_old_token_has_expired_too_the_caller_is_told_when_to_come_back() {
+async fn a_caller_gets_retry_after_once_the_old_token_has_expired_too() {
     let world = World::start().await;
     plant(&world, ACCOUNT, 1).await;
     world.pass(HOUR);

@@ -271,7 +271,7 @@ fn methods_are_five_in_any_case() {
 }
 
 #[test]
-fn reads_and_idempotent_requests_are_told_apart() {
+fn reads_and_idempotent_requests_are_distinguished() {
     for (method, path, read, idempotent) in [
         ("GET", "/crm/v3/owners", true, true),
         ("POST", "/crm/v3/objects/contacts/search", true, true),

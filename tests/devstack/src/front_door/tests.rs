@@ -161,7 +161,7 @@ async fn what_the_gateway_refuses_itself_has_its_own_bodies() {
 }
 
 #[tokio::test]
-async fn only_the_dashboard_is_told_that_it_may_call_from_another_origin() {
+async fn only_the_dashboard_may_call_from_another_origin() {
     let server = door().open(loopback::listen().await.unwrap());
     let preflight = |origin: &'static str| {
         let request = loopback::client().request(Method::OPTIONS, format!("{}/known", server.url()));

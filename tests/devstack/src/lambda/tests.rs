@@ -161,7 +161,7 @@ async fn a_function_that_does_not_answer_in_time_is_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_program_that_does_not_start_is_told_with_what_it_printed() {
+async fn a_program_that_does_not_start_is_reported_with_its_output() {
     let fake = fake("echo 'INTEGRATIONS_TABLE is missing' >&2; exit 1", 1, Duration::from_secs(3));
 
     let error = ask(&fake, "echo").await.unwrap_err().to_string();

@@ -248,7 +248,7 @@ async fn a_planned_fault_happens_before_or_after_the_effect_as_often_as_planned(
 }
 
 #[tokio::test]
-async fn a_held_call_stands_before_or_after_its_effect_until_it_is_decided() {
+async fn a_call_is_held_before_or_after_its_effect_until_it_is_decided() {
     let emulator = SecretsManager::start().await;
     let client = client(&emulator);
     create(&client, FIRST, "one").await.unwrap();

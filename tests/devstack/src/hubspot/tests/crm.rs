@@ -218,7 +218,7 @@ async fn an_unknown_route_is_html_and_a_wrong_body_is_hubspots_json() {
 }
 
 #[tokio::test]
-async fn the_limits_of_a_portal_are_told_and_enforced_and_are_its_own() {
+async fn each_portal_reports_and_enforces_its_own_limits() {
     let world = World::start().await;
     let limits = |answer: &Response| {
         let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();

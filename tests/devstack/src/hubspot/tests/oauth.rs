@@ -85,7 +85,7 @@ async fn a_person_who_declines_comes_back_with_access_denied() {
 }
 
 #[tokio::test]
-async fn a_wrong_request_is_told_to_the_person_and_sends_nobody_back() {
+async fn a_wrong_request_is_shown_to_the_person_and_redirects_nobody() {
     let (hubspot, http) = start().await;
     let wrong = [
         ("client_id", "another"),
@@ -187,7 +187,7 @@ async fn credentials_count_only_in_the_body_and_once() {
 }
 
 #[tokio::test]
-async fn a_wrong_client_is_told_from_a_wrong_grant() {
+async fn a_wrong_client_is_distinguished_from_a_wrong_grant() {
     let (hubspot, http) = start().await;
     let issued = hubspot.authorize(PORTAL, &[READ]);
     let ask = |id: String, secret: String| {

@@ -51,7 +51,7 @@ async fn what_is_no_whole_request_is_kept_too() {
 }
 
 #[tokio::test]
-async fn oauth_and_api_are_told_apart() {
+async fn oauth_and_api_calls_are_distinguished() {
     let (hubspot, http) = start().await;
     let issued = hubspot.authorize(PORTAL, &[READ]);
     refresh(&hubspot, &http, &issued.refresh_token).await;

@@ -57,7 +57,7 @@ async fn under_strict_rotation_the_reuse_of_a_spent_refresh_token_ends_the_grant
 }
 
 #[tokio::test]
-async fn integrations_of_a_portal_share_a_refresh_token_only_if_they_are_told_to() {
+async fn integrations_of_a_portal_share_a_refresh_token_only_if_configured() {
     let (hubspot, _) = start().await;
     let tokens = |hub_id| hubspot.authorize(hub_id, &[READ]).refresh_token;
 
@@ -105,7 +105,7 @@ async fn revoking_kills_the_refresh_token_and_not_the_access_tokens() {
 }
 
 #[tokio::test]
-async fn an_uninstalled_app_and_a_closed_portal_are_told_apart() {
+async fn an_uninstalled_app_and_a_closed_portal_are_distinguished() {
     let (hubspot, http) = start().await;
     let one = hubspot.authorize(PORTAL, &[READ]);
     let two = hubspot.authorize(PORTAL + 1, &[READ]);
