@@ -302,7 +302,7 @@ impl<'a> Refresh<'a> {
                 Err(WriteError::Passing(error)) => return Err(TokenError::transient(error.to_string())),
                 Err(WriteError::Refused(error)) => {
                     let (account_id, integration_id) = (&self.record.account_id, &self.record.integration_id);
-                    tracing::error!(%account_id, %integration_id, cause = %error,
+                    tracing::error!(%account_id, %integration_id, token_writes_refused = 1, cause = %error,
                         "AWS refused to write tokens");
                     return Err(TokenError::transient(error.to_string()));
                 }

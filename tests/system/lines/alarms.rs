@@ -286,6 +286,53 @@ async fn many_refused_authorizations_raise_one_alarm_and_a_few_raise_none() {
 }
 
 #[tokio::test]
+async fn a_mass_refusal_is_one_alarm_from_the_first_withheld_verdict() {
+    let (world, mut night) = quiet().await;
+    world.stack.hubspot.script_always(Match::token(), refused("invalid_grant", "BAD_REFRESH_TOKEN"));
+    let accounts: Vec<String> = (0..11).map(|number| format!("acc_{number:02}")).collect();
+    for account in &accounts {
+        plant_due(&world, account, 1, -60, -30).await;
+    }
+    run(&world, &mut night).await;
+    execute_all(&world, &mut night, &accounts, 6).await;
+
+    assert_eq!(morning(world, night).await, ["mass-refusal"]);
+}
+
+#[tokio::test]
+async fn refused_token_writes_are_one_alarm_for_one_integration_and_for_all() {
+    for accounts in [1, 12] {
+        let (world, mut night) = quiet().await;
+        let accounts: Vec<String> = (0..accounts).map(|number| format!("acc_{number:02}")).collect();
+        for account in &accounts {
+            plant_due(&world, account, 1, -60, -30).await;
+        }
+        world.stack.secrets_manager.fail_next("PutSecretValue", AwsFault::AccessDenied, 1_000);
+        run(&world, &mut night).await;
+        if accounts.len() > 1 {
+            execute_all(&world, &mut night, &accounts, 6).await;
+        }
+
+        assert_eq!(morning(world, night).await, ["token-writes-refused"], "{} accounts", accounts.len());
+    }
+}
+
+#[tokio::test]
+async fn one_refused_token_write_hides_no_other_alarm() {
+    let (world, mut night) = quiet().await;
+    let accounts = connected(&world, 8).await;
+    plant_due(&world, "acc_refused", 1, -60, -30).await;
+    world.stack.secrets_manager.fail_next("PutSecretValue", AwsFault::AccessDenied, 1);
+    run(&world, &mut night).await;
+    world.stack.hubspot.script_always(Match::api(), Fault::Close);
+    execute_all(&world, &mut night, &accounts, 1).await;
+
+    let mut fired = morning(world, night).await;
+    fired.sort();
+    assert_eq!(fired, ["executions-failing", "token-writes-refused"]);
+}
+
+#[tokio::test]
 async fn a_refresh_that_waits_too_long_is_one_alarm() {
     for (waited, expected) in [(-302, vec!["refresh-lagging"]), (-280, vec![])] {
         let (world, mut night) = quiet().await;

@@ -15,6 +15,7 @@ use shared::store::{Store, WriteResult};
 use url::{Url, form_urlencoded};
 
 use crate::execution::tamper;
+use crate::refresh::planted::plant_due;
 use crate::world::{ACCOUNT, World, reader};
 
 /// The app's, with every character that some encoding changes.
@@ -88,6 +89,7 @@ impl Life {
         living.hostile_callbacks().await;
         living.refused_inputs().await;
         living.aws_fails().await;
+        living.everybody_is_refused().await;
         living.corrupt_secrets().await;
         living.odd_events().await;
         living.end().await
@@ -440,6 +442,10 @@ impl Living {
             assert_ne!(self.execute(&order).await.status, 200);
             self.world.stack.secrets_manager.heal();
         }
+        self.point("acc_token", None, 0).await;
+        self.world.stack.secrets_manager.fail_next("PutSecretValue", AwsFault::AccessDenied, 1);
+        self.world.stack.run_schedule_once(None).await.unwrap();
+        self.world.stack.secrets_manager.heal();
         for operation in ["CreateSecret", "PutItem"] {
             let begun = self.begin("acc_aws", &json!({})).await;
             let callback = self.world.stack.consent(&begun).await.unwrap();
@@ -450,6 +456,18 @@ impl Living {
             self.world.stack.secrets_manager.heal();
             self.world.stack.dynamo.heal();
         }
+        self.collect();
+    }
+
+    /// One more than the verdicts that a run believes.
+    async fn everybody_is_refused(&mut self) {
+        for number in 0..11 {
+            plant_due(&self.world, &format!("acc_refused_{number}"), 1, -60, -30).await;
+        }
+        let words = json!({"error": "invalid_grant", "message": PLANTED[12]});
+        self.world.stack.hubspot.script_always(Match::token(), Fault::Answer(Wire::json(400, &words)));
+        self.world.stack.run_schedule_once(None).await.unwrap();
+        self.world.stack.hubspot.clear_scripts();
         self.collect();
     }
 
