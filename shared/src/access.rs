@@ -101,6 +101,12 @@ impl Access {
         Self { store, hubspot, clock, config, cache, verdicts_left, verdicts_withheld, last_success_at }
     }
 
+    /// The same, whose changes are an operator's rather than the service's.
+    #[must_use]
+    pub fn acting_as(self, acted_by: &str) -> Self {
+        Self { store: self.store.acting_as(acted_by), ..self }
+    }
+
     /// Usable tokens of `record`, which was just read.
     ///
     /// Waits at most until the deadline, except for a refresh of its own in flight: that may take longer by the token

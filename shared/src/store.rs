@@ -9,12 +9,14 @@ pub mod secrets;
 mod write;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use self::write::SERVICE;
 use crate::config;
 use crate::error::Error;
 
@@ -24,12 +26,21 @@ pub struct Store {
     dynamodb: aws_sdk_dynamodb::Client,
     secrets: aws_sdk_secretsmanager::Client,
     config: config::StateConfig,
+    /// The `acted_by` of events about changes that name no other actor.
+    acted_by: Arc<str>,
 }
 
 impl Store {
     /// Handles by an AWS configuration; nothing is called yet.
     pub fn new(aws: &SdkConfig, config: config::StateConfig) -> Self {
-        Self { dynamodb: aws_sdk_dynamodb::Client::new(aws), secrets: aws_sdk_secretsmanager::Client::new(aws), config }
+        let (dynamodb, secrets) = (aws_sdk_dynamodb::Client::new(aws), aws_sdk_secretsmanager::Client::new(aws));
+        Self { dynamodb, secrets, config, acted_by: SERVICE.into() }
+    }
+
+    /// The same, whose changes are an operator's rather than the service's.
+    #[must_use]
+    pub fn acting_as(self, acted_by: &str) -> Self {
+        Self { acted_by: acted_by.into(), ..self }
     }
 }
 

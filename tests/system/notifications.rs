@@ -12,7 +12,7 @@ use devstack::wire::At;
 use serde_json::{Value, json};
 
 use crate::connect::{begin, connect, finish};
-use crate::ctl;
+use crate::ctl::{self, Folder, legacy, path};
 use crate::execution::tamper;
 use crate::refresh::planted::{HOUR, access, change_text, need, plant, refused};
 use crate::world::{ACCOUNT, ADMIN, World, dashboard, request};
@@ -133,6 +133,47 @@ async fn a_disconnect_by_the_operator_names_the_role() {
     let last = events.last().unwrap();
     assert_eq!((ended.code, &last["detail-type"]), (0, &json!("IntegrationDisconnected")), "{ended:?}");
     assert_eq!(last["detail"]["acted_by"], "assumed-role/Operators", "{last}");
+}
+
+#[tokio::test]
+async fn a_refresh_by_the_operator_names_the_role() {
+    let world = World::start().await;
+    connect(&world, ACCOUNT, &json!({})).await;
+    world.stack.hubspot.script(Match::refresh(), [refused("invalid_grant", "BAD_REFRESH_TOKEN")]);
+
+    let marked = ctl::run(&world.stack, &["refresh", ACCOUNT]).await;
+    let recovered = ctl::run(&world.stack, &["refresh", ACCOUNT]).await;
+
+    assert_eq!((marked.code, recovered.code), (1, 0), "{marked:?} {recovered:?}");
+    assert_eq!(
+        actors(&world).await[1..],
+        ["IntegrationNeedsReauthorization assumed-role/Operators", "IntegrationRecovered assumed-role/Operators"]
+    );
+}
+
+#[tokio::test]
+async fn an_import_by_the_operator_names_the_role() {
+    let world = World::start().await;
+    let folder = Folder::new();
+    let mut line = legacy(&world, ACCOUNT, "legacy-1", 1_600_000_000);
+    let good = line["refresh_token"].take();
+    line["refresh_token"] = json!("dead");
+    let refused = ctl::run(&world.stack, &["import", path(&folder.file("old", &[line.clone()]))]).await;
+    line["refresh_token"] = good;
+    let corrected = ctl::run(&world.stack, &["import", path(&folder.file("old", &[line]))]).await;
+
+    assert_eq!((refused.code, corrected.code), (1, 0), "{refused:?} {corrected:?}");
+    assert_eq!(
+        actors(&world).await,
+        ["IntegrationNeedsReauthorization assumed-role/Operators", "IntegrationRecovered assumed-role/Operators"]
+    );
+}
+
+/// The events so far, each with who acted.
+async fn actors(world: &World) -> Vec<String> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let event = |event: &Value| format!("{} {}", text(&event["detail-type"]), text(&event["detail"]["acted_by"]));
+    events(world).await.iter().map(event).collect()
 }
 
 #[tokio::test]

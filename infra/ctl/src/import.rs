@@ -88,7 +88,10 @@ pub(crate) async fn run(args: &ImportArgs, stack_args: &StackArgs, output: &mut 
         dry_run(&stack, file, args, ImportReport::new(output, total, None)).await
     } else {
         match Operator::identify(&stack, output).await {
-            Ok(operator) => import(&stack, file, args, ImportReport::new(output, total, Some(operator))).await,
+            Ok(operator) => {
+                let stack = stack.acting_as(&operator);
+                import(&stack, file, args, ImportReport::new(output, total, Some(operator))).await
+            }
             Err(failure) => Err(failure),
         }
     };

@@ -16,6 +16,7 @@ use shared::hubspot::HubSpot;
 use shared::store::Store;
 
 use crate::exit::Failure;
+use crate::operator::Operator;
 
 /// Where the stack is.
 #[derive(clap::Args, Debug)]
@@ -99,6 +100,11 @@ impl Stack {
         let hubspot = HubSpot::new(Http::new(clock.clone())?, &settings.hubspot, store.clone());
         let access = Access::new(store.clone(), hubspot.clone(), clock.clone(), settings.refresh);
         Ok(Self { settings, clock, aws, store, hubspot, access })
+    }
+
+    /// The same, whose refreshes name the operator in their events.
+    pub(crate) fn acting_as(self, operator: &Operator) -> Self {
+        Self { access: self.access.acting_as(&operator.acted_by), ..self }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::integration::{Integration, Pointer, TokenState, shard};
 use crate::lease::Lease;
 use crate::refresh_policy::RefreshEnd;
-use crate::store::write::{About, SERVICE, Write};
+use crate::store::write::{About, Write};
 use crate::store::{Store, WriteError, WriteResult, n, s};
 
 impl Store {
@@ -68,7 +68,7 @@ impl Store {
             .set("token_expires_at", n(to.token_expires_at))
             .set("status", s("active"))
             // Always: who comes late may not have seen the verdict that this overrules.
-            .event("IntegrationRecovered", SERVICE, &About::sound(record))
+            .event("IntegrationRecovered", &self.acted_by, &About::sound(record))
             .set("refresh_shard", n(shard(&record.account_id)))
             .set("refresh_at", n(to.refresh_at));
         if !to.scopes.is_empty() {
@@ -133,7 +133,7 @@ impl Store {
                     Some(reason) => About { status_reason: Some(reason), status_since: Some(*at), ..about },
                     None => about,
                 };
-                write = write.event("IntegrationNeedsReauthorization", SERVICE, &about);
+                write = write.event("IntegrationNeedsReauthorization", &self.acted_by, &about);
                 write = write.remove("ambiguous_until").remove("refresh_not_before").remove("refused_since");
                 if let Some(reason) = reason {
                     write = write.set("status_reason", s(*reason)).set("status_since", n(*at));
