@@ -16,7 +16,9 @@ METRIC_ALARMS = of_type("AWS::CloudWatch::Alarm")
 ALARMS = {**METRIC_ALARMS, **of_type("AWS::CloudWatch::CompositeAlarm")}
 
 # What the AWS CLI adds to the services' own operations, with the options used here.
-ADDED = {("logs", "tail"): {"since", "filter-pattern"}}
+ADDED = {("logs", "tail"): {"since", "filter-pattern"}, ("dynamodb", "wait"): {"table-name"}}
+# Services that the AWS CLI calls otherwise than botocore.
+RENAMED = {"deploy": "codedeploy"}
 # Options of every command.
 GLOBAL = {"query", "output", "max-items", "cli-binary-format", "region"}
 
@@ -47,15 +49,19 @@ def documented() -> list:
         for block in re.findall(r"```\w*\n(.*?)```", text, re.DOTALL):
             pending = ""
             for line in block.splitlines():
-                pending += re.sub(r"<output \w+>|<[\w-]+>", "VALUE", line) + "\n"
+                pending += re.sub(r"<[\w-]+>", "VALUE", line.removesuffix("\\")) + "\n"
+                lexer = shlex.shlex(pending, posix=True, punctuation_chars="()<>|&;")
+                lexer.whitespace_split = True
                 try:
-                    words = shlex.split(pending, comments=True)
+                    words = list(lexer)
                 except ValueError:
+                    continue
+                if line.endswith("\\"):
                     continue
                 pending = ""
                 while "aws" in words:
                     words = words[words.index("aws") :]
-                    end = next((at for at, word in enumerate(words) if word in ("&&", "|", ">")), len(words))
+                    end = next((at for at, word in enumerate(words) if word[0] in "()<>|&;"), len(words))
                     options = {word.removeprefix("--") for word in words[3:end] if word.startswith("--")}
                     found.append((name, words[1], words[2], options))
                     words = words[end:]
@@ -77,6 +83,7 @@ class Commands(unittest.TestCase):
             if (service, operation) in ADDED:
                 self.assertLessEqual(options, ADDED[service, operation] | GLOBAL, where)
                 continue
+            service = RENAMED.get(service, service)
             self.assertIn(service, session.get_available_services(), where)
             model = session.get_service_model(service)
             operations = {xform_name(it, "-"): it for it in model.operation_names}
@@ -93,6 +100,11 @@ class Commands(unittest.TestCase):
                 self.assertIn("".join(output), TEMPLATE["Outputs"], name)
             for parameter in re.findall(r"parameters? `(\w+)`", text):
                 self.assertIn(parameter, TEMPLATE["Parameters"], name)
+        deploy = (ROOT / "infra" / "DEPLOY.md").read_text(encoding="utf-8")
+        used = re.findall(r"\$\(output (\w+)\)|`output (\w+)`|outputs? `(\w+)`", deploy)
+        self.assertGreater(len(used), 10)
+        for output in used:
+            self.assertIn("".join(output), TEMPLATE["Outputs"], "infra/DEPLOY.md")
 
     def test_every_command_of_the_operator_s_tool_exists(self):
         source = (ROOT / "infra" / "ctl" / "src" / "cli.rs").read_text(encoding="utf-8")
@@ -111,11 +123,15 @@ class Commands(unittest.TestCase):
             self.assertTrue(text.strip().split("\n\n")[-1].startswith("**It is over when** "), name)
 
     def test_commands_about_a_function_name_its_alias(self):
-        texts = RUNBOOKS | {name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "infra/DEPLOY.md")}
+        names = ["README.md", "infra/DEPLOY.md", "infra/ctl/src/cli.rs", *(f"infra/docs/{name}.md" for name in ("cutover", "operations"))]
+        texts = RUNBOOKS | {name: (ROOT / name).read_text(encoding="utf-8") for name in names}
+        found = 0
         for name, text in texts.items():
-            for line in text.splitlines():
-                if re.match(r"aws lambda (invoke|get-function-configuration) ", line):
+            for line in re.sub(r"\\+\n", " ", text).splitlines():
+                if re.match(r"\s*aws lambda (invoke|get-function-configuration) ", line):
                     self.assertIn(" --qualifier live", line, name)
+                    found += 1
+        self.assertGreater(found, 5)
 
     def test_every_runbook_has_a_command(self):
         self.assertEqual({name for name, *_ in commands()}, set(RUNBOOKS))
@@ -153,6 +169,16 @@ class Alarms(unittest.TestCase):
         watched = references([RESOURCES[part]["Properties"]["Dimensions"] for part in parts])
 
         self.assertEqual(watched, set(of_type("AWS::SQS::Queue")))
+
+    def test_the_computed_costs_know_how_many_alarms_there_are(self):
+        assumed = json.loads((ROOT / "infra" / "costs" / "prices.json").read_text(encoding="utf-8"))["assumptions"]
+        metrics = sum(
+            sum("MetricStat" in query for query in alarm["Properties"].get("Metrics", [{"MetricStat": None}]))
+            for alarm in METRIC_ALARMS.values()
+        )
+
+        self.assertEqual(assumed["alarm_metrics"]["value"], metrics)
+        self.assertEqual(assumed["composite_alarms"]["value"], len(ALARMS) - len(METRIC_ALARMS))
 
     def test_every_pipe_is_watched(self):
         parts = references(RESOURCES["NotificationsFailing"]["Properties"]["AlarmRule"])
