@@ -1,16 +1,10 @@
 //! Installations that begin at HubSpot, in its marketplace: the one address there that a browser may be sent back to.
 
+use guard::hubs::Hub;
 use url::Url;
 
-/// HubSpot's application, by the hub that holds the portal.
-const HUBSPOT_APPS: [&str; 6] = [
-    "https://app.hubspot.com",
-    "https://app-na1.hubspot.com",
-    "https://app-na2.hubspot.com",
-    "https://app-na3.hubspot.com",
-    "https://app-eu1.hubspot.com",
-    "https://app-ap1.hubspot.com",
-];
+/// HubSpot's application; each hub has a host of its own too.
+const HUBSPOT_APP: &str = "https://app.hubspot.com";
 /// Longest address that is accepted, in bytes.
 const LONGEST_RETURN_URL: usize = 2048;
 
@@ -30,9 +24,10 @@ impl ReturnUrl {
             return None;
         }
         let configured = authorize_url.origin().ascii_serialization();
-        let mut origins = HUBSPOT_APPS.into_iter().chain([configured.as_str()]);
+        let of_hubs = Hub::all().map(|hub| format!("https://app-{hub}.hubspot.com"));
+        let mut origins = [HUBSPOT_APP.to_owned(), configured].into_iter().chain(of_hubs);
         let path_or_query = |rest: &str| rest.is_empty() || rest.starts_with('/') || rest.starts_with('?');
-        if !origins.any(|origin| text.strip_prefix(origin).is_some_and(path_or_query)) {
+        if !origins.any(|origin| text.strip_prefix(&origin).is_some_and(path_or_query)) {
             return None;
         }
         let url = Url::parse(text).ok()?;
@@ -67,7 +62,10 @@ mod tests {
             "https://app.hubspot.com/",
             "https://app.hubspot.com/oauth/1/authorize?client_id=a&scope=b%20c",
             "https://app-eu1.hubspot.com/integrations-settings/1/installed",
+            "https://app-na1.hubspot.com/",
             "https://app-na2.hubspot.com?x=1",
+            "https://app-na3.hubspot.com/",
+            "https://app-ap1.hubspot.com/",
             "http://127.0.0.1:9999/marketplace?portal=1",
         ] {
             assert!(parse(good).is_some(), "{good}");
