@@ -29,7 +29,7 @@ use crate::refresh_policy::{Purpose, RefreshEnd};
 use crate::store::Store;
 use crate::store::secrets::Version;
 use crate::token_error::TokenError;
-use crate::token_error::TokenErrorKind::{Corrupt, Superseded};
+use crate::token_error::TokenErrorKind::Corrupt;
 use crate::tokens::Tokens;
 
 /// Tokens that a warm function remembers at most.
@@ -41,8 +41,6 @@ const VERSION_KEPT: i64 = 86_400;
 const FIRST_WAIT: Duration = Duration::from_millis(40);
 /// The longest pause of a caller that waits for another's refresh.
 const LONGEST_WAIT: Duration = Duration::from_millis(800);
-/// An execution that spent more than this on tokens reads the newest integration again, in milliseconds.
-const LONG_MILLIS: i64 = 1_000;
 /// How many verdicts in a row, without one success, a run believes.
 const BELIEVED_VERDICTS: usize = 10;
 /// A success in this time, in seconds, shows that HubSpot refreshes other integrations.
@@ -84,11 +82,13 @@ pub struct UsableTokens {
     pub version: Version,
     /// True if this very call refreshed them.
     pub refreshed: bool,
+    /// True if this call waited, or found that another process has just refreshed them: another integration may have
+    /// become the newest meanwhile.
+    pub waited: bool,
 }
 
 /// A caller that waits.
 struct Waiting {
-    since: i64,
     pause: Duration,
     misses: u32,
 }
@@ -115,29 +115,21 @@ impl Access {
         match self.usable_from_cache(&record, request)? {
             Some(tokens) => Ok(tokens),
             // Boxed: nearly every execution does without it, and would move it about all the same.
-            None => Box::pin(self.load_or_refresh_as_newest(record, request)).await,
+            None => Box::pin(self.load_or_refresh(record, request)).await,
         }
     }
 
-    /// Loads or refreshes tokens. If that took a while, another integration may have become the newest meanwhile, and
-    /// an execution must not go on with this one.
-    async fn load_or_refresh_as_newest(
+    /// Loads or refreshes tokens.
+    async fn load_or_refresh(
         &self,
         record: Integration,
         request: &TokenRequest<'_>,
     ) -> Result<UsableTokens, TokenError> {
-        let (account_id, integration_id) = (record.account_id.clone(), record.integration_id.clone());
-        let mut waiting = Waiting { since: self.clock.now_millis(), pause: FIRST_WAIT, misses: 0 };
-        let tokens = self.load_or_refresh(record, request, &mut waiting).await?;
-        let waited = waiting.pause > FIRST_WAIT || self.clock.now_millis().saturating_sub(waiting.since) > LONG_MILLIS;
-        if waited && request.purpose == Purpose::Execution {
-            match self.store.newest(&account_id).await? {
-                Some(newest) if newest.integration_id == integration_id => {}
-                Some(_) => return Err(TokenError::of(Superseded, "another integration has become the newest")),
-                None => return Err(TokenError::gone()),
-            }
-        }
-        Ok(tokens)
+        let read = record.pointer.clone();
+        let mut waiting = Waiting { pause: FIRST_WAIT, misses: 0 };
+        let tokens = self.load_or_refresh_in_turn(record, request, &mut waiting).await?;
+        let is_anothers = !tokens.refreshed && read.as_ref() != Some(&tokens.version.pointer);
+        Ok(UsableTokens { waited: waiting.pause > FIRST_WAIT || is_anothers, ..tokens })
     }
 
     /// Begins a run that may mark integrations: of many verdicts in a row without one success, only the first few are
@@ -193,7 +185,7 @@ impl Access {
     }
 
     /// Reads tokens, refreshes them, or waits for another's refresh, until there are usable ones or no time is left.
-    async fn load_or_refresh(
+    async fn load_or_refresh_in_turn(
         &self,
         mut record: Integration,
         request: &TokenRequest<'_>,
@@ -313,7 +305,7 @@ impl Access {
 }
 
 fn found(version: Version) -> UsableTokens {
-    UsableTokens { version, refreshed: false }
+    UsableTokens { version, refreshed: false, waited: false }
 }
 
 /// A secret that names another account or integration than the record is corruption, never a token.

@@ -19,9 +19,7 @@ use crate::error::{Error, chain};
 use crate::retry_after;
 use crate::store::Store;
 use crate::token_error::TokenError;
-use crate::token_error::TokenErrorKind::{
-    AnswerLost, Corrupt, Gone, InvalidClient, Misconfigured, Revoked, Superseded, Transient,
-};
+use crate::token_error::TokenErrorKind::{AnswerLost, Corrupt, Gone, InvalidClient, Misconfigured, Revoked, Transient};
 use crate::tokens::AppCredentials;
 
 /// The largest answer that is read; HubSpot's answers are far smaller.
@@ -114,7 +112,7 @@ impl HubSpot {
         let answer = self.call(request).await.and_then(|reply| grant(&reply));
         match answer.as_ref().map_err(|error| error.kind) {
             Ok(_) | Err(Revoked | InvalidClient) => self.reset_failures(),
-            Err(Transient | AnswerLost | Misconfigured | Corrupt | Gone | Superseded) => {
+            Err(Transient | AnswerLost | Misconfigured | Corrupt | Gone) => {
                 self.failures.fetch_add(1, Ordering::Relaxed);
             }
         }

@@ -32,8 +32,6 @@ pub enum TokenErrorKind {
     Corrupt,
     /// The record is gone.
     Gone,
-    /// Another integration has become the account's newest meanwhile.
-    Superseded,
 }
 
 impl TokenError {
@@ -75,9 +73,7 @@ impl TokenError {
             | TokenErrorKind::AnswerLost
             | TokenErrorKind::InvalidClient
             | TokenErrorKind::Misconfigured => true,
-            TokenErrorKind::Revoked | TokenErrorKind::Corrupt | TokenErrorKind::Gone | TokenErrorKind::Superseded => {
-                false
-            }
+            TokenErrorKind::Revoked | TokenErrorKind::Corrupt | TokenErrorKind::Gone => false,
         }
     }
 }
@@ -100,7 +96,6 @@ impl From<TokenError> for Error {
     fn from(error: TokenError) -> Self {
         match error.kind {
             TokenErrorKind::Revoked => Self::ReauthorizationRequired,
-            TokenErrorKind::Superseded => Self::IntegrationSuperseded,
             TokenErrorKind::Corrupt => Self::Internal(error.cause),
             TokenErrorKind::Transient
             | TokenErrorKind::AnswerLost

@@ -56,6 +56,39 @@ async fn a_waiter_past_its_deadline_gets_retry_after() {
 }
 
 #[tokio::test]
+async fn an_execution_that_waited_reads_the_newest_once_more_before_it_sends() {
+    let world = World::start().await;
+    plant(&world, ACCOUNT, 1).await;
+    world.pass(HOUR);
+    let body = request(ACCOUNT, None);
+    for superseded in [false, true] {
+        world.pass(HOUR);
+        let gate = world.stack.hubspot.hold(Match::refresh(), At::After);
+        let queries = world.stack.dynamo.count("Query");
+        world.stack.hubspot.forget_requests();
+
+        let (first, second, read) = tokio::join!(world.execute(&body), world.execute(&body), async {
+            gate.reached(1).await;
+            let reads = world.stack.dynamo.count("GetItem");
+            world.stack.dynamo.wait_for_calls("GetItem", reads + 2).await;
+            let read = world.stack.dynamo.count("Query") - queries;
+            if superseded {
+                plant(&world, ACCOUNT, 2).await;
+            }
+            gate.open();
+            read
+        });
+
+        let waited = [&first, &second].into_iter().filter(|answer| answer.status == 409).count();
+        assert_eq!((waited, read), (usize::from(superseded), 2), "{} {}", first.text, second.text);
+        assert_eq!(world.stack.hubspot.api_requests().len(), if superseded { 1 } else { 2 });
+        if !superseded {
+            assert_eq!(world.stack.dynamo.count("Query") - queries, 3);
+        }
+    }
+}
+
+#[tokio::test]
 async fn who_waits_goes_on_as_soon_as_the_other_has_refreshed() {
     let world = World::start().await;
     plant(&world, ACCOUNT, 1).await;

@@ -189,11 +189,9 @@ impl<'a> Execution<'a> {
         record: Integration,
         token_request: &TokenRequest<'_>,
     ) -> Result<UsableTokens, TokenError> {
-        let read = record.pointer.clone();
         let tokens = delivery.app.access.usable(record, token_request).await?;
         self.progress.refreshed |= tokens.refreshed;
-        if !tokens.refreshed && read.as_ref() != Some(&tokens.version.pointer) {
-            // Another process has refreshed them while this one waited.
+        if tokens.waited {
             self.progress.attempts.newest = NewestRead::default();
         }
         Ok(tokens)

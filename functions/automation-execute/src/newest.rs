@@ -31,7 +31,8 @@ impl NewestRead {
     /// A read older than this does not count, in milliseconds.
     const VALID_FOR: i64 = 1_000;
 
-    /// Reads again after a wait: an integration that was superseded meanwhile sends nothing.
+    /// Reads again after a wait, for tokens or between attempts: an integration that was superseded meanwhile sends
+    /// nothing. Every attempt begins here, so this one place covers all waits.
     pub(crate) async fn confirm(&mut self, app: &App, integration: &Integration, deadline: i64) -> Result<(), Error> {
         let now = app.clock.now_millis();
         if now - self.at > Self::VALID_FOR {

@@ -69,7 +69,7 @@ impl Run<'_> {
                 let again = now.saturating_add(error.wait());
                 let cause = error.cause;
                 match error.kind {
-                    TokenErrorKind::Gone | TokenErrorKind::Superseded => return (RefreshOutcome::AlreadyFresh, None),
+                    TokenErrorKind::Gone => return (RefreshOutcome::AlreadyFresh, None),
                     TokenErrorKind::Revoked => (RefreshOutcome::Revoked, cause, Some(now + 300)),
                     TokenErrorKind::InvalidClient => {
                         self.invalid_clients.fetch_add(1, Ordering::Relaxed);

@@ -79,7 +79,7 @@ fn refused(error: TokenError) -> Result<RefreshAnswer, Failure> {
             "needs_reauthorization",
             "HubSpot no longer accepts the authorization. An admin of the account has to reconnect it".to_owned(),
         ),
-        TokenErrorKind::Gone | TokenErrorKind::Superseded => ("gone", "it has just been disconnected".to_owned()),
+        TokenErrorKind::Gone => ("gone", "it has just been disconnected".to_owned()),
         TokenErrorKind::Corrupt => ("corrupt", error.cause),
         TokenErrorKind::InvalidClient | TokenErrorKind::Misconfigured => {
             return Err(Failure::Unreachable(format!(

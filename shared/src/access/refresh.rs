@@ -285,7 +285,7 @@ impl<'a> Refresh<'a> {
         }
         self.access.record_success();
         self.access.cache_tokens(&version.pointer, &version.tokens);
-        Ok(RefreshStep::Tokens(UsableTokens { version, refreshed: true }))
+        Ok(RefreshStep::Tokens(UsableTokens { version, refreshed: true, waited: false }))
     }
 
     /// Repeats a write that fails for a reason that passes, with growing pauses, until the lease ends. A write that AWS

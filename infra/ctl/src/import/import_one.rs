@@ -195,7 +195,7 @@ async fn secret_missing(stack: &Stack, record: &ImportRecord, at: i64) -> Result
 fn without_tokens(error: TokenError, revoked: ImportOutcome) -> ImportOutcome {
     match error.kind {
         TokenErrorKind::Revoked => revoked,
-        TokenErrorKind::Gone | TokenErrorKind::Superseded => ImportOutcome::Disconnected,
+        TokenErrorKind::Gone => ImportOutcome::Disconnected,
         TokenErrorKind::Corrupt => ImportOutcome::Conflict(error.cause),
         TokenErrorKind::InvalidClient => ImportOutcome::AppRefused(error.cause),
         TokenErrorKind::Transient | TokenErrorKind::AnswerLost | TokenErrorKind::Misconfigured => {
