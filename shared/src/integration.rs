@@ -19,6 +19,19 @@ pub enum Status {
     NeedsReauthorization,
 }
 
+/// What an integration can do for an execution now, by its record alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// It executes.
+    Ready,
+    /// HubSpot no longer accepts its authorization; it executes until its access token expires at this time.
+    ReadyUntil(i64),
+    /// An admin has to authorize it again first.
+    NeedsReauthorization,
+    /// It is active without a secret: corrupt.
+    WithoutTokens,
+}
+
 /// The record of one integration in the table `integrations`.
 ///
 /// Times are epoch seconds. Attributes that this version does not know survive, since a record is only ever changed
@@ -178,6 +191,18 @@ impl Integration {
         self.hub.as_deref().and_then(Hub::parse)
     }
 
+    /// What it can do for an execution now. Every prediction and the executions themselves follow this one decision.
+    pub fn readiness(&self, now: i64) -> Readiness {
+        match (self.status, &self.pointer) {
+            (Status::Active, Some(_)) => Readiness::Ready,
+            (Status::Active, None) => Readiness::WithoutTokens,
+            (Status::NeedsReauthorization, Some(_)) if self.token_expires_at > now => {
+                Readiness::ReadyUntil(self.token_expires_at)
+            }
+            (Status::NeedsReauthorization, _) => Readiness::NeedsReauthorization,
+        }
+    }
+
     /// Its key, for logs and requests.
     pub fn key(&self) -> Key {
         Key { account_id: self.account_id.clone(), sequence: self.sequence }
@@ -207,6 +232,25 @@ pub fn shard(account_id: &AccountId) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_marked_integration_is_ready_until_its_access_token_expires() {
+        let secret = r#","secret_id":"s","secret_version":"v""#;
+        for (status, secret, expires_at, expected) in [
+            ("active", secret, 0, Readiness::Ready),
+            ("active", "", 101, Readiness::WithoutTokens),
+            ("needs_reauthorization", secret, 101, Readiness::ReadyUntil(101)),
+            ("needs_reauthorization", secret, 100, Readiness::NeedsReauthorization),
+            ("needs_reauthorization", "", 101, Readiness::NeedsReauthorization),
+        ] {
+            let record = format!(
+                r#"{{"account_id":"a","sequence":1,"integration_id":"i","created_at":0,"status":"{status}",
+                    "token_expires_at":{expires_at}{secret}}}"#
+            );
+            let record: Integration = serde_json::from_str(&record).unwrap();
+            assert_eq!(record.readiness(100), expected, "{status} {secret} {expires_at}");
+        }
+    }
 
     #[test]
     fn an_integration_that_never_executed_counts_as_used_when_it_was_created() {

@@ -2,6 +2,8 @@
 
 mod rows;
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 
@@ -121,10 +123,15 @@ async fn an_integration_that_has_to_be_authorized_again_is_still_explained() {
     let world = connected().await;
     tamper(&world, ACCOUNT, 1, "status", Some(AttributeValue::S("needs_reauthorization".to_owned()))).await;
 
-    let answer = explained(&world, &asking("GET", "/crm/v3/objects/contacts")).await;
+    let ask = asking("GET", "/crm/v3/objects/contacts");
+    let alive = explained(&world, &ask).await;
+    world.pass(Duration::from_secs(1_801));
+    let expired = explained(&world, &ask).await;
 
-    assert_eq!(answer.body["verdict"], "covered");
-    assert_eq!(answer.body["integration_status"], "needs_reauthorization");
+    for (answer, would_run) in [(alive, "yes"), (expired, "no")] {
+        assert_eq!((&answer.body["verdict"], &answer.body["would_run"]), (&json!("covered"), &json!(would_run)));
+        assert_eq!(answer.body["integration_status"], "needs_reauthorization");
+    }
 }
 
 #[tokio::test]

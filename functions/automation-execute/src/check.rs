@@ -4,7 +4,7 @@ use serde::Serialize;
 use shared::caller::Member;
 use shared::error::Error;
 use shared::gateway::{Event, Response};
-use shared::integration::Status;
+use shared::integration::{Readiness, Status};
 
 use crate::app::App;
 use guard::request::{Check, MAX_REQUEST_BYTES};
@@ -17,7 +17,7 @@ struct Explained<'a> {
     url: &'a str,
     ignored_credentials: &'a [String],
     integration_is_newest: bool,
-    /// One that has to be authorized again runs nothing, whatever its scopes.
+    /// One that has to be authorized again runs until its access token expires.
     integration_status: Status,
     required_scopes: &'a [&'static str],
     any_of: &'a [&'static str],
@@ -40,14 +40,12 @@ enum WouldRun {
 }
 
 impl WouldRun {
-    fn of(is_newest: bool, status: Status, verdict: Verdict) -> Self {
-        if !is_newest || status == Status::NeedsReauthorization {
-            return Self::No;
-        }
-        match verdict {
-            Verdict::Covered => Self::Yes,
-            Verdict::Missing => Self::No,
-            Verdict::Unknown => Self::Unknown,
+    fn of(is_newest: bool, readiness: Readiness, verdict: Verdict) -> Self {
+        match (readiness, verdict) {
+            _ if !is_newest => Self::No,
+            (Readiness::NeedsReauthorization | Readiness::WithoutTokens, _) | (_, Verdict::Missing) => Self::No,
+            (Readiness::Ready | Readiness::ReadyUntil(_), Verdict::Covered) => Self::Yes,
+            (Readiness::Ready | Readiness::ReadyUntil(_), Verdict::Unknown) => Self::Unknown,
         }
     }
 }
@@ -71,7 +69,7 @@ pub(crate) async fn check(app: &App, event: &Event) -> Result<Response, Error> {
     Ok(Response::json(
         200,
         &Explained {
-            would_run: WouldRun::of(integration_is_newest, integration.status, verdict),
+            would_run: WouldRun::of(integration_is_newest, integration.readiness(app.clock.now()), verdict),
             method: target.method().as_str(),
             url: target.url().as_str(),
             ignored_credentials: check.call.ignored(),

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use shared::config::RefreshConfig;
-use shared::integration::{Integration, Status};
+use shared::integration::{Integration, Readiness, Status};
 use shared::lease::Lease;
 use shared::refresh_policy::Purpose;
 
@@ -146,9 +146,10 @@ fn detail(status: HealthStatus, newest: &Integration, now: i64) -> String {
         HealthStatus::Healthy => format!("{tokens}, next refresh: {}", time(newest.refresh_at, "on use")),
         HealthStatus::NotConnected => "no integration. An admin of the account has to connect HubSpot".to_owned(),
         HealthStatus::NeedsReauthorization => format!(
-            "HubSpot no longer accepts the authorization (reason: {}). An admin of the account has to reconnect it; the \
-             schedule's next attempt: {}",
+            "HubSpot no longer accepts the authorization (reason: {}). {}An admin of the account has to reconnect it; \
+             the schedule's next attempt: {}",
             newest.status_reason.as_deref().unwrap_or("unknown"),
+            grace(newest.readiness(now), now),
             time(newest.refresh_at, "never")
         ),
         HealthStatus::Corrupt => "active without a secret. An admin of the account has to reconnect it".to_owned(),
@@ -173,6 +174,12 @@ fn detail(status: HealthStatus, newest: &Integration, now: i64) -> String {
     }
 }
 
+/// How long executions still work although the integration is marked.
+fn grace(readiness: Readiness, now: i64) -> String {
+    let Readiness::ReadyUntil(at) = readiness else { return String::new() };
+    format!("Its automations run for {} more, until the access token expires. ", span(at - now))
+}
+
 /// The result of the next execution, provided that AWS and HubSpot respond.
 pub(crate) fn next(record: &Integration, position: Position, now: i64, config: &RefreshConfig) -> NextExecution {
     let left = record.token_expires_at - now;
@@ -182,10 +189,11 @@ pub(crate) fn next(record: &Integration, position: Position, now: i64, config: &
     if record.cooldown_until.is_some_and(|until| until > now) {
         return NextExecution::RateLimited;
     }
-    match (record.status, &record.pointer) {
-        (Status::NeedsReauthorization, _) => return NextExecution::ReauthorizationRequired,
-        (Status::Active, None) => return NextExecution::Internal,
-        (Status::Active, Some(_)) => {}
+    match record.readiness(now) {
+        Readiness::NeedsReauthorization => return NextExecution::ReauthorizationRequired,
+        Readiness::WithoutTokens => return NextExecution::Internal,
+        Readiness::ReadyUntil(_) => return NextExecution::Sends,
+        Readiness::Ready => {}
     }
     if left > Purpose::Execution.margin(LIFETIME) {
         return NextExecution::Sends;
@@ -254,7 +262,11 @@ mod tests {
                 NextExecution::RefreshesAndSends,
             ),
             (json!({"cooldown_until": NOW + 1}), NextExecution::RateLimited),
-            (json!({"status": "needs_reauthorization"}), NextExecution::ReauthorizationRequired),
+            (json!({"status": "needs_reauthorization", "token_expires_at": NOW + 1}), NextExecution::Sends),
+            (
+                json!({"status": "needs_reauthorization", "token_expires_at": NOW}),
+                NextExecution::ReauthorizationRequired,
+            ),
             (json!({"secret_id": null, "secret_version": null}), NextExecution::Internal),
         ] {
             assert_eq!(next(&record(&changes), Position::Newest, NOW, &CONFIG), expected, "{changes}");

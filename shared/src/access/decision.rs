@@ -8,7 +8,7 @@
 
 use super::{TokenRequest, describe, transient};
 use crate::config::RefreshConfig;
-use crate::integration::{Integration, Pointer, Status};
+use crate::integration::{Integration, Pointer, Readiness, Status};
 use crate::lease::Lease;
 use crate::refresh_policy::Purpose;
 use crate::store::secrets::Version;
@@ -87,11 +87,16 @@ impl Moment<'_> {
     ///
     /// Only the schedule refreshes a marked integration; executions use its access token while that lasts.
     pub(super) fn pointer(&self, record: &Integration) -> Result<Pointer, TokenError> {
-        match (&record.pointer, record.status) {
-            (Some(pointer), _) if !self.is_closed(record) || self.is_unexpired(record, pointer) => Ok(pointer.clone()),
-            (Some(_), _) | (None, Status::NeedsReauthorization) => Err(TokenError::revoked()),
-            (None, Status::Active) => {
+        let is_rejected = |pointer: &Pointer| self.request.rejected == Some(pointer.secret_version.as_str());
+        match (&record.pointer, record.readiness(self.now())) {
+            (Some(pointer), Readiness::Ready) => Ok(pointer.clone()),
+            (Some(pointer), _) if !self.is_closed(record) => Ok(pointer.clone()),
+            (Some(pointer), Readiness::ReadyUntil(_)) if !is_rejected(pointer) => Ok(pointer.clone()),
+            (_, Readiness::WithoutTokens) => {
                 Err(TokenError::of(Corrupt, format!("{} is active without a secret", describe(record))))
+            }
+            (_, Readiness::Ready | Readiness::ReadyUntil(_) | Readiness::NeedsReauthorization) => {
+                Err(TokenError::revoked())
             }
         }
     }

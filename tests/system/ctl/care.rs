@@ -283,10 +283,11 @@ async fn the_next_execution_does_what_show_predicts() {
         ("limited", &[("cooldown_until", Some(now + 500))]),
         ("paused", &[("token_expires_at", Some(now - 1)), ("refresh_not_before", Some(now + 200))]),
         ("marked", &[("token_expires_at", Some(now - 1))]),
+        ("marked-alive", &[("token_expires_at", Some(now + 300))]),
     ] {
         let record = plant(&world, account, 1).await;
         change(&world, &record, numbers).await;
-        if account == "marked" {
+        if account.starts_with("marked") {
             change_text(&world, &record, "status", text("needs_reauthorization")).await;
         }
         accounts.push(account);
@@ -304,6 +305,8 @@ async fn the_next_execution_does_what_show_predicts() {
             _ => answer.code(),
         };
         assert_eq!(shown.lines[0]["next_execution"], executed, "{account}: {} {shown:?}", answer.text);
+        let runs_until = if account == "marked-alive" { json!(now + 300) } else { json!(null) };
+        assert_eq!(shown.lines[0]["runs_until"], runs_until, "{account}: {shown:?}");
         seen.push(executed.to_owned());
     }
 
@@ -314,6 +317,7 @@ async fn the_next_execution_does_what_show_predicts() {
         "rate_limited",
         "temporarily_unavailable",
         "reauthorization_required",
+        "sends",
     ];
     assert_eq!(seen, expected);
 }

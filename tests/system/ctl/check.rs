@@ -36,15 +36,18 @@ const ACCOUNTS: &[(&str, Option<&str>)] = &[
     ("acc_fine", Some("nobody-knows")),
     ("acc_absent", None),
     ("acc_dead", Some("integration-1")),
+    ("acc_marked", Some("integration-1")),
 ];
 
 async fn world() -> World {
     let world = World::start().await;
-    for (account, sequence) in [("acc_fine", 1), ("acc_two", 1), ("acc_two", 2), ("acc_dead", 1)] {
+    for (account, sequence) in [("acc_fine", 1), ("acc_two", 1), ("acc_two", 2), ("acc_dead", 1), ("acc_marked", 1)] {
         let record = plant(&world, account, sequence).await;
-        if account == "acc_dead" {
+        if ["acc_dead", "acc_marked"].contains(&account) {
             let marked = AttributeValue::S("needs_reauthorization".to_owned());
             change_text(&world, &record, "status", marked).await;
+        }
+        if account == "acc_dead" {
             expire(&world, &record).await;
         }
     }
@@ -101,6 +104,10 @@ async fn a_verdict_is_what_the_function_then_does() {
         } else {
             assert_eq!(line["detail"], answer.body["detail"], "{request}");
         }
+        if executed == "runs" {
+            let is_limited = line["detail"].as_str().is_some_and(|detail| detail.contains("until its access token"));
+            assert_eq!(is_limited, request["account_id"] == "acc_marked", "{line}");
+        }
         *seen.entry(executed).or_insert(0) += 1;
     }
     assert_eq!(checked.summary()["verdicts"], json!(seen));
@@ -147,16 +154,17 @@ async fn the_summary_shows_totals_reasons_and_worst_accounts() {
 
     assert_eq!(checked.code, 1, "{checked:?}");
     let printed: Vec<&str> = checked.text.lines().map(str::trim).collect();
-    assert_eq!(printed[0], "89 automations");
+    assert_eq!(printed[0], format!("{} automations", lines.len()));
     assert!(
         printed.contains(&"5  invalid_request") || printed.iter().any(|line| line.ends_with("invalid_request")),
         "{printed:?}"
     );
     let worst =
-        printed.iter().position(|line| line.starts_with("4 accounts have automations that will not run")).unwrap();
+        printed.iter().position(|line| line.starts_with("5 accounts have automations that will not run")).unwrap();
     assert_eq!(printed.len(), worst + 4, "{printed:?}");
     assert!(printed[worst + 3].contains("check --json"), "{printed:?}");
-    assert!(printed.iter().any(|line| line.ends_with("(line 89)")), "a reason with its example: {printed:?}");
+    let example = format!("(line {})", lines.len());
+    assert!(printed.iter().any(|line| line.ends_with(&example)), "a reason with its example: {printed:?}");
     assert!(!format!("{checked:?}").contains("s3cret"), "{checked:?}");
 }
 

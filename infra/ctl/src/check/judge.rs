@@ -3,15 +3,16 @@
 use guard::fields::Fields;
 use guard::request::AutomationRequest;
 use guard::scopes::{Deprecation, Explanation, Remedy, RequestedScopes, Verdict};
+use jiff::Timestamp;
 use serde::Serialize;
 use shared::error::{Error, RequestOutcome};
-use shared::integration::{AccountId, IntegrationId, Status, why_not_newest};
+use shared::integration::{AccountId, IntegrationId, Readiness, why_not_newest};
 
 /// An integration, from the table or an import file.
 #[derive(Clone, Debug)]
 pub(super) struct KnownIntegration {
     pub(super) integration_id: IntegrationId,
-    pub(super) status: Status,
+    pub(super) readiness: Readiness,
     /// None if an import file does not name them.
     pub(super) scopes: Option<Vec<String>>,
 }
@@ -83,12 +84,14 @@ pub(super) fn judge(
     if explanation.developer_key {
         return CheckResult { verdict: "developer_key", detail: Some(DEVELOPER_KEY.to_owned()), ..judged };
     }
-    let Some(granted) = &newest.scopes else {
-        return CheckResult { verdict: "runs", scopes: Some(Verdict::Unknown), ..judged };
+    let runs = |judged: CheckResult, scopes| {
+        let detail = limit(newest.readiness);
+        CheckResult { verdict: "runs", detail, scopes: Some(scopes), ..judged }
     };
+    let Some(granted) = &newest.scopes else { return runs(judged, Verdict::Unknown) };
     let verdict = explanation.verdict(granted);
     if verdict != Verdict::Missing {
-        return CheckResult { verdict: "runs", scopes: Some(verdict), ..judged };
+        return runs(judged, verdict);
     }
     let missing = explanation.missing(granted);
     let remedy = explanation.remedy(granted, requested);
@@ -103,9 +106,19 @@ fn running<'a>(known: &'a [KnownIntegration], wanted: Option<&IntegrationId>) ->
         Some(wanted) if *wanted != newest.integration_id => {
             Err(why_not_newest(known.iter().map(|one| &one.integration_id), wanted))
         }
-        _ if newest.status == Status::NeedsReauthorization => Err(Error::ReauthorizationRequired),
-        _ => Ok(newest),
+        _ => match newest.readiness {
+            Readiness::Ready | Readiness::ReadyUntil(_) => Ok(newest),
+            Readiness::NeedsReauthorization => Err(Error::ReauthorizationRequired),
+            Readiness::WithoutTokens => Err(Error::internal("active without a secret")),
+        },
     }
+}
+
+/// What ends the automation although nothing changes, for people.
+fn limit(readiness: Readiness) -> Option<String> {
+    let Readiness::ReadyUntil(at) = readiness else { return None };
+    let expiry = Timestamp::from_second(at).map_or_else(|_| at.to_string(), |expiry| expiry.to_string());
+    Some(format!("it runs until its access token expires at {expiry}; an admin of the account has to reconnect it"))
 }
 
 /// A remedy for people.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use shared::clock::Clock;
-use shared::integration::{AccountId, Integration, Status};
+use shared::integration::{AccountId, Integration, Readiness};
 
 use super::judge::KnownIntegration;
 use crate::exit::Failure;
@@ -42,7 +42,10 @@ impl KnownAccounts {
         let missing: BTreeSet<&AccountId> = accounts.filter(|account| !self.known.contains_key(*account)).collect();
         let queries = missing.into_iter().map(|account| async move {
             let all = stack.store.all(account).await?;
-            Ok::<_, Failure>((account.clone(), all.into_iter().map(known).collect()))
+            Ok::<_, Failure>((
+                account.clone(),
+                all.into_iter().map(|record| known(record, stack.clock.now())).collect(),
+            ))
         });
         let loaded: Vec<(AccountId, Vec<KnownIntegration>)> =
             stream::iter(queries).buffer_unordered(CONCURRENT_QUERIES).try_collect().await?;
@@ -56,8 +59,9 @@ impl KnownAccounts {
     }
 }
 
-fn known(record: Integration) -> KnownIntegration {
-    KnownIntegration { integration_id: record.integration_id, status: record.status, scopes: Some(record.scopes) }
+fn known(record: Integration, now: i64) -> KnownIntegration {
+    let readiness = record.readiness(now);
+    KnownIntegration { integration_id: record.integration_id, readiness, scopes: Some(record.scopes) }
 }
 
 /// Reads an import file without keeping its tokens.
@@ -70,8 +74,11 @@ fn read(file: &Path) -> Result<HashMap<AccountId, Vec<KnownIntegration>>, Failur
             let (file, number) = (file.display(), line.number);
             Failure::usage(format!("{file}: line {number}: {wrong}. `import --dry-run` lists all such lines"))
         })?;
-        let known =
-            KnownIntegration { integration_id: entry.integration_id, status: Status::Active, scopes: entry.scopes };
+        let known = KnownIntegration {
+            integration_id: entry.integration_id,
+            readiness: Readiness::Ready,
+            scopes: entry.scopes,
+        };
         found.entry(entry.account_id).or_default().push((entry.created_at, known));
     }
     let newest_first = |mut all: Vec<(i64, KnownIntegration)>| {

@@ -1,7 +1,7 @@
 //! `integrations show`.
 
 use serde::Serialize;
-use shared::integration::Integration;
+use shared::integration::{Integration, Readiness};
 use shared::store::operator::SecretVersionInfo;
 
 use super::list::IntegrationRow;
@@ -32,6 +32,8 @@ struct IntegrationDetails<'a> {
     health: HealthStatus,
     detail: String,
     next_execution: NextExecution,
+    /// When a marked integration stops to execute, if it still does.
+    runs_until: Option<i64>,
     versions: Vec<SecretVersionView>,
 }
 
@@ -82,10 +84,18 @@ pub(super) async fn run(
         health,
         detail,
         next_execution,
+        runs_until: runs_until(&record, next_execution, now),
         versions: versions(&stack, &record, now).await?,
     };
     output.result("integration_details", &details, || lines(&details, &record, now))?;
     Ok(Exit::with_findings(usize::from(health != HealthStatus::Healthy)))
+}
+
+fn runs_until(record: &Integration, next: NextExecution, now: i64) -> Option<i64> {
+    match (record.readiness(now), next) {
+        (Readiness::ReadyUntil(at), NextExecution::Sends) => Some(at),
+        _ => None,
+    }
 }
 
 async fn versions(stack: &Stack, record: &Integration, now: i64) -> Result<Vec<SecretVersionView>, Failure> {
@@ -117,6 +127,7 @@ fn lines(details: &IntegrationDetails<'_>, record: &Integration, now: i64) -> Ve
         ("scopes", details.scopes.join(" ")),
         ("health", format!("{}: {}", details.health.as_str(), details.detail)),
         ("next execution", details.next_execution.text().to_owned()),
+        ("runs until", at(details.runs_until)),
         ("last used", at(record.last_used_at)),
         ("tokens expire", at(Some(record.token_expires_at).filter(|time| *time > 0))),
         ("next refresh", at(record.refresh_at)),
