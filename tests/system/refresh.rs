@@ -4,6 +4,7 @@ mod crowd;
 mod hubs;
 mod judgements;
 pub(crate) mod planted;
+mod reported;
 mod versions;
 
 use std::pin::pin;
