@@ -202,6 +202,7 @@ scenario("an installation from the marketplace with sign-in connects the account
     await begin(page, "Continue the installation");
     await consent(page);
     await expect(page.getByRole("heading", { name: "The app is installed" })).toBeVisible();
+    await audit("installed");
     expect(new URL(page.url()).origin).toBe(stack.hubspot);
     await open();
     await expect(integrations(page)).toHaveCount(1);

@@ -3,7 +3,7 @@
 import { execFile } from "node:child_process";
 import { createServer } from "node:net";
 
-import { DEVSTACK, answer, connect, expect, integrations, pull, run, scenario, status } from "./support.js";
+import { DEVSTACK, answer, connect, expect, integrations, picture, pull, run, scenario, status } from "./support.js";
 
 const results = page => page.locator("#automation .results");
 const received = page => results(page).getByLabel("Request 1 of 1 to HubSpot");
@@ -26,6 +26,7 @@ scenario("an automation with an old key runs beside what HubSpot received", [
     await expect(answer(page, "Outcome")).toHaveText("answered");
     await expect(answer(page, "Retryable")).toHaveText("no");
     await audit("dashboard-run");
+    await picture(page);
   });
 
 for (const [name, ignored, sent, fault] of [
@@ -230,6 +231,41 @@ scenario("a renamed scope is accepted when connecting", { callback: "/connected"
     await expect(integrations(page)).toContainText("crm.objects.tickets.read");
   });
 
+scenario("a portal that moved to another hub is followed there", [
+  { url: /levers\.js/, from: "`/dev/levers/${name}`", to: "`/dev/levers/recover`" },
+  { url: /dev\/engine/, from: "\"attempts\":1", to: "\"attempts\":2" },
+],
+  async world => {
+    const { page } = world;
+    await connect(world);
+    await pull(page, "move-portal", { To: "eu1" });
+    await run(page);
+    await expect(answer(page, "Status")).toHaveText("200 of HubSpot");
+    await expect(answer(page, "Attempts")).toHaveText("2");
+    await run(page);
+    await expect(answer(page, "Attempts")).toHaveText("1");
+    await expect(page.getByRole("list", { name: "In force" })).toContainText("eu1");
+  });
+
+scenario("every lever can be pulled, and recovery ends what is in force", [
+  { url: /levers\.js/, from: "return pulled.done", to: "return \"\"" },
+  { url: /levers\/recover/, json: pulled => ({ ...pulled, active: ["HubSpot still fails."] }) },
+],
+  async world => {
+    const { page, open } = world;
+    await open();
+    const forms = page.locator("#levers form:not(:has([data-lever=install]))");
+    await expect(forms.first()).toBeVisible();
+    for (const form of await forms.all()) {
+      await form.getByRole("button").click();
+      await expect(page.locator("#levers")).not.toHaveAttribute("aria-busy", "true");
+      await expect(status(page, "levers")).toHaveClass("status good");
+      await expect(status(page, "levers")).toContainText(/\.$/);
+    }
+    // The last lever lets HubSpot recover.
+    await expect(page.getByRole("list", { name: "In force" })).toBeEmpty();
+  });
+
 scenario("hostile names are text, cut off, with a way to see the rest", [
   { url: /page\.js/, from: "const whole = visible(text)", to: "const whole = text" },
   { url: /page\.js/, from: "\"aria-label\": label }, whole.slice(0, shown));", to: "\"aria-label\": label });\nbox.innerHTML = whole.slice(0, shown);" },
@@ -313,7 +349,7 @@ scenario("an API that is down is reported with what to do", SILENT, async ({ pag
   await audit("dashboard-api-down");
 });
 
-scenario("a token after its day is reported with what to do", { url: /api\.js/, from: "response.status === 401", to: "response.status === 499" }, async ({ page, context, problems, open }) => {
+scenario("a token after its day is reported with what to do", { url: /api\.js/, from: "response.status === 401", to: "response.status === 499" }, async ({ page, context, problems, open, audit }) => {
   problems.expected.push(/status of 401/);
   await context.route(/dev\/session/, async route => {
     const session = await (await route.fetch()).json();
@@ -321,6 +357,7 @@ scenario("a token after its day is reported with what to do", { url: /api\.js/, 
   });
   await open();
   await expect(status(page, "connection")).toContainText("Reload this page to get another.");
+  await audit("dashboard-token-over");
 });
 
 scenario("a port that is taken ends with a sentence", true, async ({ broken }) => {

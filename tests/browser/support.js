@@ -227,11 +227,25 @@ export async function audit(page, name) {
       expect.soft(found, where).toEqual([]);
       const excess = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
       expect.soft(excess, `${where}: wider than the screen`).toBeLessThanOrEqual(0);
+      await page.evaluate(() => scrollTo(0, 0));
       if (!FAULTS) await page.screenshot({ path: path.join(SCREENS, `${name}-${width}-${colorScheme}.png`), fullPage: true, animations: "disabled" });
     }
   }
   await page.emulateMedia({ colorScheme: null });
   await page.setViewportSize({ width: 1280, height: 900 });
+}
+
+/** The picture of the README: the dashboard at an automation that ran. */
+export async function picture(page) {
+  await page.setViewportSize({ width: 1280, height: 920 });
+  await page.emulateMedia({ colorScheme: "light" });
+  await page.locator("#automation").evaluate(section => {
+    document.activeElement.blur();
+    // A screen of 1,600 px, in a picture small enough to be committed.
+    document.documentElement.style.zoom = "0.8";
+    section.scrollIntoView();
+  });
+  await page.screenshot({ path: process.env.PICTURE ?? path.join(SCREENS, "readme.jpg"), type: "jpeg", quality: 50, animations: "disabled" });
 }
 
 // Steps that many scenarios have in common.

@@ -151,6 +151,11 @@ fn refuse(words: &str) -> Answer {
     Answer::html(400, &page)
 }
 
+/// What the emulated pages look like.
+pub(super) const STYLE: &str = ":root{color-scheme:light dark}\
+body{font:1rem/1.5 system-ui;max-width:34rem;margin:3rem auto;padding:0 1rem}\
+button{font:inherit;padding:.5rem 1.5rem;margin-right:1rem}";
+
 fn html(app: &App, request: &ConsentRequest, query: &str) -> String {
     let hidden: String = pairs(query.as_bytes())
         .iter()
@@ -168,8 +173,7 @@ fn html(app: &App, request: &ConsentRequest, query: &str) -> String {
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <link rel=\"icon\" href=\"data:,\">\n<title>Connect an app to HubSpot (emulated)</title>\n\
-         <style>:root{{color-scheme:light dark}}body{{font:1rem/1.5 system-ui;max-width:34rem;margin:3rem auto;padding:0 1rem}}\
-         button{{font:inherit;padding:.5rem 1.5rem;margin-right:1rem}}</style>\n\
+         <style>{STYLE}</style>\n\
          <main>\n<h1>Connect CloudTalk to HubSpot</h1>\n<p>This page emulates HubSpot's. CloudTalk asks for:</p>\n\
          <ul>\n{}</ul>\n<p>and, where the account has it:</p>\n<ul>\n{}</ul>\n\
          <form method=\"post\" action=\"/oauth/authorize/decision\">\n{hidden}\

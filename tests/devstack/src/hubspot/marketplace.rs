@@ -28,10 +28,13 @@ pub(super) fn install(app: &App, request: &RecordedRequest) -> Answer {
 pub(super) fn authorize(app: &App, request: &RecordedRequest) -> Answer {
     let (state, listing): (Vec<_>, Vec<_>) = request.query_pairs().into_iter().partition(|(name, _)| name == "state");
     if state.is_empty() {
-        return Answer::html(
-            200,
-            "<!doctype html><html lang=\"en\"><meta name=\"viewport\" content=\"width=device-width\"><title>Installed</title><link rel=\"icon\" href=\"data:,\"><main><h1>The app is installed</h1></main></html>",
+        let page = format!(
+            "<!doctype html>\n<html lang=\"en\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
+             <title>Installed</title>\n<link rel=\"icon\" href=\"data:,\">\n<style>{}</style>\n\
+             <main>\n<h1>The app is installed</h1>\n<p>This page emulates HubSpot's.</p>\n</main>\n</html>\n",
+            consent::STYLE
         );
+        return Answer::html(200, &page);
     }
     let all: Vec<_> = listing.iter().cloned().chain(state).collect();
     consent::page(app, &with_return_url(&all, &address(request, &listing)))
