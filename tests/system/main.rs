@@ -3,6 +3,7 @@
 
 mod bad_minutes;
 mod checks;
+mod clients;
 mod connect;
 mod contract;
 mod crashes;
