@@ -49,7 +49,7 @@ thread_local! {
 
 /// All codes of the document.
 pub(crate) fn codes() -> BTreeSet<&'static str> {
-    let codes = Document::get().root["components"]["schemas"]["Code"]["enum"].as_array();
+    let codes = Document::get().root["components"]["schemas"]["Code"]["anyOf"][0]["enum"].as_array();
     codes.into_iter().flatten().filter_map(Value::as_str).collect()
 }
 

@@ -148,10 +148,29 @@ fn resolved<'a>(root: &'a Value, value: &'a Value) -> &'a Value {
 }
 
 fn validator(root: &Value, schema: &Value) -> Validator {
-    let whole = json!({"allOf": [schema], "components": root["components"]});
+    let mut whole = json!({"allOf": [schema], "components": root["components"]});
+    close(&mut whole);
     jsonschema::options()
         .with_draft(Draft::Draft202012)
         .should_validate_formats(true)
         .build(&whole)
         .unwrap_or_else(|error| panic!("a schema of the document: {error}"))
+}
+
+/// Takes away what the document leaves open for generated clients: any other string beside the known ones, and API
+/// Gateway's answer beside a problem.
+fn close(schema: &mut Value) {
+    if let Some(alternatives) = schema.get_mut("anyOf").and_then(Value::as_array_mut)
+        && alternatives.first().is_some_and(|known| known["enum"].is_array())
+    {
+        alternatives.retain(|alternative| *alternative != json!({"type": "string"}));
+    }
+    if let Some(place) = schema["$ref"].as_str().and_then(|place| place.strip_suffix("OrMessage")) {
+        schema["$ref"] = json!(place);
+    }
+    match schema {
+        Value::Object(members) => members.values_mut().for_each(close),
+        Value::Array(items) => items.iter_mut().for_each(close),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
