@@ -29,8 +29,8 @@ const ABOUT_LINES: &str = "\
 Each line is a body of POST /v1/automation-requests: account_id, automation_id, integration_id where the automation \
 names one, and the request as it is stored.
 
-Verdicts: `runs`; `missing_scopes` (HubSpot will refuse it; `remedy` names what helps); or the code of the refusal: \
-integration_superseded, integration_not_found, not_connected, reauthorization_required, endpoint_not_allowed, \
+Verdicts: `runs`; `missing_scopes` (HubSpot will refuse it; `remedy` names what helps); `developer_key` (HubSpot \
+accepts only the developer key of an app); or the code of the refusal: integration_superseded, integration_not_found, not_connected, reauthorization_required, endpoint_not_allowed, \
 invalid_request, request_too_large.";
 
 #[derive(clap::Args, Debug)]

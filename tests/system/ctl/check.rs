@@ -192,3 +192,38 @@ async fn the_scopes_in_the_table_decide() {
     assert_eq!(checked.lines[0]["missing_scopes"], json!(["crm.objects.deals.read"]), "{checked:?}");
     assert!(checked.lines[0]["detail"].as_str().is_some_and(|detail| detail.len() > 20), "{checked:?}");
 }
+
+#[tokio::test]
+async fn the_summary_counts_each_finding_about_an_endpoint() {
+    let world = World::start().await;
+    let folder = Folder::new();
+    plant(&world, "acc_fine", 1).await;
+    let endpoints = [
+        ("GET", "/crm-pipelines/v1/pipelines/deals"),
+        ("GET", "/crm/v4/objects/contacts/1/associations/companies"),
+        ("GET", "/crm/v4/objects/contacts/2/associations/companies"),
+        ("GET", "/cms/hubdb/2026-03/tables"),
+        ("GET", "/app-webhooks/2026-09/7/settings"),
+    ];
+    let stored = endpoints.map(
+        |(method, endpoint)| json!({"account_id": "acc_fine", "request": {"method": method, "endpoint": endpoint}}),
+    );
+    let file = folder.file("stored", &stored);
+
+    let checked = check(&world, &file, &["--json"]).await;
+    let shown = check(&world, &file, &[]).await;
+
+    assert_eq!(checked.lines[3]["any_of"], json!(["hubdb", "hubdb.tables.read"]), "{checked:?}");
+    assert_eq!(checked.lines[1]["any_of"], json!([]), "{checked:?}");
+    let summary = checked.summary();
+    assert_eq!((&summary["any_of"], &summary["deprecated"]), (&json!(1), &json!(3)), "{summary}");
+    assert_eq!(summary["verdicts"]["developer_key"], 1, "{summary}");
+    let ends: Vec<_> = summary["deprecations"].as_array().unwrap().iter().collect();
+    let of = |end: &Value| (end["since"].clone(), end["automations"].clone(), end["example_line"].clone());
+    assert_eq!(of(ends[0]), (json!("2026-12-04"), json!(1), json!(1)), "{summary}");
+    assert_eq!(of(ends[1]), (json!("2027-03-30"), json!(2), json!(2)), "{summary}");
+    for line in ["1  call endpoints for which HubSpot names alternative scopes", "3  call endpoints that HubSpot has"] {
+        assert!(shown.text.contains(line), "{shown:?}");
+    }
+    assert!(shown.text.contains("2  since 2027-03-30, replaced by the same API by date"), "{shown:?}");
+}

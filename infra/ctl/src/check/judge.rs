@@ -30,6 +30,8 @@ pub(crate) struct CheckResult {
     /// The verdict on the granted scopes; `None` if it is refused before.
     pub(super) scopes: Option<Verdict>,
     missing_scopes: Vec<&'static str>,
+    /// Where HubSpot names alternatives: each of them, the scopes of one separated by blanks.
+    pub(super) any_of: Vec<&'static str>,
     /// When HubSpot ends the endpoint, if it has announced that.
     pub(super) deprecated: Option<Deprecation>,
     pub(super) remedy: Option<Remedy>,
@@ -80,7 +82,8 @@ pub(super) fn judge(
     };
     let target = request.call.target();
     let explanation = Explanation::of(target.method(), target.path());
-    let judged = CheckResult { deprecated: explanation.deprecated, ..judged };
+    let any_of = explanation.required.as_ref().map(|required| required.any_of.clone()).unwrap_or_default();
+    let judged = CheckResult { deprecated: explanation.deprecated, any_of, ..judged };
     if explanation.developer_key {
         return CheckResult { verdict: "developer_key", detail: Some(DEVELOPER_KEY.to_owned()), ..judged };
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use guard::scopes::{Remedy, Verdict};
+use guard::scopes::{Deprecation, Remedy, Verdict};
 use serde::Serialize;
 
 use super::judge::CheckResult;
@@ -23,7 +23,8 @@ pub(super) struct CheckSummary {
     reasons: BTreeMap<(&'static str, String), ReasonCount>,
     remedies: VerdictCounts,
     scopes_unknown: u64,
-    deprecated: u64,
+    any_of: u64,
+    deprecations: BTreeMap<Deprecation, ReasonCount>,
     carry_credentials: u64,
     accounts: HashMap<String, VerdictCounts>,
 }
@@ -42,7 +43,9 @@ pub(super) struct SummaryView<'a> {
     reasons: Vec<ReasonView<'a>>,
     remedies: &'a VerdictCounts,
     scopes_unknown: u64,
+    any_of: u64,
     deprecated: u64,
+    deprecations: Vec<DeprecationView<'a>>,
     carry_credentials: u64,
     worst_accounts: Vec<AccountCounts<'a>>,
 }
@@ -51,6 +54,14 @@ pub(super) struct SummaryView<'a> {
 struct ReasonView<'a> {
     verdict: &'a str,
     detail: &'a str,
+    automations: u64,
+    example_line: u64,
+}
+
+#[derive(Serialize)]
+struct DeprecationView<'a> {
+    #[serde(flatten)]
+    deprecation: &'a Deprecation,
     automations: u64,
     example_line: u64,
 }
@@ -70,7 +81,11 @@ impl CheckSummary {
             *self.remedies.entry(as_str(remedy)).or_default() += 1;
         }
         self.scopes_unknown += u64::from(result.scopes == Some(Verdict::Unknown));
-        self.deprecated += u64::from(result.deprecated.is_some());
+        self.any_of += u64::from(!result.any_of.is_empty());
+        if let Some(deprecation) = result.deprecated {
+            let new = ReasonCount { automations: 0, example_line: line };
+            self.deprecations.entry(deprecation).or_insert(new).automations += 1;
+        }
         self.carry_credentials += u64::from(!result.ignored_credentials.is_empty());
         if result.verdict == "runs" {
             return;
@@ -90,6 +105,19 @@ impl CheckSummary {
         self.reasons.entry((result.verdict, detail)).or_insert(new).automations += 1;
     }
 
+    fn deprecated(&self) -> u64 {
+        self.deprecations.values().map(|count| count.automations).sum()
+    }
+
+    /// Announced ends, the earliest first.
+    fn deprecations(&self) -> impl Iterator<Item = DeprecationView<'_>> {
+        self.deprecations.iter().map(|(deprecation, count)| DeprecationView {
+            deprecation,
+            automations: count.automations,
+            example_line: count.example_line,
+        })
+    }
+
     /// How many kinds of verdict keep automations from running.
     pub(super) fn findings(&self) -> usize {
         self.verdicts.keys().filter(|verdict| **verdict != "runs").count()
@@ -102,7 +130,9 @@ impl CheckSummary {
             reasons: self.verdicts.keys().flat_map(|verdict| self.reasons_of(verdict)).collect(),
             remedies: &self.remedies,
             scopes_unknown: self.scopes_unknown,
-            deprecated: self.deprecated,
+            any_of: self.any_of,
+            deprecated: self.deprecated(),
+            deprecations: self.deprecations().collect(),
             carry_credentials: self.carry_credentials,
             worst_accounts: self.worst(worst),
         }
@@ -121,9 +151,16 @@ impl CheckSummary {
         if self.scopes_unknown > 0 {
             lines.push(format!("{:>9}  of runs: scopes unknown, HubSpot decides", self.scopes_unknown));
         }
-        if self.deprecated > 0 {
-            lines.push(format!("{:>9}  call endpoints that HubSpot has announced to end", self.deprecated));
+        if self.any_of > 0 {
+            lines.push(format!("{:>9}  call endpoints for which HubSpot names alternative scopes", self.any_of));
         }
+        if self.deprecated() > 0 {
+            lines.push(format!("{:>9}  call endpoints that HubSpot has announced to end", self.deprecated()));
+        }
+        lines.extend(self.deprecations().map(|one| {
+            let Deprecation { since, successor, .. } = one.deprecation;
+            format!("{:>13}  since {since}, replaced by {successor} (line {})", one.automations, one.example_line)
+        }));
         lines.extend(self.account_lines(worst));
         if self.findings() > 0 {
             lines.push("`check --json` lists every automation with its reason.".to_owned());

@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 /// When an endpoint stops, and what replaces it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Deprecation {
     /// The day, or the month, from which HubSpot does not answer or support it; it may lie ahead.
     pub since: &'static str,
