@@ -23,8 +23,10 @@ def alternatives(operation, document):
 def operations(folder):
     found = {}
     for file in sorted(pathlib.Path(folder).rglob("*.json")):
-        document = json.loads(file.read_text(encoding="utf-8"))
-        for path, item in document.get("paths", {}).items():
+        document = json.loads(file.read_text(encoding="utf-8-sig"))
+        # Collections for API clients stand among the OpenAPI files.
+        paths = document.get("paths") if isinstance(document, dict) else None
+        for path, item in (paths or {}).items():
             for method, operation in item.items():
                 if method in METHODS:
                     found.setdefault((path, method.upper()), set()).update(alternatives(operation, document))
@@ -32,7 +34,12 @@ def operations(folder):
 
 
 def main():
-    for (path, method), scopes in sorted(operations(sys.argv[1]).items()):
+    if len(sys.argv) != 2:
+        sys.exit("usage: extract.py FOLDER")
+    found = operations(sys.argv[1])
+    if not found:
+        sys.exit(f"{sys.argv[1]}: no operations found")
+    for (path, method), scopes in sorted(found.items()):
         scopes.discard("")
         cell = "*" if len(scopes) > MOST_ALTERNATIVES else "|".join(sorted(scopes)) or "-"
         print(method, path, cell, sep="\t")
