@@ -17,6 +17,7 @@ mod marketplace;
 mod objects;
 mod portal;
 mod problem;
+mod published;
 mod reported;
 mod routes;
 mod search;

@@ -76,6 +76,8 @@ Check what an automation needs, without sending it (with an integration_id of th
   curl -s {api}/v1/automation-checks -H \"authorization: Bearer $TOKEN\" -H 'content-type: application/json' \\
     -d '{check}'
 
+Checks that find alternative scopes (any_of), an endpoint for developer keys only, and one that HubSpot ends:
+{findings}
 Disconnect (with an integration_id of that list):
   curl -s -X DELETE {api}/v1/integrations/{integration} -H \"authorization: Bearer $TOKEN\"
 
@@ -91,6 +93,7 @@ Operate it from another shell (`hubspotctl --help` says what there is):
   export {variables}
   {hubspotctl} --help
 ",
+        findings = FINDINGS.map(|(method, endpoint)| check_line(api, method, endpoint)).concat(),
         hubspot = stack.hubspot.url(),
         dynamodb = stack.dynamo.url(),
         secrets = stack.secrets_manager.url(),
@@ -99,6 +102,20 @@ Operate it from another shell (`hubspotctl --help` says what there is):
         variables = variables(stack),
         hubspotctl = Stack::hubspotctl().map_or_else(|_| "hubspotctl".to_owned(), |path| path.display().to_string()),
     );
+}
+
+/// Requests whose checks show `any_of`, `developer_key` and `deprecated`.
+const FINDINGS: [(&str, &str); 3] = [
+    ("GET", "/cms/hubdb/2026-03/tables"),
+    ("GET", "/app-webhooks/2026-09/1/settings"),
+    ("GET", "/crm-pipelines/v1/pipelines/deals"),
+];
+
+/// The `curl` line that checks a request.
+fn check_line(api: &str, method: &str, endpoint: &str) -> String {
+    let check = json!({ "request": { "method": method, "endpoint": endpoint } });
+    let headers = r#"-H "authorization: Bearer $TOKEN" -H 'content-type: application/json'"#;
+    format!("  curl -s {api}/v1/automation-checks {headers} \\\n    -d '{check}'\n")
 }
 
 /// Variables that a shell exports for the operator's tool.

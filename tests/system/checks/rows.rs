@@ -123,3 +123,47 @@ async fn what_the_check_says_of_every_row_is_what_hubspot_does() {
 fn left_out(granted: &[&str]) -> Vec<&'static str> {
     SCOPES.iter().filter(|scope| !granted.contains(scope)).copied().collect()
 }
+
+/// A sample of HubSpot's published operations that the guard lets pass, with examples in place of variables.
+fn published() -> impl Iterator<Item = (&'static str, String)> {
+    let rows = include_str!("../../../shared/guard/operations/operations.tsv").lines();
+    let rows = rows.filter(|row| !row.contains("/oauth/") && !row.contains("external-install")).step_by(29);
+    rows.map(|row| {
+        let (method, rest) = row.split_once('\t').unwrap();
+        let path = rest.split('\t').next().unwrap();
+        let example = |segment| match str::strip_prefix(segment, "{") {
+            Some(name) if name.to_ascii_lowercase().contains("objecttype") => "contacts",
+            Some(_) => "7",
+            None => segment,
+        };
+        (method, path.split('/').map(example).collect::<Vec<_>>().join("/"))
+    })
+}
+
+#[tokio::test]
+async fn published_operations_are_refused_as_the_check_predicts() {
+    let world = connected().await;
+    world.stack.hubspot.set_rate_limit(None);
+    world.stack.hubspot.set_granted_scopes(PORTAL, &["oauth"]);
+    grant(&world, &["oauth"]).await;
+
+    let (mut refused, mut developer_keys, mut others) = (0, 0, 0);
+    for (method, endpoint) in published() {
+        let check = world.check(ACCOUNT, &asking(method, &endpoint)).await;
+        let execution = world.execute(&with(to(method, &endpoint), &json!({"body": {}}))).await;
+
+        let case = format!("{method} {endpoint}: {} {}", check.text, execution.text);
+        let status = execution.body["hubspot"]["status"].as_u64().unwrap();
+        if check.body["developer_key"] == true {
+            assert_eq!(status, 401, "{case}");
+            developer_keys += 1;
+        } else if check.body["verdict"] == "missing" {
+            assert_eq!(status, 403, "{case}");
+            assert!(execution.body["missing_scopes"].is_array(), "{case}");
+            refused += 1;
+        } else {
+            others += 1;
+        }
+    }
+    assert!(refused > 80 && developer_keys > 3 && others > 3, "{refused} {developer_keys} {others}");
+}

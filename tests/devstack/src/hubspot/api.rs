@@ -1,12 +1,14 @@
 //! API calls: who may do what, and how often.
 
 use percent_encoding::percent_decode_str;
+use serde_json::json;
 
 use super::call::Call;
 use super::elsewhere::Elsewhere;
 use super::journal::RecordedRequest;
 use super::kind::Kind;
 use super::portal::Portal;
+use super::published::Published;
 use super::state::App;
 use super::{associations, objects, problem};
 use crate::wire::Answer;
@@ -26,6 +28,8 @@ pub(super) enum Endpoint {
     Associations(&'static Kind, String, &'static Kind),
     /// One of the APIs of which only the scopes and a fixed answer are emulated.
     Elsewhere(Elsewhere),
+    /// Any other published operation, whose scopes are those of the product's table.
+    Published(Published),
 }
 
 pub(super) fn answer(app: &mut App, request: &RecordedRequest) -> Answer {
@@ -45,12 +49,9 @@ pub(super) fn answer(app: &mut App, request: &RecordedRequest) -> Answer {
     let counted = portal.count(limit, matches!(route, Endpoint::Search(_)), now);
     let (answer, remaining) = match counted {
         Err(policy) => (problem::rate_limited(policy), 0),
-        Ok(remaining) if !route.scopes().iter().all(|scope| scopes.iter().any(|own| own == scope)) => {
-            (problem::missing_scopes(&route.scopes()), remaining)
-        }
         Ok(remaining) => {
             let call = Call { request, query: request.query_pairs(), now };
-            (perform(portal, &call, &route), remaining)
+            (route.refusal(&scopes).unwrap_or_else(|| perform(portal, &call, &route)), remaining)
         }
     };
     let answer = answer.header("x-hubspot-correlation-id", &problem::correlation_id());
@@ -77,11 +78,22 @@ fn perform(portal: &mut Portal, call: &Call<'_>, route: &Endpoint) -> Answer {
         Endpoint::Associate(from, id, to, other) => associations::put(portal, call.now, (from, id), (to, other)),
         Endpoint::Associations(from, id, to) => associations::list(portal, (from, id), to),
         Endpoint::Elsewhere(route) => Ok(route.answer(call.now)),
+        Endpoint::Published(_) => Ok(Answer::json(200, &json!({}))),
     };
     outcome.unwrap_or_else(|refusal| refusal)
 }
 
 impl Endpoint {
+    /// HubSpot's refusal of a token whose scopes do not cover the call.
+    fn refusal(&self, granted: &[String]) -> Option<Answer> {
+        if let Self::Published(operation) = self {
+            return operation.refusal(granted);
+        }
+        let required = self.scopes();
+        let covered = required.iter().all(|scope| granted.iter().any(|own| own == scope));
+        (!covered).then(|| problem::missing_scopes(&required))
+    }
+
     /// The scopes that it takes, all of them.
     fn scopes(&self) -> Vec<&'static str> {
         match self {
@@ -93,12 +105,19 @@ impl Endpoint {
             Self::Associate(from, _, to, _) => [from.write, to.write].concat(),
             Self::Associations(from, _, _) => from.read.to_vec(),
             Self::Elsewhere(route) => route.scopes.to_vec(),
+            Self::Published(_) => Vec::new(),
         }
     }
 }
 
 /// The route, or what the web server says to a path or method that it does not know.
 fn route(request: &RecordedRequest) -> Result<Endpoint, Answer> {
+    let published = || Published::find(&request.method, request.path()).map(Endpoint::Published);
+    modelled(request).or_else(|unknown| published().ok_or(unknown))
+}
+
+/// The route, if the emulator knows more of it than its scopes.
+fn modelled(request: &RecordedRequest) -> Result<Endpoint, Answer> {
     let decoded: Vec<String> = request
         .path()
         .split('/')
