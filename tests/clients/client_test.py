@@ -100,6 +100,7 @@ class Stack:
                 raise RuntimeError(f"devstack run has ended: {printed}")
             printed += line
         self.api = re.search(r"API +(http\S+)", printed).group(1)
+        self.checks = [json.loads(text) for text in re.findall(r"-d '(\{\"request\".*\})'", printed)]
         self.token = re.search(r"TOKEN=(\S+)", printed).group(1)
         self.account = re.search(r'"account_id":"(\w+)"', printed).group(1)
         region, key, secret = re.search(r"aws:amz:(\S+):execute-api --user (\S+?):(\S+)", printed).groups()
@@ -162,6 +163,13 @@ class Generated(unittest.TestCase):
         self.assertEqual(explained.required_scopes, ["crm.objects.deals.read"])
         self.assertIsInstance(refused, Problem)
         self.assertEqual((refused.code, refused.retryable), ("endpoint_not_allowed", False))
+
+    def test_printed_checks_show_any_of_developer_key_and_deprecated(self):
+        found = [check.sync(client=self.member, body=CheckRequest.from_dict(one)) for one in self.stack.checks]
+
+        self.assertEqual([one.any_of for one in found], [["hubdb", "hubdb.tables.read"], [], []])
+        self.assertEqual([one.developer_key for one in found], [False, True, False])
+        self.assertEqual([one.deprecated and one.deprecated.since for one in found], [None, None, "2026-12-04"])
 
     def test_python_executes_with_a_signature(self):
         signed = Client(base_url=self.stack.api, httpx_args={"event_hooks": {"request": [sign]}})
