@@ -89,7 +89,7 @@ pub(crate) async fn run(args: &ImportArgs, stack_args: &StackArgs, output: &mut 
     } else {
         match Operator::identify(&stack, output).await {
             Ok(operator) => {
-                let stack = stack.acting_as(&operator);
+                let stack = stack.acting_as(&operator.acted_by);
                 import(&stack, file, args, ImportReport::new(output, total, Some(operator))).await
             }
             Err(failure) => Err(failure),

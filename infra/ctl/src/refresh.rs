@@ -46,7 +46,7 @@ pub(crate) async fn run(
         return Err(Failure::usage("only the newest integration of an account is refreshed; this one is older"));
     }
     let operator = Operator::identify(&stack, output).await?;
-    let stack = stack.acting_as(&operator);
+    let stack = stack.acting_as(&operator.acted_by);
     let (account_id, integration_id) = (record.account_id.clone(), record.integration_id.clone());
     let now = stack.clock.now_millis();
     let current = record.pointer.as_ref().map(|pointer| pointer.secret_version.clone());

@@ -16,7 +16,6 @@ use shared::hubspot::HubSpot;
 use shared::store::Store;
 
 use crate::exit::Failure;
-use crate::operator::Operator;
 
 /// Where the stack is.
 #[derive(clap::Args, Debug)]
@@ -103,8 +102,8 @@ impl Stack {
     }
 
     /// The same, whose refreshes name the operator in their events.
-    pub(crate) fn acting_as(self, operator: &Operator) -> Self {
-        Self { access: self.access.acting_as(&operator.acted_by), ..self }
+    pub(crate) fn acting_as(self, acted_by: &str) -> Self {
+        Self { access: self.access.acting_as(acted_by), ..self }
     }
 }
 
