@@ -41,13 +41,12 @@ use crate::interrupt::Interruptions;
 use crate::loopback::{self, Task};
 use crate::wire::{self, At, Gate};
 pub use fault::{Fault, Match};
-pub use grants::{Issued, Rotation, Sharing};
+pub use grants::{Issued, Rotation, Sharing, TokenFields};
 pub use journal::RecordedRequest;
 pub use location::PortalLocation;
 pub use portal::RateLimit;
 pub use reported::{REPORTED, ReportedFault};
 use state::App;
-pub use token::TokenFields;
 
 /// The portal that is there from the start.
 pub const PORTAL: u64 = 44_110_011;

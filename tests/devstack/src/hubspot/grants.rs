@@ -19,6 +19,17 @@ pub enum Rotation {
     Strict,
 }
 
+/// The fields of token answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenFields {
+    /// All of them.
+    All,
+    /// None of the optional ones (`hub_id`, `scopes`, `token_type`…), which introspection has.
+    Required,
+    /// The same, and introspection knows no token.
+    RequiredWithoutIntrospection,
+}
+
 /// The integrations that share a refresh token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sharing {

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use shared::clock::Clock;
 
 use super::HubSpotOptions;
-use super::grants::{Grants, Issued, Rotation, Sharing, TokenStatus};
+use super::grants::{Grants, Issued, Rotation, Sharing, TokenFields, TokenStatus};
 use super::portal::{Portal, RateLimit};
-use super::token::TokenFields;
 
 #[derive(Debug)]
 pub(super) struct App {

@@ -6,12 +6,11 @@ use std::time::Duration;
 use serde_json::Value;
 use shared::clock::Clock;
 
-use super::grants::{Issued, Rotation, Sharing};
+use super::grants::{Issued, Rotation, Sharing, TokenFields};
 use super::journal::pairs;
 use super::kind::Kind;
 use super::location::PortalLocation;
 use super::portal::{Portal, RateLimit};
-use super::token::TokenFields;
 use super::{HubSpot, consent};
 
 impl HubSpot {

@@ -5,22 +5,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
-use super::grants::{Issued, Rotation, TokenStatus, identifier};
+use super::grants::{Issued, Rotation, TokenFields, TokenStatus, identifier};
 use super::journal::RecordedRequest;
 use super::problem::oauth;
 use super::state::App;
 use crate::wire::Answer;
-
-/// The fields of token answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenFields {
-    /// All of them.
-    All,
-    /// None of the optional ones (`hub_id`, `scopes`, `token_type`…), which introspection has.
-    Required,
-    /// The same, and introspection knows no token.
-    RequiredWithoutIntrospection,
-}
 
 /// The app's number.
 const APP_ID: u64 = 4_711_001;
