@@ -107,23 +107,6 @@ async fn a_crash_at_any_step_loses_nothing_under_rotation_with_grace() {
 }
 
 #[tokio::test]
-async fn a_crash_outside_the_window_loses_nothing_under_strict_rotation() {
-    let world = World::start().await;
-    world.stack.hubspot.set_rotation(Rotation::Strict);
-    // Between HubSpot's rotation and our write the only copy of the new refresh token is in the dead process.
-    let window = [KillPoint::TokensAnswered, KillPoint::VersionAsked];
-
-    for (number, step) in STEPS.into_iter().enumerate().filter(|(_, step)| !window.contains(step)) {
-        let account = format!("acc_{number}");
-        let (record, _) = killed_at(&world, &account, step).await;
-        expire(&world, &record).await;
-        let next = world.stack.post_automation(request(&account, None).to_string()).await;
-        assert_eq!(next.json()["hubspot"]["status"], 200, "{step:?}: {}", next.text());
-    }
-    assert_eq!(world.stack.hubspot.refresh_token_reuses(), 0);
-}
-
-#[tokio::test]
 async fn tokens_that_a_dead_process_stored_are_adopted_without_asking_hubspot() {
     let world = World::start().await;
     let before = plant(&world, ACCOUNT, 1).await;
@@ -136,53 +119,6 @@ async fn tokens_that_a_dead_process_stored_are_adopted_without_asking_hubspot() 
     assert_eq!(answer.status, 200, "{}", answer.text);
     assert_eq!((world.stack.hubspot.count(&Match::refresh()), versions(&world, &before)), (1, 2));
     assert_ne!(world.record(ACCOUNT, 1).await.unwrap().pointer, before.pointer);
-}
-
-#[tokio::test]
-async fn expired_tokens_of_a_dead_process_are_refreshed_next() {
-    let world = World::start().await;
-    world.stack.hubspot.set_rotation(Rotation::Strict);
-    let before = plant(&world, ACCOUNT, 1).await;
-    world.pass(HOUR);
-    dies_at(&world, KillPoint::VersionWritten).await;
-    world.pass(HOUR);
-
-    let answer = world.execute(&request(ACCOUNT, None)).await;
-
-    assert_eq!(answer.status, 200, "{}", answer.text);
-    assert_eq!((world.stack.hubspot.refresh_token_reuses(), versions(&world, &before)), (0, 3));
-}
-
-#[tokio::test]
-async fn a_crash_after_a_roll_forward_loses_nothing_either() {
-    let world = World::start().await;
-    world.stack.hubspot.set_rotation(Rotation::Strict);
-    plant(&world, ACCOUNT, 1).await;
-    world.pass(HOUR);
-    dies_at(&world, KillPoint::VersionWritten).await;
-    world.pass(HOUR);
-    // Its second update is the roll forward.
-    dies_at(&world, KillPoint::Committed).await;
-    world.pass(LEASE);
-
-    let answer = world.execute(&request(ACCOUNT, None)).await;
-
-    assert_eq!(answer.status, 200, "{}", answer.text);
-    assert_eq!(world.stack.hubspot.refresh_token_reuses(), 0);
-}
-
-#[tokio::test]
-async fn a_schedule_goes_on_where_a_dead_execution_stopped() {
-    let world = World::start().await;
-    let before = plant(&world, ACCOUNT, 1).await;
-    world.pass(HOUR);
-    dies_at(&world, KillPoint::VersionWritten).await;
-    world.pass(LEASE);
-
-    let report = world.refresh(json!({})).await;
-
-    assert_eq!((&report["due"], &report["refreshed"]), (&json!(1), &json!(1)), "{report}");
-    assert_eq!((world.stack.hubspot.count(&Match::refresh()), versions(&world, &before)), (1, 2));
 }
 
 #[tokio::test]
@@ -266,25 +202,6 @@ async fn a_process_thawed_between_its_writes_overwrites_nothing_newer() {
     assert_eq!((adopted.status, refreshed.status, &late["statusCode"]), (200, 200, &json!(200)), "{late}");
     assert_eq!(world.record(ACCOUNT, 1).await.unwrap().pointer, committed.pointer);
     assert_eq!((shown(&world).len(), world.stack.hubspot.refresh_token_reuses()), (2, 0));
-}
-
-#[tokio::test]
-async fn a_late_commit_is_refused_and_the_newer_tokens_are_used() {
-    let world = World::start().await;
-    let record = plant(&world, ACCOUNT, 1).await;
-    world.pass(HOUR);
-    let gate = hold(&world, KillPoint::CommitAsked);
-    let body = request(ACCOUNT, None);
-
-    let (answer, newer) = tokio::join!(world.execute(&body), async {
-        gate.reached(1).await;
-        let newer = another_has_refreshed(&world, &record).await;
-        gate.open();
-        newer
-    });
-
-    assert_eq!(answer.status, 200, "{}", answer.text);
-    assert_eq!(world.record(ACCOUNT, 1).await.unwrap().pointer, Some(newer));
 }
 
 #[tokio::test]
