@@ -53,11 +53,16 @@ const SHAPES: [&str; 45] = [
     "/webhooks-journal/journal/@/batch/read",
 ];
 
+/// The ends of all shapes.
+const ENDS: [&str; 3] = ["/search", "/batch/read", "/graphql"];
+
 /// Returns true if a POST to this path only reads.
 pub(crate) fn post_reads(path: &str) -> bool {
-    // Most POSTs write, and are not compared with every shape.
-    let may_read = path.ends_with("/search") || path.ends_with("/batch/read") || path.ends_with("/graphql");
-    may_read && SHAPES.iter().any(|shape| has_shape(path, shape))
+    // Every execution asks, some twice: only shapes with the same first segment and end are compared.
+    let Some(end) = ENDS.iter().find(|end| path.ends_with(**end)) else { return false };
+    let Some((first, _)) = path.strip_prefix('/').and_then(|rest| rest.split_once('/')) else { return false };
+    let starts = |shape: &str| shape[1..].strip_prefix(first).is_some_and(|rest| rest.starts_with('/'));
+    SHAPES.iter().any(|shape| starts(shape) && shape.ends_with(end) && has_shape(path, shape))
 }
 
 fn has_shape(path: &str, shape: &str) -> bool {
@@ -79,5 +84,21 @@ pub(crate) fn is_version(segment: &str) -> bool {
         [b'v', digit] => digit.is_ascii_digit(),
         [year @ .., b'-', tens, ones] => year.len() == 4 && year.iter().chain([tens, ones]).all(u8::is_ascii_digit),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shape_is_found_by_its_first_segment_and_its_end() {
+        for shape in SHAPES {
+            let path = shape.replace('@', "v3").replace("{}", "name");
+
+            assert!(post_reads(&path), "{path}");
+            assert!(!post_reads(&format!("/{path}")), "{path}");
+            assert!(!post_reads(path.replacen('/', "/x", 1).as_str()), "{path}");
+        }
     }
 }
