@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use guard::redact::TokenPatterns;
 use guard::request::Call;
 use guard::scopes::{Remedy, RequestedScopes};
+use guard::target::Target;
 use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -48,8 +49,23 @@ pub(crate) struct Answer<'a> {
 pub(crate) struct Rendered {
     pub(crate) outcome: RequestOutcome,
     pub(crate) response: Response,
-    /// How a delivery with an idempotency key ends.
-    pub(crate) end: ClaimEnd,
+    retryable: bool,
+    /// The body to store, where that is not the response's.
+    stored: Option<String>,
+}
+
+impl Rendered {
+    /// How a delivery of this target with an idempotency key ends.
+    pub(crate) fn claim_end(&self, target: &Target) -> ClaimEnd {
+        if self.retryable || self.outcome == RequestOutcome::NotSent {
+            return ClaimEnd::Released;
+        }
+        if target.is_read() {
+            return ClaimEnd::Read;
+        }
+        let body = self.stored.as_ref().unwrap_or(&self.response.body).clone();
+        ClaimEnd::Stored(StoredResponse { status: 200, outcome: self.outcome, body })
+    }
 }
 
 impl Answer<'_> {
@@ -61,20 +77,13 @@ impl Answer<'_> {
         let mut envelope = self.envelope(&patterns, body.as_deref());
         let text = envelope.text().unwrap_or_else(|| envelope.text_without_body());
         let Envelope { outcome, retryable, retry_after_seconds, .. } = envelope;
-        let end = if retryable || outcome == RequestOutcome::NotSent {
-            ClaimEnd::Released
-        } else if self.call.target().is_read() {
-            ClaimEnd::Read
-        } else {
-            let body = if text.len() <= LARGEST_STORED { text.clone() } else { envelope.text_without_body() };
-            ClaimEnd::Stored(StoredResponse { status: 200, outcome, body })
-        };
+        let stored = (text.len() > LARGEST_STORED).then(|| envelope.text_without_body());
         let response = Response::text(200, "application/json", text);
         let response = match retry_after_seconds {
             Some(seconds) => response.with("retry-after", &seconds.to_string()),
             None => response,
         };
-        Rendered { outcome, response, end }
+        Rendered { outcome, retryable, response, stored }
     }
 
     /// A 5xx to a request that is not idempotent does not say whether HubSpot has acted, unless the edge in front of
@@ -330,7 +339,9 @@ mod tests {
             clock: &Clock::default(),
             redact_until,
         };
-        let Rendered { response, end, .. } = answer.render();
+        let rendered = answer.render();
+        let end = rendered.claim_end(request.call.target());
+        let response = rendered.response;
         let stored = if let ClaimEnd::Stored(stored) = end { Some(stored) } else { None };
         (serde_json::from_str(&response.body).unwrap(), response.headers.get("retry-after").cloned(), stored)
     }

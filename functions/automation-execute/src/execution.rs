@@ -114,7 +114,10 @@ impl<'a> Execution<'a> {
         self.progress.attempts.may_have_reached_hubspot = claim.may_have_reached_hubspot();
         let executed = self.execute(request, Some(&mut claim), deadline).await;
         let (answered, end) = match executed {
-            Ok(Rendered { response, end, .. }) => (Ok(response), end),
+            Ok(rendered) => {
+                let end = rendered.claim_end(request.call.target());
+                (Ok(rendered.response), end)
+            }
             Err(error) => {
                 let error = if claim.repeats_a_timeout() { not_again(error) } else { error };
                 let end = idempotency::problem_end(&error, self.outcome_of(&error), request.call.target(), &self.id);
