@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -59,7 +60,7 @@ impl Certificates {
 /// Traffic through a front.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TrafficCounts {
-    /// Calls by operation.
+    /// Calls by operation, without requests that only open a connection.
     pub(crate) calls: BTreeMap<String, u64>,
     /// Connections made.
     pub(crate) connections: u64,
@@ -94,6 +95,8 @@ struct Shared {
     client: reqwest::Client,
     seen: Mutex<TrafficCounts>,
     bytes: AtomicU64,
+    /// Added to each answer, in microseconds.
+    round_trip: AtomicU64,
     /// The answers so far, while they are kept.
     kept: Mutex<Option<HashMap<Key, CachedAnswer>>>,
 }
@@ -117,6 +120,7 @@ impl Front {
             client: loopback::client(),
             seen: Mutex::default(),
             bytes: AtomicU64::new(0),
+            round_trip: AtomicU64::new(0),
             kept: Mutex::default(),
         });
         let router = Router::new().fallback(answer).layer(DefaultBodyLimit::disable()).with_state(shared.clone());
@@ -129,6 +133,8 @@ impl Front {
                 let _ = socket.set_nodelay(true);
                 lock(&counting.seen).connections += 1;
                 tokio::spawn(async move {
+                    // One for TCP, one for TLS.
+                    counting.travel(2).await;
                     if let Ok(stream) = acceptor.accept(CountingSocket { socket, shared: counting }).await {
                         let _ = connected.send((stream, from)).await;
                     }
@@ -155,11 +161,32 @@ impl Front {
         lock(&self.shared.kept).get_or_insert_default();
     }
 
+    /// How much longer than on loopback a round trip takes from now on.
+    pub(crate) fn set_round_trip(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.shared.round_trip.store(micros, Ordering::Relaxed);
+    }
+
     /// The traffic so far.
     pub(crate) fn seen(&self) -> TrafficCounts {
         let mut seen = lock(&self.shared.seen).clone();
         seen.bytes = self.shared.bytes.load(Ordering::Relaxed);
         seen
+    }
+}
+
+impl Shared {
+    /// Takes as long as so many round trips. The timer's steps are of a millisecond: the rest is waited for awake, on the
+    /// emulators' own core.
+    async fn travel(&self, round_trips: u32) {
+        let began = Instant::now();
+        let time = Duration::from_micros(self.round_trip.load(Ordering::Relaxed)) * round_trips;
+        if let Some(most) = time.checked_sub(Duration::from_millis(2)) {
+            tokio::time::sleep(most).await;
+        }
+        while began.elapsed() < time {
+            tokio::task::yield_now().await;
+        }
     }
 }
 
@@ -175,6 +202,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
+    shared.travel(1).await;
     let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
         return StatusCode::BAD_REQUEST.into_response();
     };
@@ -183,7 +211,9 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         Some(target) => target.rsplit('.').next().unwrap_or(target).to_owned(),
         None => format!("{} {}", head.method, head.uri.path()),
     };
-    *lock(&shared.seen).calls.entry(operation).or_default() += 1;
+    if !matches!(operation.as_str(), "GET /" | "HEAD /") {
+        *lock(&shared.seen).calls.entry(operation).or_default() += 1;
+    }
     let key = (format!("{} {}", head.method, head.uri), target, body.clone());
     let kept = lock(&shared.kept).as_ref().and_then(|kept| kept.get(&key).cloned());
     if let Some(answer) = kept {

@@ -4,6 +4,7 @@
 
 mod budget;
 mod callgrind;
+mod cpu_share;
 mod front;
 mod growth;
 mod measure;

@@ -47,6 +47,14 @@ pub(crate) struct Process {
     _api: Server,
 }
 
+/// The cost of a process until it asked for work.
+pub(crate) struct Initialisation {
+    /// By the clock.
+    pub(crate) took: Duration,
+    /// CPU time.
+    pub(crate) cpu: Duration,
+}
+
 /// An answered invocation.
 pub(crate) struct Answered {
     /// From the event to the answer.
@@ -99,6 +107,17 @@ impl Process {
         self.begin(event).await?;
         self.ready().await?;
         self.answered(self.spawned).await
+    }
+
+    /// Waits until it asks for its first work, and leaves that to the first invocation.
+    pub(crate) async fn initialised(&mut self) -> Result<Initialisation, String> {
+        self.wait().await?;
+        Ok(Initialisation { took: self.spawned.elapsed(), cpu: self.cpu() })
+    }
+
+    /// Its id.
+    pub(crate) fn pid(&self) -> Pid {
+        self.pid
     }
 
     /// One more invocation, once the function is ready for it.

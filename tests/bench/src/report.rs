@@ -78,7 +78,7 @@ impl Report {
 
     /// The whole as Markdown.
     pub(crate) fn markdown(&self) -> String {
-        let mut text = format!("{}, {}\n\n| what | figure | must hold | go for |\n", self.date, self.machine);
+        let mut text = format!("{}, {}\n\n| what | figure | budget | target |\n", self.date, self.machine);
         text.push_str("| --- | --- | --- | --- |\n");
         for row in &self.targets {
             let missed = if row.holds == Some(false) { " **(missed)**" } else { "" };

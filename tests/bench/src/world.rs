@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use axum::body::Bytes;
 use devstack::hubspot::PORTAL;
@@ -63,6 +64,13 @@ impl World {
     /// From now on the same request is answered alike, at no cost.
     fn keep_answers(&self) {
         [&self.dynamodb, &self.secrets_manager, &self.hubspot].into_iter().for_each(Front::keep_answers);
+    }
+
+    /// From now on, the answers of AWS and of HubSpot take these round trips longer, and their connections two of them.
+    pub(crate) fn set_round_trips(&self, aws: Duration, hubspot: Duration) {
+        self.dynamodb.set_round_trip(aws);
+        self.secrets_manager.set_round_trip(aws);
+        self.hubspot.set_round_trip(hubspot);
     }
 
     /// Our function after a first execution, which notes the use of the integration; from now on answers are kept.
