@@ -18,11 +18,13 @@ use rustls::client::Resumption;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{CipherSuite, ClientConfig, RootCertStore};
+use tokio::time::timeout;
+use url::Url;
 
-use self::aws::{Endpoints, Sender};
+use self::aws::{Endpoints, Sender, dynamodb_endpoint, secrets_manager_endpoint};
 use crate::clock::Clock;
 use crate::config::Reader;
-use crate::error::Error;
+use crate::error::{Error, chain};
 
 /// A connection to HubSpot that cannot be made in this time is not made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -30,8 +32,15 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Connect timeout for AWS (the SDK retries).
 const AWS_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Valgrind, by which the bench counts instructions, takes fifty times as long: with the same limits the count would depend
+/// on how fast the machine is.
+const SLOWER: u32 = if cfg!(feature = "bench") { 200 } else { 1 };
+
+/// All connections of the initialisation together may take this long. Lambda bills it, and a customer may wait for it.
+const OPENING_TIMEOUT: Duration = Duration::from_millis(300 * SLOWER as u64);
+
 /// After this much wall time without use, a frozen sandbox's connections may be dead without it knowing.
-const TRUSTED_IDLE_MILLIS: i64 = 5_000;
+const TRUSTED_IDLE_MILLIS: i64 = 5_000 * SLOWER as i64;
 
 /// The name of this product in every request to HubSpot: the edge in front of it may refuse a request without one.
 const USER_AGENT: &str = concat!("hubspot-automations/", env!("CARGO_PKG_VERSION"));
@@ -40,26 +49,65 @@ const USER_AGENT: &str = concat!("hubspot-automations/", env!("CARGO_PKG_VERSION
 /// HubSpot.
 const SESSIONS: usize = 32;
 
-/// The AWS configuration of a function. Lambda hands its region and its role's credentials over in the environment, and
-/// nowhere else: what would look for them in files and at other services stays out of the binary.
-pub fn aws_from_environment() -> Result<SdkConfig, Error> {
-    let mut reader = Reader::environment();
-    let (key_id, key) = (reader.required("AWS_ACCESS_KEY_ID"), reader.required("AWS_SECRET_ACCESS_KEY"));
-    let credentials = Credentials::new(key_id, key, reader.optional("AWS_SESSION_TOKEN"), None, "environment");
-    let region = Region::new(reader.required("AWS_REGION"));
-    let (region, credentials) = reader.finish((region, credentials)).map_err(Error::internal)?;
-    let config = SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(region)
-        .credentials_provider(SharedCredentialsProvider::new(credentials))
-        // They are in memory already, and last as long as the process.
-        .identity_cache(IdentityCache::no_cache())
-        .service_config(Endpoints)
-        // Answers are small, and an attempt has its time-out.
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .timeout_config(timeouts())
-        .http_client(aws_http()?);
-    Ok(config.build())
+/// AWS's SDK as a function uses it.
+pub struct Aws {
+    config: SdkConfig,
+    sender: Sender,
+}
+
+impl Aws {
+    /// The AWS configuration of a function. Lambda hands its region and its role's credentials over in the environment,
+    /// and nowhere else: what would look for them in files and at other services stays out of the binary.
+    pub fn from_environment(clock: &Clock) -> Result<Self, Error> {
+        let mut reader = Reader::environment();
+        let (key_id, key) = (reader.required("AWS_ACCESS_KEY_ID"), reader.required("AWS_SECRET_ACCESS_KEY"));
+        let credentials = Credentials::new(key_id, key, reader.optional("AWS_SESSION_TOKEN"), None, "environment");
+        let region = Region::new(reader.required("AWS_REGION"));
+        let (region, credentials) = reader.finish((region, credentials)).map_err(Error::internal)?;
+        let sender = Sender::new(client(AWS_CONNECT_TIMEOUT)?, clock.clone());
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(region)
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            // They are in memory already, and last as long as the process.
+            .identity_cache(IdentityCache::no_cache())
+            .service_config(Endpoints)
+            // Answers are small, and an attempt has its time-out.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .timeout_config(timeouts())
+            .http_client(sender.clone());
+        Ok(Self { config: config.build(), sender })
+    }
+
+    /// The configuration of the SDK's clients.
+    pub fn config(&self) -> &SdkConfig {
+        &self.config
+    }
+
+    async fn open(&self, service: &'static str, endpoint: Option<Url>) {
+        let Some(endpoint) = endpoint else { return };
+        if let Err(error) = self.sender.open(endpoint).await {
+            log_unopened(service, error);
+        }
+    }
+}
+
+/// Opens the connections that a function's first invocation needs: to DynamoDB, Secrets Manager and HubSpot.
+///
+/// Lambda gives the initialisation a whole core whatever the memory size, and an invocation a share of one: a TLS
+/// handshake takes many times as long there. The requests carry no credentials. Whatever is not open in time is opened
+/// when it is needed.
+pub async fn open_connections(aws: &Aws, http: &Http, hubspot: &Url) {
+    let dynamodb = async { aws.open("DynamoDB", dynamodb_endpoint(&aws.config).await).await };
+    let secrets_manager = async { aws.open("Secrets Manager", secrets_manager_endpoint(&aws.config).await).await };
+    let all = async { tokio::join!(dynamodb, secrets_manager, http.open(hubspot)) };
+    if timeout(OPENING_TIMEOUT, all).await.is_err() {
+        tracing::debug!("connections were not opened in time");
+    }
+}
+
+fn log_unopened(service: &'static str, error: reqwest::Error) {
+    tracing::debug!(service, cause = chain(&error.without_url()), "connection was not opened");
 }
 
 /// The AWS configuration before it is loaded, for callers that set a profile, region or credentials.
@@ -77,7 +125,7 @@ fn timeouts() -> TimeoutConfig {
 
 /// The HTTP client of AWS's SDK.
 pub fn aws_http() -> Result<impl HttpClient + 'static, Error> {
-    Ok(Sender::new(client(AWS_CONNECT_TIMEOUT)?))
+    Ok(Sender::new(client(AWS_CONNECT_TIMEOUT)?, Clock::default()))
 }
 
 /// The client for HubSpot: no redirects, no cookies, no proxy, no retries and no decompression of its own.
@@ -114,6 +162,14 @@ impl Http {
         }
         pool.last_used_millis = now;
         Ok(pool.client.clone())
+    }
+
+    /// Opens a connection for later requests, by a request without a token.
+    async fn open(&self, origin: &Url) {
+        let Ok(client) = self.client() else { return };
+        if let Err(error) = client.head(origin.clone()).send().await {
+            log_unopened("HubSpot", error);
+        }
     }
 
     /// A client whose connections serve one request each.

@@ -16,6 +16,7 @@ mod expansion;
 mod histories;
 mod iam;
 mod idempotency;
+mod initialisation;
 mod lines;
 mod newest;
 mod notifications;

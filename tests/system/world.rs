@@ -232,7 +232,7 @@ pub(crate) fn reader(stack: &Stack, binary: &str) -> Reader<impl Fn(&str) -> Opt
     Reader::new(move |name| environment.get(name).cloned())
 }
 
-fn claims(account: &str, role: &str) -> Value {
+pub(crate) fn claims(account: &str, role: &str) -> Value {
     json!({"account_id": account, "sub": ADMIN, "role": role})
 }
 

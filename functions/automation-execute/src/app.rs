@@ -3,7 +3,7 @@
 use aws_config::SdkConfig;
 use guard::scopes::RequestedScopes;
 use shared::access::Access;
-use shared::clients::Http;
+use shared::clients::{Aws, Http, open_connections};
 use shared::clock::Clock;
 use shared::config::{self, Invalid, Reader};
 use shared::error::Error;
@@ -66,6 +66,11 @@ impl App {
         let access = Access::new(store.clone(), hubspot, clock.clone(), config.refresh);
         let executions = Executions::new(&store, config.executions_table.clone());
         Ok(Self { store, executions, access, http, clock, config })
+    }
+
+    /// Opens the connections that the first invocation needs.
+    pub async fn open_connections(&self, aws: &Aws) {
+        open_connections(aws, &self.http, &self.config.hubspot.api_url).await;
     }
 
     /// Runs a call that has to end before anything is sent, until `deadline` (milliseconds since the epoch).

@@ -3,6 +3,7 @@
 use automation_execute::{App, Config, handle};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde_json::value::RawValue;
+use shared::clients::Aws;
 use shared::clock::Clock;
 use shared::config::Reader;
 
@@ -11,8 +12,9 @@ async fn main() -> Result<(), Error> {
     let clock = Clock::default();
     shared::log::init("automation-execute", clock.clone());
     let config = Config::read(Reader::environment())?;
-    let aws = shared::clients::aws_from_environment()?;
-    let app = App::new(config, &aws, clock)?;
+    let aws = Aws::from_environment(&clock)?;
+    let app = App::new(config, aws.config(), clock)?;
+    app.open_connections(&aws).await;
     let app = &app;
     run(service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {
         shared::log::invocation(&event.context.request_id, event.context.xray_trace_id.as_deref());

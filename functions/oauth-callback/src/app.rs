@@ -1,7 +1,7 @@
 //! The function's configuration, and the clients that outlive an invocation.
 
 use aws_config::SdkConfig;
-use shared::clients::Http;
+use shared::clients::{Aws, Http, open_connections};
 use shared::clock::Clock;
 use shared::config::{self, Invalid, Reader};
 use shared::error::Error;
@@ -53,6 +53,7 @@ pub struct App {
     pub(crate) store: Store,
     pub(crate) authorizations: Authorizations,
     pub(crate) hubspot: HubSpot,
+    http: Http,
     pub(crate) clock: Clock,
     pub(crate) config: Config,
 }
@@ -61,8 +62,14 @@ impl App {
     /// Builds all clients, once.
     pub fn new(config: Config, aws: &SdkConfig, clock: Clock) -> Result<Self, Error> {
         let store = Store::new(aws, config.state.clone());
-        let hubspot = HubSpot::new(Http::new(clock.clone())?, &config.hubspot, store.clone());
+        let http = Http::new(clock.clone())?;
+        let hubspot = HubSpot::new(http.clone(), &config.hubspot, store.clone());
         let authorizations = Authorizations::new(aws, config.authorizations_table.clone());
-        Ok(Self { store, authorizations, hubspot, clock, config })
+        Ok(Self { store, authorizations, hubspot, http, clock, config })
+    }
+
+    /// Opens the connections that the first invocation needs.
+    pub async fn open_connections(&self, aws: &Aws) {
+        open_connections(aws, &self.http, &self.config.hubspot.api_url).await;
     }
 }

@@ -17,7 +17,7 @@ use lambda_runtime::Diagnostic;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use shared::access::Access;
-use shared::clients::Http;
+use shared::clients::{Aws, Http, open_connections};
 use shared::clock::Clock;
 use shared::config::{self, Invalid, Reader};
 use shared::error::Error;
@@ -64,6 +64,7 @@ impl Config {
 pub struct App {
     store: Store,
     hubspot: HubSpot,
+    http: Http,
     access: Access,
     clock: Clock,
     config: Config,
@@ -73,9 +74,15 @@ impl App {
     /// Builds all clients, once.
     pub fn new(config: Config, aws: &SdkConfig, clock: Clock) -> Result<Self, Error> {
         let store = Store::new(aws, config.state.clone());
-        let hubspot = HubSpot::new(Http::new(clock.clone())?, &config.hubspot, store.clone());
+        let http = Http::new(clock.clone())?;
+        let hubspot = HubSpot::new(http.clone(), &config.hubspot, store.clone());
         let access = Access::new(store.clone(), hubspot.clone(), clock.clone(), config.refresh);
-        Ok(Self { store, hubspot, access, clock, config })
+        Ok(Self { store, hubspot, http, access, clock, config })
+    }
+
+    /// Opens the connections that the first invocation needs.
+    pub async fn open_connections(&self, aws: &Aws) {
+        open_connections(aws, &self.http, &self.config.hubspot.api_url).await;
     }
 }
 

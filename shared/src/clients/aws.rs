@@ -3,8 +3,9 @@
 //! The SDK's own connector takes roots as PEM only: to write those of all authorities and to parse them again took 35
 //! of the 48 million instructions of a cold start. It is a second stack beside reqwest besides.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use aws_config::SdkConfig;
 use aws_sdk_dynamodb::config::http::{HttpRequest, HttpResponse};
 use aws_sdk_dynamodb::config::{HttpClient, RuntimeComponents};
 use aws_smithy_runtime_api::client::http::{
@@ -16,23 +17,62 @@ use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use http::Uri;
 use reqwest::{Client, Request, Url};
 
+use super::{AWS_CONNECT_TIMEOUT, TRUSTED_IDLE_MILLIS};
+use crate::clock::Clock;
 use crate::config::environment;
 
 /// How many addresses are remembered. A function has two; a tool that signs in has others, with query strings.
 const ADDRESSES: usize = 8;
+/// The variable that names an endpoint.
+const ENDPOINT_URL: &str = "AWS_ENDPOINT_URL";
 
 /// Sends the SDK's requests. Their time-outs are the SDK's own, but for that of connecting, which is the client's.
 #[derive(Clone, Debug)]
 pub(super) struct Sender {
+    state: Arc<Mutex<SenderState>>,
+    clock: Clock,
+}
+
+#[derive(Debug)]
+struct SenderState {
     client: Client,
+    /// When connections were opened that no request has used yet, in milliseconds since the epoch.
+    opened_at: Option<i64>,
     /// The addresses so far, in both of their forms. A function has two: the operation is in a header. To parse one
     /// anew for each request took 2 % of a warm execution's instructions.
-    addresses: Arc<Mutex<Vec<(Uri, Url)>>>,
+    addresses: Vec<(Uri, Url)>,
 }
 
 impl Sender {
-    pub(super) fn new(client: Client) -> Self {
-        Self { client, addresses: Arc::default() }
+    pub(super) fn new(client: Client, clock: Clock) -> Self {
+        let state = SenderState { client, opened_at: None, addresses: Vec::new() };
+        Self { state: Arc::new(Mutex::new(state)), clock }
+    }
+
+    /// Opens a connection for later requests, by a request without credentials.
+    pub(super) async fn open(&self, endpoint: Url) -> reqwest::Result<()> {
+        let client = {
+            let mut state = self.state();
+            state.opened_at = Some(self.clock.now_millis());
+            state.client.clone()
+        };
+        // A connection is free again once the answer was read.
+        client.get(endpoint).send().await?.bytes().await.map(drop)
+    }
+
+    /// The client to send the next request with.
+    ///
+    /// Under provisioned concurrency hours may pass before the first one: connections of the initialisation are then
+    /// dead, and are not used.
+    fn client(&self) -> Client {
+        let mut state = self.state();
+        if let Some(opened_at) = state.opened_at.take()
+            && self.clock.now_millis() - opened_at > TRUSTED_IDLE_MILLIS
+            && let Ok(client) = super::client(AWS_CONNECT_TIMEOUT)
+        {
+            state.client = client;
+        }
+        state.client.clone()
     }
 
     /// The SDK's request as reqwest takes it. All our bodies are in memory.
@@ -45,16 +85,20 @@ impl Sender {
     }
 
     fn url(&self, uri: Uri) -> Result<Url, ConnectorError> {
-        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, url)) = addresses.iter().find(|(known, _)| *known == uri) {
+        let mut state = self.state();
+        if let Some((_, url)) = state.addresses.iter().find(|(known, _)| *known == uri) {
             return Ok(url.clone());
         }
         let url = Url::parse(&uri.to_string()).map_err(|error| ConnectorError::user(error.into()))?;
-        if addresses.len() == ADDRESSES {
-            addresses.remove(0);
+        if state.addresses.len() == ADDRESSES {
+            state.addresses.remove(0);
         }
-        addresses.push((uri, url.clone()));
+        state.addresses.push((uri, url.clone()));
         Ok(url)
+    }
+
+    fn state(&self) -> MutexGuard<'_, SenderState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -69,7 +113,7 @@ impl HttpConnector for Sender {
         let sender = self.clone();
         HttpConnectorFuture::new(async move {
             let request = sender.translated(request)?;
-            let response = sender.client.execute(request).await.map_err(failed)?;
+            let response = sender.client().execute(request).await.map_err(failed)?;
             let response = http::Response::from(response).map(SdkBody::from_body_1_x);
             HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
         })
@@ -95,24 +139,99 @@ pub(super) struct Endpoints;
 
 impl LoadServiceConfig for Endpoints {
     fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
-        let service = key.service_id().to_uppercase().replace(' ', "_");
-        environment(&format!("{}_{service}", key.env())).or_else(|| environment(key.env()))
+        named_endpoint(key.env(), key.service_id())
     }
+}
+
+fn named_endpoint(variable: &str, service_id: &str) -> Option<String> {
+    let service = service_id.to_uppercase().replace(' ', "_");
+    environment(&format!("{variable}_{service}")).or_else(|| environment(variable))
+}
+
+/// The endpoint that the SDK sends DynamoDB's calls to.
+pub(super) async fn dynamodb_endpoint(config: &SdkConfig) -> Option<Url> {
+    use aws_sdk_dynamodb::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
+    let params = Params::builder()
+        .set_region(config.region().map(ToString::to_string))
+        .set_endpoint(named_endpoint(ENDPOINT_URL, "DynamoDB"))
+        .build()
+        .ok()?;
+    Url::parse(DefaultResolver::new().resolve_endpoint(&params).await.ok()?.url()).ok()
+}
+
+/// The endpoint that the SDK sends Secrets Manager's calls to.
+pub(super) async fn secrets_manager_endpoint(config: &SdkConfig) -> Option<Url> {
+    use aws_sdk_secretsmanager::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
+    let params = Params::builder()
+        .set_region(config.region().map(ToString::to_string))
+        .set_endpoint(named_endpoint(ENDPOINT_URL, "Secrets Manager"))
+        .build()
+        .ok()?;
+    Url::parse(DefaultResolver::new().resolve_endpoint(&params).await.ok()?.url()).ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+    use std::time::Duration;
+
     use super::*;
+
+    fn sender(clock: &Clock) -> Sender {
+        Sender::new(crate::clients::client(AWS_CONNECT_TIMEOUT).unwrap(), clock.clone())
+    }
+
+    /// A server that answers every request with 200, and the number of its connections.
+    fn server() -> (Url, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let count = connections.clone();
+        thread::spawn(move || {
+            for mut connection in listener.incoming().flatten() {
+                count.fetch_add(1, Ordering::SeqCst);
+                thread::spawn(move || {
+                    let mut request = [0; 4096];
+                    while connection.read(&mut request).is_ok_and(|length| length > 0) {
+                        connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+                    }
+                });
+            }
+        });
+        (url, connections)
+    }
 
     #[test]
     fn addresses_are_remembered_up_to_a_bound() {
-        let sender = Sender::new(crate::clients::client(crate::clients::AWS_CONNECT_TIMEOUT).unwrap());
+        let sender = sender(&Clock::default());
 
         for number in 0..100 {
             let uri: Uri = format!("https://sso.example/?n={number}").parse().unwrap();
             assert_eq!(sender.url(uri).unwrap().query(), Some(&*format!("n={number}")));
         }
 
-        assert_eq!(sender.addresses.lock().unwrap().len(), ADDRESSES);
+        assert_eq!(sender.state().addresses.len(), ADDRESSES);
+    }
+
+    #[tokio::test]
+    async fn opened_connections_serve_only_if_the_first_request_follows_soon() {
+        for (pause, expected) in [(4, 1), (6, 2)] {
+            let (url, connections) = server();
+            let clock = Clock::default();
+            let sender = sender(&clock);
+            sender.open(url.clone()).await.unwrap();
+            clock.advance(Duration::from_secs(pause));
+
+            for _ in 0..2 {
+                sender.client().get(url.clone()).send().await.unwrap();
+                // Later pauses change nothing: the SDK repeats what is lost on a dead connection.
+                clock.advance(Duration::from_secs(3_600));
+            }
+
+            assert_eq!(connections.load(Ordering::SeqCst), expected, "{pause} s");
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -80,6 +80,8 @@ struct FrontState {
     interruptions: Interruptions,
     policies: Policies,
     calls: Vec<AwsCall>,
+    /// The headers of the requests that only opened a connection.
+    openings: Vec<HeaderMap>,
     plan: Plan<Selector, AwsCall, AwsFault>,
 }
 
@@ -168,6 +170,13 @@ impl AwsFront {
     #[must_use]
     pub fn calls(&self) -> Vec<AwsCall> {
         self.state().calls.clone()
+    }
+
+    /// The headers of the requests that only opened a connection (`GET /`), in order. They are no calls: nothing else
+    /// counts them, and no fault or gate is for them.
+    #[must_use]
+    pub fn openings(&self) -> Vec<HeaderMap> {
+        self.state().openings.clone()
     }
 
     /// How many calls of an operation came so far.
@@ -262,9 +271,15 @@ impl AwsFront {
         R: Future<Output = Response> + Send + 'static,
     {
         let front = self.clone();
-        let answer = move |headers: HeaderMap, body: Bytes| {
+        let answer = move |method: Method, headers: HeaderMap, body: Bytes| {
             let (front, effect) = (front.clone(), effect.clone());
-            async move { front.answer(AwsRequest { headers, body }, effect).await.unwrap_or_else(|| lose_connection()) }
+            async move {
+                if method == Method::GET {
+                    front.state().openings.push(headers);
+                    return "healthy".into_response();
+                }
+                front.answer(AwsRequest { headers, body }, effect).await.unwrap_or_else(|| lose_connection())
+            }
         };
         Router::new().fallback(answer).layer(DefaultBodyLimit::disable())
     }

@@ -119,6 +119,8 @@ struct ServerState {
     interruptions: Interruptions,
     app: App,
     journal: Vec<RecordedRequest>,
+    /// The requests that only opened a connection.
+    openings: Vec<RecordedRequest>,
     /// The requests that took effect, and the status that came of each.
     acted: Vec<(RecordedRequest, u16)>,
     plan: Plan<Match, RecordedRequest, Fault>,
@@ -142,6 +144,7 @@ impl HubSpot {
             interruptions: Interruptions::default(),
             app: App::new(options, hub_url.clone()),
             journal: Vec::new(),
+            openings: Vec::new(),
             acted: Vec::new(),
             plan: Plan::default(),
         };
@@ -186,6 +189,13 @@ impl HubSpot {
     #[must_use]
     pub fn requests(&self) -> Vec<RecordedRequest> {
         self.shared.state().journal.clone()
+    }
+
+    /// The requests that only opened a connection (`HEAD /`), in order. They are no calls: nothing else counts them,
+    /// and no script or gate is for them.
+    #[must_use]
+    pub fn openings(&self) -> Vec<RecordedRequest> {
+        self.shared.state().openings.clone()
     }
 
     /// Changes with every request that comes.

@@ -80,6 +80,12 @@ impl RecordedRequest {
         !wanted.is_empty() && self.raw.windows(wanted.len()).any(|window| window == wanted)
     }
 
+    /// Returns true if it only opens a connection.
+    #[must_use]
+    pub fn is_opening(&self) -> bool {
+        self.method == "HEAD" && self.target == "/"
+    }
+
     /// Returns true if it belongs to OAuth and not to the API.
     #[must_use]
     pub fn is_oauth(&self) -> bool {

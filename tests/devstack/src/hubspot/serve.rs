@@ -51,6 +51,10 @@ impl Inner {
             Err(broken) => return self.broken(wire, broken, number).await,
         };
         let mut request = self.recorded(&head, number);
+        if request.is_opening() {
+            self.state().openings.push(request);
+            return send(wire, &head, &Answer::html(404, "<h1>Not Found</h1>"), &Fault::Pass).await;
+        }
         let unread = self.state().plan.fault_if(
             |matching| matching.fits_head(&request),
             |matching, fault| matching.is_by_head() && fault.leaves_body_unread(),
