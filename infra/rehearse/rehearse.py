@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import documented
 import yaml
 from deployment import Deployment, SamFailed, call, sam
 from machine import ROOT, Emulator, Failed, HubSpot, Issuer
@@ -278,7 +279,12 @@ def rehearse(emulator: Emulator, hubspot: HubSpot, issuer: Issuer, folder: Path)
     execute(first, hubspot, None)
     supersede(first, integration)
 
-    say("8. Remove both")
+    say("8. The commands of DEPLOY.md and of the runbooks")
+    credentials = {name: hubspot.app[name] for name in ("client_id", "client_secret")}
+    count = documented.follow(first, credentials, folder)
+    say(f"   app secret, rotation, alias and {count} commands of the runbooks did what the pages say")
+
+    say("9. Remove both")
     remove(second)
     execute(first, hubspot, None)
     remove(first)
