@@ -42,7 +42,12 @@ pub(crate) struct ObservedCall<'a> {
 /// Operation, status and code of an answer; instead of a code `gateway` for API Gateway's own, `-` for what has none.
 pub(crate) type AnswerKind = (String, u16, String);
 
+/// Code, title, wait and detail of a problem, the numbers and ids of the detail masked.
+pub(crate) type ProblemText = (String, String, Option<u64>, String);
+
 thread_local! {
+    /// The problems that this test has seen.
+    static PROBLEMS: RefCell<BTreeSet<ProblemText>> = const { RefCell::new(BTreeSet::new()) };
     /// The API answers that this thread, and so this test, has seen.
     static KINDS: RefCell<BTreeSet<AnswerKind>> = const { RefCell::new(BTreeSet::new()) };
 }
@@ -82,13 +87,36 @@ pub(crate) fn witness(exchange: &Exchange<'_>) {
 /// Validates an answer with the document; panics where they differ.
 pub(crate) fn see(seen: &ObservedCall<'_>) {
     match check(seen) {
-        Ok(kind) => KINDS.with_borrow_mut(|kinds| kinds.insert(kind)),
+        Ok(kind) => {
+            let problem = serde_json::from_slice(seen.body).ok().and_then(|body| problem_text(&body));
+            PROBLEMS.with_borrow_mut(|problems| problems.extend(problem));
+            KINDS.with_borrow_mut(|kinds| kinds.insert(kind))
+        }
         Err(why) => {
             let (method, path, status) = (seen.method, &seen.path, seen.status);
             let body = String::from_utf8_lossy(seen.body);
             panic!("infra/openapi.yaml and the answer {status} to {method} {path:.80} differ: {why}\n{body:.600}")
         }
     };
+}
+
+/// The parts of a problem that people read; none for another answer.
+fn problem_text(body: &Value) -> Option<ProblemText> {
+    let text = |name: &str| body[name].as_str().map(str::to_owned);
+    let mut masked: Vec<String> = text("detail")?.split(' ').map(mask).collect();
+    // A list of ids counts as one id.
+    masked.dedup();
+    Some((text("code")?, text("title")?, body["retry_after_seconds"].as_u64(), masked.join(" ")))
+}
+
+/// A word without its numbers; an id as a whole.
+fn mask(word: &str) -> String {
+    if word.len() >= 36 && word.chars().filter(|c| *c == '-').count() >= 4 {
+        return "ID".to_owned();
+    }
+    let mut masked: Vec<char> = word.chars().map(|c| if c.is_ascii_digit() { '#' } else { c }).collect();
+    masked.dedup_by(|a, b| *a == '#' && a == b);
+    masked.into_iter().collect()
 }
 
 /// The kind of an answer that is as the document says; else where it differs, and from which rule.

@@ -9,8 +9,8 @@ use devstack::stack::{Options, Stack};
 use devstack::wire::At;
 use serde_json::{Value, json};
 
-use super::document::{By, Document};
-use super::{AnswerKind, KINDS};
+use super::document::{By, Document, entries};
+use super::{AnswerKind, KINDS, PROBLEMS, ProblemText, problem_text};
 use crate::connect::connect;
 use crate::execution::{tamper, to};
 use crate::readme::refusals;
@@ -168,6 +168,10 @@ async fn executing() {
     world.execute(&list).await;
     world.execute(&to("HEAD", "/crm")).await;
     world.execute(&to("GET", "/oauth/v1")).await;
+    world.execute(&to("GET", "https://evil.example/")).await;
+    let mut hurried = list.clone();
+    hurried["deadline_ms"] = json!(1);
+    world.execute(&hurried).await;
     world.execute(&to("GET", &format!("/{}", "a".repeat(40_000)))).await;
     world.execute(&request(ACCOUNT, Some("unknown"))).await;
     world.stack.post_automation_as(&world.stack.stranger, list.to_string()).await;
@@ -197,9 +201,25 @@ async fn executing() {
     world.execute(&request(ACCOUNT, Some(&id))).await;
 }
 
+/// The document's problems have titles, details and waits that callers got.
+fn assert_examples_are_given() {
+    let seen = PROBLEMS.take();
+    let mut wrong = Vec::new();
+    for (name, example) in entries(&Document::get().root["components"]["examples"]) {
+        let (code, title, wait, detail) = problem_text(&example["value"]).unwrap();
+        let given: Vec<_> = seen.iter().filter(|problem| problem.0 == code).collect();
+        let is_given = |problem: &&&ProblemText| problem.1 == title && problem.2.is_some() == wait.is_some();
+        if !given.iter().filter(is_given).any(|problem| problem.3 == detail) {
+            wrong.push((name, title, wait, detail, given));
+        }
+    }
+    assert!(wrong.is_empty(), "examples that no caller gets, and the problems of their codes: {wrong:#?}");
+}
+
 #[tokio::test]
 async fn each_documented_answer_is_given_or_cannot_be_had_here() {
     KINDS.take();
+    PROBLEMS.take();
 
     Box::pin(gateways()).await;
     Box::pin(connecting()).await;
@@ -207,6 +227,7 @@ async fn each_documented_answer_is_given_or_cannot_be_had_here() {
     Box::pin(broken()).await;
     Box::pin(executing()).await;
 
+    assert_examples_are_given();
     let seen = KINDS.take();
     let (unreachable, expected): (BTreeSet<AnswerKind>, BTreeSet<AnswerKind>) =
         documented().into_iter().partition(is_unreachable);
