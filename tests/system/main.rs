@@ -27,4 +27,5 @@ mod readme;
 mod refresh;
 mod schedule;
 mod secrecy;
+mod texts;
 mod world;

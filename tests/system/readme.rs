@@ -1,5 +1,6 @@
 //! The README shows what really appears.
 
+mod commands;
 mod costs;
 mod cutover;
 mod links;

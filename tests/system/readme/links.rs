@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// The repository's pages, without what is built or installed.
-fn pages(folder: &Path, into: &mut Vec<PathBuf>) {
+pub(super) fn pages(folder: &Path, into: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();

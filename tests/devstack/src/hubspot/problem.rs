@@ -14,7 +14,7 @@ pub(super) fn body(category: &str, message: &str) -> Value {
     json!({ "status": "error", "message": message, "correlationId": correlation_id(), "category": category })
 }
 
-/// What became of a batch; `errors` are those of the inputs that failed.
+/// The result of a batch; `errors` are those of the inputs that failed.
 pub(super) fn batch(status: u16, now: i64, results: &[Value], errors: &[Value]) -> Answer {
     let at = iso(now);
     let mut body = json!({ "status": "COMPLETE", "results": results, "startedAt": at, "completedAt": at });
