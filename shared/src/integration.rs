@@ -19,7 +19,7 @@ pub enum Status {
     NeedsReauthorization,
 }
 
-/// What an integration can do for an execution now, by its record alone.
+/// The use of an integration for an execution now, by its record alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readiness {
     /// It executes.
@@ -191,7 +191,7 @@ impl Integration {
         self.hub.as_deref().and_then(Hub::parse)
     }
 
-    /// What it can do for an execution now. Every prediction and the executions themselves follow this one decision.
+    /// Its use for an execution now. Every prediction and the executions themselves follow this one decision.
     pub fn readiness(&self, now: i64) -> Readiness {
         match (self.status, &self.pointer) {
             (Status::Active, Some(_)) => Readiness::Ready,

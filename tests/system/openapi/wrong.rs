@@ -52,7 +52,7 @@ impl Draft {
     }
 }
 
-/// What is wrong, the edit, and what the refusal names.
+/// The error, the edit, and the part that the refusal names.
 type Wrong = (&'static str, fn(&mut Draft), &'static str);
 
 /// One sample for each check: the tests of the answers themselves try the document's rules.

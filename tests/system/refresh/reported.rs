@@ -7,7 +7,7 @@ use shared::integration::Status;
 use super::planted::{change, plant_due};
 use crate::world::World;
 
-/// What a scheduled run counts, what becomes of the integration, and the least and the longest pause in seconds.
+/// The count of a scheduled run, the end of the integration, and the least and the longest pause in seconds.
 struct Consequence {
     counted: &'static str,
     status: Status,

@@ -117,7 +117,7 @@ fn running<'a>(known: &'a [KnownIntegration], wanted: Option<&IntegrationId>) ->
     }
 }
 
-/// What ends the automation although nothing changes, for people.
+/// The reason why the automation ends although nothing changes, for people.
 fn limit(readiness: Readiness) -> Option<String> {
     let Readiness::ReadyUntil(at) = readiness else { return None };
     let expiry = Timestamp::from_second(at).map_or_else(|_| at.to_string(), |expiry| expiry.to_string());

@@ -151,7 +151,7 @@ fn refuse(words: &str) -> Answer {
     Answer::html(400, &page)
 }
 
-/// What the emulated pages look like.
+/// The style of the emulated pages.
 pub(super) const STYLE: &str = ":root{color-scheme:light dark}\
 body{font:1rem/1.5 system-ui;max-width:34rem;margin:3rem auto;padding:0 1rem}\
 button{font:inherit;padding:.5rem 1.5rem;margin-right:1rem}";
