@@ -62,7 +62,7 @@ def runbook_commands() -> list[tuple[str, str]]:
 
 
 def filled_in(command: str, names: dict) -> str:
-    """A command with what `infra/docs/operations.md` says that names in capitals stand for."""
+    """A command with what `infra/docs/operations.md` says that names in capitals mean."""
     return re.sub(r"(?<![\w$'{-])(" + "|".join(names) + r")(?![\w=-])", lambda found: names[found[0]], command)
 
 
