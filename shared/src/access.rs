@@ -128,8 +128,8 @@ impl Access {
         let read = record.pointer.clone();
         let mut waiting = Waiting { pause: FIRST_WAIT, misses: 0 };
         let tokens = self.load_or_refresh_in_turn(record, request, &mut waiting).await?;
-        let is_anothers = !tokens.refreshed && read.as_ref() != Some(&tokens.version.pointer);
-        Ok(UsableTokens { waited: waiting.pause > FIRST_WAIT || is_anothers, ..tokens })
+        let by_another = !tokens.refreshed && read.as_ref() != Some(&tokens.version.pointer);
+        Ok(UsableTokens { waited: waiting.pause > FIRST_WAIT || by_another, ..tokens })
     }
 
     /// Begins a run that may mark integrations: of many verdicts in a row without one success, only the first few are
