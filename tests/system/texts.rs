@@ -205,7 +205,6 @@ async fn page() -> String {
 }
 
 #[tokio::test]
-#[expect(clippy::disallowed_methods, reason = "the developer asks for a new page")]
 async fn the_list_of_texts_is_that_of_the_code() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(PAGE);
 

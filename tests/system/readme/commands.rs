@@ -143,7 +143,7 @@ async fn every_documented_command_of_the_tool_runs_on_a_stack() {
     assert!(commands.len() >= 20, "{commands:?}");
 
     for (page, line) in commands {
-        let line = line.replace("ACCOUNT", "acme").replace(" ID", &format!(" {}", id));
+        let line = line.replace("ACCOUNT", "acme").replace(" ID", &format!(" {id}"));
         // A text that names a command of the tool may leave out its account.
         let bare =
             ["integrations show", "refresh", "status"].iter().any(|command| line == format!("hubspotctl {command}"));
