@@ -38,8 +38,8 @@ impl Member {
     }
 }
 
-/// A person as log lines name them: by `sub` where it is opaque. An e-mail address is not opaque and is in no
-/// log, so that one is named by the first 16 hex digits of its SHA-256.
+/// A person as log lines and the list of integrations name them: by `sub` where it is opaque. An e-mail address is not,
+/// and is in no log and no response, so it is replaced with the first 16 hex digits of its SHA-256.
 pub fn logged_person(user_id: &str) -> Cow<'_, str> {
     if user_id.contains('@') {
         return Cow::Owned(format!("sha256:{}", &crypto::sha256_hex(user_id)[..16]));

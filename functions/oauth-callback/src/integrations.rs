@@ -1,5 +1,7 @@
 //! The account's integrations: stored after an authorization, listed, disconnected.
 
+use std::borrow::Cow;
+
 use guard::hubs::Hub;
 use serde::Serialize;
 use shared::caller::{Member, logged_person};
@@ -162,7 +164,7 @@ struct IntegrationView<'a> {
     integration_id: &'a IntegrationId,
     sequence: i64,
     created_at: i64,
-    connected_by: Option<&'a str>,
+    connected_by: Option<Cow<'a, str>>,
     hub_id: Option<u64>,
     scopes: &'a [String],
     status: Status,
@@ -183,7 +185,7 @@ pub(crate) async fn list(app: &App, event: &Event) -> Result<Response, Error> {
             integration_id: &integration.integration_id,
             sequence: integration.sequence,
             created_at: integration.created_at,
-            connected_by: integration.connected_by.as_deref(),
+            connected_by: integration.connected_by.as_deref().map(logged_person),
             hub_id: integration.hub_id,
             scopes: &integration.scopes,
             status: integration.status,
