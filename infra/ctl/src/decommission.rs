@@ -60,8 +60,7 @@ pub(crate) async fn run(args: &DecommissionArgs, stack_args: &StackArgs, output:
         return Ok(Exit::Success);
     }
     if let Some(sign) = sign_of_life(&stack).await? {
-        let advice = "`sam delete` first. Nothing was deleted";
-        return Err(Failure::usage(format!("the stack {name} still exists ({sign}): {advice}")));
+        return Err(Failure::usage(format!("the stack {name} may still exist: {sign}. Nothing was deleted")));
     }
     counts.operator = Some(Operator::identify(&stack, output).await?);
     approve(args, &name)?;
@@ -83,12 +82,12 @@ pub(crate) async fn run(args: &DecommissionArgs, stack_args: &StackArgs, output:
 /// the table of integrations stays, and nothing writes it any more.
 async fn sign_of_life(stack: &Stack) -> Result<Option<String>, Failure> {
     if stack.store.app_secret_key().await?.is_some() {
-        return Ok(Some(format!("its secret {} is there", stack.store.app_secret_id())));
+        return Ok(Some(format!("its secret {} is there; run `sam delete` first", stack.store.app_secret_id())));
     }
     if let Some(table) = &stack.settings.authorizations_table
         && stack.store.table_exists(table).await?
     {
-        return Ok(Some(format!("its table {table} is there")));
+        return Ok(Some(format!("its table {table} is there; run `sam delete` first")));
     }
     if !stack.store.table_exists(&stack.settings.state.integrations_table).await? {
         return Ok(None);
@@ -100,7 +99,10 @@ async fn sign_of_life(stack: &Stack) -> Result<Option<String>, Failure> {
         let latest = page.records.iter().flatten().map(|record| written_at(record, now)).max().unwrap_or(0);
         if latest > now - RECENT {
             let table = &stack.settings.state.integrations_table;
-            return Ok(Some(format!("its table {table} was written {} ago", span(now - latest))));
+            let ago = span(now - latest);
+            return Ok(Some(format!(
+                "its table {table} was written {ago} ago; run `sam delete` first, and this command an hour after the last write"
+            )));
         }
         after = page.next;
         if after.is_none() {

@@ -109,6 +109,6 @@ async fn each_sign_of_a_live_stack_keeps_its_secrets() {
     let just_written = run(&recent.stack, &["decommission", "--stack-name", "local"]).await;
 
     assert!(table_there.code == 2 && table_there.errors.contains("AuthorizationsTable"), "{table_there:?}");
-    assert!(just_written.code == 2 && just_written.errors.contains("was written"), "{just_written:?}");
+    assert!(just_written.code == 2 && just_written.errors.contains("an hour after the last write"), "{just_written:?}");
     assert_eq!(names(&recent).len(), 1);
 }
