@@ -273,7 +273,15 @@ async fn assert_all(world: &World, troubles: Vec<Trouble>, stalls: bool) -> usiz
             cases.push(Case { number: cases.len(), kind, trouble, always, stalls });
         }
     }
-    let run = |case: Case| async move { (case.run(world).await, case) };
+    let run = |case: Case| async move {
+        let mut end = case.run(world).await;
+        // The answer of an earlier case may have closed a connection that this one has just taken from the pool: its
+        // request never arrives, which the function cannot know. HubSpot's journal does, so the case runs again.
+        if end.at_hubspot.0 == 0 && case.expected().at_hubspot.0 > 0 && end.outcome == "unknown" {
+            end = case.run(world).await;
+        }
+        (end, case)
+    };
     let ended: Vec<(CaseEnd, Case)> = stream::iter(cases).map(run).buffer_unordered(AT_ONCE).collect().await;
 
     let wrong: Vec<String> = ended
