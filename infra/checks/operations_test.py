@@ -1,4 +1,4 @@
-"""The generator of the table of HubSpot's operations reads excerpts of HubSpot's own files, and its table has its form."""
+"""The generator of the operations table reads excerpts of published OpenAPI files and writes the format of the table."""
 
 import re
 import subprocess

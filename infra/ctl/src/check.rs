@@ -30,8 +30,8 @@ Each line is a body of POST /v1/automation-requests: account_id, automation_id, 
 names one, and the request as it is stored.
 
 Verdicts: `runs`; `missing_scopes` (HubSpot will refuse it; `remedy` names what helps); `developer_key` (HubSpot \
-accepts only the developer key of an app); or the code of the refusal: integration_superseded, integration_not_found, not_connected, reauthorization_required, endpoint_not_allowed, \
-invalid_request, request_too_large.";
+accepts only the developer key of an app); or the code of the refusal: integration_superseded, integration_not_found, \
+not_connected, reauthorization_required, endpoint_not_allowed, invalid_request, request_too_large.";
 
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = ABOUT_LINES)]

@@ -79,7 +79,7 @@ pub(super) const LEVERS: &[Lever] = &[
     Lever {
         name: "rotate",
         title: "Change the rotation",
-        explanation: "Whether a refresh brings a new refresh token, and what then becomes of the old one.",
+        explanation: "A refresh returns the same refresh token or a new one; a new one may end the old one.",
         parameters: &[(
             "rotation",
             "Refresh tokens",
