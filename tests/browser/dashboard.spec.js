@@ -341,6 +341,23 @@ scenario("a request that is not JSON is refused with what to do", [
 
 const SILENT = { url: /api\.js/, from: "throw new Error(`${who} does not", to: "return new Response(\"{}\");\n(`${who} does not" };
 
+scenario("the dashboard is marked as busy until it can be used", [
+  { url: /\/\?account=/, from: " aria-busy=\"true\"", to: "" },
+  { url: /dashboard\.js/, from: "removeAttribute", to: "hasAttribute" },
+], async ({ page, open }) => {
+  let answer;
+  await page.route(/dev\/levers$/, async route => {
+    await new Promise(resolve => { answer = resolve; });
+    await route.continue();
+  });
+  await open();
+  await expect.poll(() => answer).toBeDefined();
+  await expect(page.locator("main")).toHaveAttribute("aria-busy", "true");
+  answer();
+  await expect(page.locator("main")).not.toHaveAttribute("aria-busy");
+  await expect(page.locator("#levers form").first()).toBeVisible();
+});
+
 scenario("an API that is down is reported with what to do", SILENT, async ({ page, context, stack, problems, open, audit }) => {
   problems.expected.push(/ERR_FAILED|ERR_CONNECTION_REFUSED/);
   await context.route(`${stack.api}/**`, route => route.abort());

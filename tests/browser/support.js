@@ -211,6 +211,8 @@ async function auditFocus(page, where) {
 
 /** Checks a page by axe-core, by its width and by its focus order, and keeps pictures: two widths, both schemes. */
 export async function audit(page, name) {
+  // Controls that are disabled or added meanwhile would change the focus order.
+  await expect(page.locator("[aria-busy=true]")).toHaveCount(0);
   mkdirSync(SCREENS, { recursive: true });
   await page.evaluate(AXE);
   for (const width of WIDTHS) {

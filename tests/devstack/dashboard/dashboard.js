@@ -20,4 +20,6 @@ try {
   }
 } catch (error) {
   report(document.getElementById("connection"), error.message, "bad");
+} finally {
+  document.querySelector("main").removeAttribute("aria-busy");
 }
