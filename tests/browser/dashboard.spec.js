@@ -108,7 +108,7 @@ scenario("150 runs show their progress and the rate limit", [
     await expect(page.getByRole("list", { name: "In force" })).toContainText("HubSpot takes 3 requests in 10 s.");
     await page.getByRole("button", { name: "Run 150 times" }).click();
     await expect(page.getByRole("progressbar", { name: "Finished runs" })).toBeVisible();
-    await expect(status(page, "automation")).toContainText(/^150 runs: /, { timeout: 30_000 });
+    await expect(status(page, "automation")).toContainText(/^150 runs: /, { timeout: 90_000 });
     await expect(status(page, "automation")).toContainText("× 429 rate_limited");
   });
 

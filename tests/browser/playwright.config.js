@@ -6,12 +6,13 @@ export default defineConfig({
   outputDir: "results/traces",
   fullyParallel: true,
   workers: 2,
-  timeout: 45_000,
-  expect: { timeout: process.env.FAULTS ? 3_000 : 10_000 },
+  // Limits for a busy machine: a scenario that took 37 s of 45 s beside other work is no failure.
+  timeout: 180_000,
+  expect: { timeout: process.env.FAULTS ? 3_000 : 30_000 },
   reporter: process.env.FAULTS ? [["list"], ["./faults.js"]] : [["list"]],
   forbidOnly: true,
   use: {
-    actionTimeout: process.env.FAULTS ? 5_000 : 15_000,
+    actionTimeout: process.env.FAULTS ? 5_000 : 30_000,
     browserName: "chromium",
     screenshot: "only-on-failure",
     launchOptions: {

@@ -278,7 +278,7 @@ export async function run(page, automation, { key } = {}) {
   if (automation) await page.getByLabel("Stored automation").selectOption({ label: automation });
   if (key !== undefined) await page.getByRole("textbox", { name: "Idempotency key" }).fill(key);
   await page.getByRole("button", { name: "Run", exact: true }).click();
-  await expect(page.locator("#automation")).not.toHaveAttribute("aria-busy", "true", { timeout: 25_000 });
+  await expect(page.locator("#automation")).not.toHaveAttribute("aria-busy", "true", { timeout: 60_000 });
 }
 
 export const pull = async (page, name, choices = {}) => {
