@@ -34,14 +34,14 @@ pub struct Event {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Context {
-    http: Http,
+    http: HttpDescription,
     #[serde(deserialize_with = "or_default")]
     authorizer: Authorizer,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-struct Http {
+struct HttpDescription {
     method: String,
 }
 

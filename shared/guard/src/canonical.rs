@@ -22,8 +22,12 @@ struct Writer<'a> {
     out: Vec<u8>,
 }
 
-/// The position of a member in the output: its start, the end of its name, its end.
-type Member = (usize, usize, usize);
+/// The position of a member in the output.
+struct MemberSpan {
+    start: usize,
+    name_end: usize,
+    end: usize,
+}
 
 impl Writer<'_> {
     fn value(&mut self, depth: usize) -> Option<()> {
@@ -43,7 +47,7 @@ impl Writer<'_> {
     }
 
     fn object(&mut self, depth: usize) -> Option<()> {
-        let mut members: Vec<Member> = Vec::new();
+        let mut members: Vec<MemberSpan> = Vec::new();
         self.skip(1);
         let first = self.out.len();
         while self.peek()? != b'}' {
@@ -53,7 +57,7 @@ impl Writer<'_> {
             self.peek()?;
             self.skip(1);
             self.value(depth + 1)?;
-            members.push((start, name_end, self.out.len()));
+            members.push(MemberSpan { start, name_end, end: self.out.len() });
             if self.peek()? == b',' {
                 self.skip(1);
             }
@@ -62,15 +66,15 @@ impl Writer<'_> {
         let written = self.out.split_off(first);
         let part = |from: usize, to: usize| &written[from - first..to - first];
         // Stable: of members that share a name, servers take the first or the last, so their order has a meaning.
-        members.sort_by_key(|(start, name_end, _)| part(*start, *name_end));
+        members.sort_by_key(|member| part(member.start, member.name_end));
         self.out.push(b'{');
-        for (number, (start, name_end, end)) in members.iter().enumerate() {
+        for (number, member) in members.iter().enumerate() {
             if number > 0 {
                 self.out.push(b',');
             }
-            self.out.extend_from_slice(part(*start, *name_end));
+            self.out.extend_from_slice(part(member.start, member.name_end));
             self.out.push(b':');
-            self.out.extend_from_slice(part(*name_end, *end));
+            self.out.extend_from_slice(part(member.name_end, member.end));
         }
         self.out.push(b'}');
         Some(())

@@ -28,7 +28,7 @@ const TYPE_IDS: [(&str, &str); 17] = [
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Access {
+enum AccessMode {
     Read,
     Write,
 }
@@ -40,8 +40,8 @@ pub(super) fn required(method: &str, segments: &[&str]) -> Option<Required> {
         _ => return None,
     };
     let access = match (method, rest) {
-        ("GET", _) | ("POST", [.., "search"] | [.., "batch", "read"]) => Access::Read,
-        _ => Access::Write,
+        ("GET", _) | ("POST", [.., "search"] | [.., "batch", "read"]) => AccessMode::Read,
+        _ => AccessMode::Write,
     };
     match (api, rest) {
         ("objects", [from, _, "associations", "default", to, _] | [from, _, "associations", to, ..]) => {
@@ -55,28 +55,27 @@ pub(super) fn required(method: &str, segments: &[&str]) -> Option<Required> {
 }
 
 /// The scopes of one object type.
-fn object(name: &str, access: Access) -> Option<Required> {
+fn object(name: &str, access: AccessMode) -> Option<Required> {
     if let Some(row) = Row::of(name) {
         return Some(match access {
-            Access::Read => row.reads(Knowledge::Exact),
-            Access::Write => row.writes(Knowledge::Exact),
+            AccessMode::Read => row.reads(Knowledge::Exact),
+            AccessMode::Write => row.writes(Knowledge::Exact),
         });
     }
     if is_custom(name) {
         let scope = match access {
-            Access::Read => "crm.objects.custom.read",
-            Access::Write => "crm.objects.custom.write",
+            AccessMode::Read => "crm.objects.custom.read",
+            AccessMode::Write => "crm.objects.custom.write",
         };
         return Some(Required::published(published::scope(scope)?));
     }
     let name = TYPE_IDS.iter().find(|(id, _)| *id == name).map_or(name, |(_, name)| name);
     let of = |method| published::operation(method, &["crm", "objects", "2026-03", name]);
     match (access, of("GET"), of("POST")) {
-        (Access::Read, Some(Published::Scopes(scopes)), _) | (Access::Write, _, Some(Published::Scopes(scopes))) => {
-            Some(Required::published(scopes))
-        }
+        (AccessMode::Read, Some(Published::Scopes(scopes)), _)
+        | (AccessMode::Write, _, Some(Published::Scopes(scopes))) => Some(Required::published(scopes)),
         // Where the files list all objects' scopes for writing, the one to write is named like the one to read.
-        (Access::Write, Some(Published::Scopes(scopes)), _) => {
+        (AccessMode::Write, Some(Published::Scopes(scopes)), _) => {
             let write = format!("{}.write", scopes.strip_suffix(".read")?);
             Some(Required::published(published::scope(&write)?))
         }
@@ -92,7 +91,7 @@ fn is_custom(name: &str) -> bool {
 }
 
 /// The settings of one object type: the scope of its records does, or the one of its schema.
-fn schema(name: &str, access: Access) -> Option<Required> {
+fn schema(name: &str, access: AccessMode) -> Option<Required> {
     let mut required = object(name, access)?;
     required.docs = None;
     let [record] = required.scopes[..] else { return Some(Required { knowledge: Knowledge::Enough, ..required }) };
@@ -104,7 +103,7 @@ fn schema(name: &str, access: Access) -> Option<Required> {
 }
 
 /// HubSpot documents associations as accepting any of many scopes, so those of both ends are enough and no more.
-fn both(from: &str, to: &str, access: Access) -> Option<Required> {
+fn both(from: &str, to: &str, access: AccessMode) -> Option<Required> {
     let (mut required, other) = (object(from, access)?, object(to, access)?);
     if !required.any_of.is_empty() || !other.any_of.is_empty() {
         return None;
