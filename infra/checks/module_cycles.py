@@ -6,14 +6,12 @@ re-exports, and looks for cycles among the children of each module, where a chil
 A module and its own children may refer to each other. Test modules are not looked at.
 """
 
-import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 
-TESTS = re.compile(r"#\[cfg\(test\)\]\s*(?:#\[[^\]]*\]\s*)*mod \w+\s*(;|\{.*)", re.S)
-NOISE = re.compile(r'//[^\n]*|/\*.*?\*/|r#*".*?"#*|"(?:\\.|[^"\\])*"', re.S)
+import rust_modules
+
 USE = re.compile(r"\buse\s+([^;]+);")
 PATH = re.compile(r"\b(?:crate|super|self)(?:::\w+)+")
 
@@ -38,18 +36,11 @@ class Crate:
     def __init__(self, root: Path) -> None:
         self.paths: dict[tuple, set] = {}
         self.names: dict[tuple, dict] = {}
-        self.read((), root, root.parent)
+        for module, text in rust_modules.modules(root):
+            uses = [found for tree in USE.findall(text) for found in expand(" ".join(tree.split()))]
+            self.names[module] = {name: path for path, name in uses}
+            self.paths[module] = {path for path, _ in uses} | {tuple(path.split("::")) for path in PATH.findall(text)}
         self.edges = {(own, to) for own, paths in self.paths.items() for path in paths if (to := self.resolve(own, path))}
-
-    def read(self, module: tuple, file: Path, folder: Path) -> None:
-        text = NOISE.sub('""', file.read_text())
-        text = TESTS.sub(lambda found: "" if found[1] == ";" else "\0", text).partition("\0")[0]
-        uses = [found for tree in USE.findall(text) for found in expand(" ".join(tree.split()))]
-        self.names[module] = {name: path for path, name in uses}
-        self.paths[module] = {path for path, _ in uses} | {tuple(path.split("::")) for path in PATH.findall(text)}
-        for name in re.findall(r"\bmod (\w+)\s*;", text):
-            child = next(path for path in (folder / f"{name}.rs", folder / name / "mod.rs") if path.exists())
-            self.read((*module, name), child, folder / name)
 
     def resolve(self, own: tuple, path: tuple, seen: frozenset = frozenset()) -> tuple | None:
         """The module that a path leads into; nothing outside the crate."""
@@ -88,16 +79,13 @@ def closure(graph: dict, start: str) -> set:
 
 
 def main() -> int:
-    metadata = subprocess.run(["cargo", "metadata", "--no-deps", "--format-version", "1"], check=True, capture_output=True)
     failed = checked = 0
-    for package in json.loads(metadata.stdout)["packages"]:
-        for target in package["targets"]:
-            if {"lib", "bin"} & set(target["kind"]):
-                crate = Crate(Path(target["src_path"]))
-                checked += len(crate.paths)
-                for cycle in crate.cycles():
-                    failed += 1
-                    print(f"{package['name']}: {', '.join(cycle)} depend on each other")
+    for package, _, root in rust_modules.crates():
+        crate = Crate(root)
+        checked += len(crate.paths)
+        for cycle in crate.cycles():
+            failed += 1
+            print(f"{package}: {', '.join(cycle)} depend on each other")
     print(f"{checked} modules, {failed} cycles")
     return 1 if failed else 0
 
