@@ -33,6 +33,35 @@ impl RequestOutcome {
     }
 }
 
+/// A customer's request that HubSpot did not answer, named after what its sender may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LostRequest {
+    /// Nothing of it can have reached HubSpot: it may be sent again as it is.
+    NotSent,
+    /// HubSpot may have acted on it, and it may be sent again as it is.
+    SafeToRetry,
+    /// HubSpot may have acted on it: somebody has to look before it is sent again.
+    CheckFirst,
+}
+
+impl LostRequest {
+    /// The outcome, as far as it is known.
+    pub fn outcome(self) -> RequestOutcome {
+        match self {
+            Self::NotSent => RequestOutcome::NotSent,
+            Self::SafeToRetry | Self::CheckFirst => RequestOutcome::Unknown,
+        }
+    }
+
+    /// Returns true if the same request may be sent again as it is.
+    fn is_retryable(self) -> bool {
+        match self {
+            Self::NotSent | Self::SafeToRetry => true,
+            Self::CheckFirst => false,
+        }
+    }
+}
+
 /// One way in which a request of a caller ends without the wanted result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -92,20 +121,10 @@ pub enum Error {
     Internal(String),
     /// No connection to HubSpot, or it was lost before an answer.
     #[error("HubSpot unreachable")]
-    HubspotUnreachable {
-        /// The outcome, as far as it is known.
-        outcome: RequestOutcome,
-        /// True if the same request may be sent again as it is.
-        retryable: bool,
-    },
+    HubspotUnreachable(LostRequest),
     /// HubSpot did not answer in time.
     #[error("HubSpot timed out")]
-    HubspotTimeout {
-        /// The outcome, as far as it is known.
-        outcome: RequestOutcome,
-        /// True if the same request may be sent again as it is.
-        retryable: bool,
-    },
+    HubspotTimeout(LostRequest),
     /// Nothing is wrong with the request; `cause` (for the log only) says what is missing at the moment.
     #[error("temporarily unavailable: {cause}")]
     TemporarilyUnavailable {
@@ -187,6 +206,10 @@ impl Error {
             Facts { status, code, title, outcome, retryable, retry_after }
         };
         let later = |facts: Facts, retry_after: u64| Facts { retryable: true, retry_after: Some(retry_after), ..facts };
+        let lost = |facts: Facts, request: LostRequest| {
+            let (outcome, retryable) = (request.outcome(), request.is_retryable());
+            Facts { outcome, retryable, ..facts }
+        };
         match self {
             Self::InvalidRequest(_) => fixed(400, "invalid_request", "Invalid request"),
             Self::Unauthenticated => fixed(401, "unauthenticated", "The caller is not authenticated"),
@@ -212,19 +235,15 @@ impl Error {
                 later(fixed(429, "rate_limited", "HubSpot's rate limit is used up"), *retry_after)
             }
             Self::Internal(_) => fixed(500, "internal", "Internal error"),
-            Self::HubspotUnreachable { outcome, retryable } => Facts {
-                outcome: *outcome,
-                retryable: *retryable,
-                ..fixed(502, "hubspot_unreachable", "HubSpot did not answer")
-            },
+            Self::HubspotUnreachable(request) => {
+                lost(fixed(502, "hubspot_unreachable", "HubSpot did not answer"), *request)
+            }
             Self::TemporarilyUnavailable { retry_after, .. } => {
                 later(fixed(503, "temporarily_unavailable", "Temporarily unavailable"), *retry_after)
             }
-            Self::HubspotTimeout { outcome, retryable } => Facts {
-                outcome: *outcome,
-                retryable: *retryable,
-                ..fixed(504, "hubspot_timeout", "HubSpot did not answer in time")
-            },
+            Self::HubspotTimeout(request) => {
+                lost(fixed(504, "hubspot_timeout", "HubSpot did not answer in time"), *request)
+            }
         }
     }
 
@@ -267,8 +286,8 @@ impl Error {
             }
             Self::RateLimited { retry_after } => format!("{sent}; send the request again in {retry_after} s."),
             Self::Internal(_) => format!("{sent}. The error has been logged."),
-            Self::HubspotUnreachable { .. } => self.no_answer(outcome).to_owned(),
-            Self::HubspotTimeout { .. } => {
+            Self::HubspotUnreachable(_) => self.no_answer(outcome).to_owned(),
+            Self::HubspotTimeout(_) => {
                 let smaller = "Ask for less at once: a smaller page (`limit`) or fewer properties.";
                 format!("{} {smaller}", self.no_answer(outcome))
             }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use shared::error::{Error, RequestId, RequestOutcome};
+use shared::error::{Error, LostRequest, RequestId, RequestOutcome};
 
 use crate::world::World;
 
@@ -155,9 +155,9 @@ fn problems() -> BTreeSet<(u64, String, String, String)> {
             Error::TooManyIntegrations(listed.clone()),
             Error::RequestTooLarge(listed),
         ]);
-        for retryable in [true, false] {
-            all.push(Error::HubspotUnreachable { outcome, retryable });
-            all.push(Error::HubspotTimeout { outcome, retryable });
+        for request in [LostRequest::NotSent, LostRequest::SafeToRetry, LostRequest::CheckFirst] {
+            all.push(Error::HubspotUnreachable(request));
+            all.push(Error::HubspotTimeout(request));
         }
         for error in all {
             let problem = serde_json::to_value(error.problem(RequestId::Request(""), outcome)).unwrap();

@@ -4,7 +4,7 @@ use guard::request::{AutomationRequest, MAX_REQUEST_BYTES};
 use secrecy::SecretString;
 use shared::access::{TokenRequest, UsableTokens};
 use shared::caller::require_engine;
-use shared::error::{Error, RequestId, RequestOutcome};
+use shared::error::{Error, LostRequest, RequestId, RequestOutcome};
 use shared::gateway::{Event, Response};
 use shared::integration::{AccountId, Integration, IntegrationId};
 use shared::refresh_policy::Purpose;
@@ -302,8 +302,8 @@ fn result(status: u16, hubspot_status: Option<u16>) -> &'static str {
 
 /// A time-out that a caller has seen before does not pass by repeating the request.
 fn not_again(error: Error) -> Error {
-    if let Error::HubspotTimeout { outcome: outcome @ RequestOutcome::Unknown, .. } = error {
-        return Error::HubspotTimeout { outcome, retryable: false };
+    if error == Error::HubspotTimeout(LostRequest::SafeToRetry) {
+        return Error::HubspotTimeout(LostRequest::CheckFirst);
     }
     error
 }

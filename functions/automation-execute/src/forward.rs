@@ -9,7 +9,7 @@ use reqwest::{Method, Url};
 use secrecy::ExposeSecret;
 use shared::access::UsableTokens;
 use shared::config::at_origin;
-use shared::error::{Error, RequestOutcome, chain};
+use shared::error::{Error, LostRequest, RequestOutcome, chain};
 use shared::integration::Integration;
 
 use crate::app::App;
@@ -211,11 +211,14 @@ struct SendError {
 
 impl SendError {
     fn into_error(self, outcome: RequestOutcome, call: &Call) -> Error {
-        let retryable = outcome == RequestOutcome::NotSent || call.target().is_idempotent();
-        if self.timed_out {
-            return Error::HubspotTimeout { outcome, retryable };
-        }
-        Error::HubspotUnreachable { outcome, retryable }
+        let request = if outcome == RequestOutcome::NotSent {
+            LostRequest::NotSent
+        } else if call.target().is_idempotent() {
+            LostRequest::SafeToRetry
+        } else {
+            LostRequest::CheckFirst
+        };
+        if self.timed_out { Error::HubspotTimeout(request) } else { Error::HubspotUnreachable(request) }
     }
 }
 

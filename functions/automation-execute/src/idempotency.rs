@@ -10,7 +10,7 @@ use std::time::Duration;
 use guard::request::AutomationRequest;
 use guard::target::Target;
 use shared::crypto::sha256_hex;
-use shared::error::{Error, RequestOutcome};
+use shared::error::{Error, LostRequest, RequestOutcome};
 use shared::gateway::Response;
 use shared::store::executions::{ClaimWrite, ExecutionRecord, ExecutionState, Executions, StoredResponse};
 
@@ -183,7 +183,7 @@ async fn further_delivery(
             Ok(ClaimResult::Owned(Claim { row }))
         }
         KeyState::Unknown => {
-            let error = Error::HubspotUnreachable { outcome: RequestOutcome::Unknown, retryable: false };
+            let error = Error::HubspotUnreachable(LostRequest::CheckFirst);
             let answer = problem(&error, RequestOutcome::Unknown, &row.owner);
             let row = ExecutionRecord { state: ExecutionState::Answered, answer: Some(answer), ..row };
             step(executions, &row, &stored).await?;
@@ -231,7 +231,7 @@ pub(crate) fn problem_end(error: &Error, outcome: RequestOutcome, target: &Targe
         return ClaimEnd::Released;
     }
     match (error, error.retryable()) {
-        (Error::HubspotTimeout { .. }, true) => ClaimEnd::TimedOut,
+        (Error::HubspotTimeout(_), true) => ClaimEnd::TimedOut,
         (_, true) => ClaimEnd::Released,
         (_, false) if target.is_read() => ClaimEnd::Read,
         (_, false) => ClaimEnd::Stored(problem(error, outcome, execution_id)),
@@ -328,8 +328,6 @@ mod tests {
 
     #[test]
     fn a_problem_is_stored_only_if_final_and_possibly_sent() {
-        let unknown = |retryable| Error::HubspotUnreachable { outcome: RequestOutcome::Unknown, retryable };
-        let timeout = |retryable| Error::HubspotTimeout { outcome: RequestOutcome::Unknown, retryable };
         let end = |error: &Error, outcome, method| match problem_end(error, outcome, &target(method), "id") {
             ClaimEnd::Released => "released",
             ClaimEnd::TimedOut => "timed out",
@@ -338,11 +336,11 @@ mod tests {
         };
 
         for (error, outcome, write, read) in [
-            (unknown(false), RequestOutcome::Unknown, "stored", "read"),
-            (unknown(true), RequestOutcome::Unknown, "released", "released"),
-            (timeout(true), RequestOutcome::Unknown, "timed out", "timed out"),
-            (timeout(true), RequestOutcome::NotSent, "released", "released"),
-            (timeout(false), RequestOutcome::Unknown, "stored", "read"),
+            (Error::HubspotUnreachable(LostRequest::CheckFirst), RequestOutcome::Unknown, "stored", "read"),
+            (Error::HubspotUnreachable(LostRequest::SafeToRetry), RequestOutcome::Unknown, "released", "released"),
+            (Error::HubspotTimeout(LostRequest::SafeToRetry), RequestOutcome::Unknown, "timed out", "timed out"),
+            (Error::HubspotTimeout(LostRequest::SafeToRetry), RequestOutcome::NotSent, "released", "released"),
+            (Error::HubspotTimeout(LostRequest::CheckFirst), RequestOutcome::Unknown, "stored", "read"),
             (Error::NotConnected, RequestOutcome::NotSent, "released", "released"),
             (Error::NotConnected, RequestOutcome::Unknown, "stored", "read"),
             (Error::unavailable(1, "a test"), RequestOutcome::Unknown, "released", "released"),
