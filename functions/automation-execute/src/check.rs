@@ -40,9 +40,9 @@ enum WouldRun {
 }
 
 impl WouldRun {
-    fn of(is_newest: bool, readiness: Readiness, verdict: Verdict) -> Self {
+    /// For an automation of the account's newest integration: those of older ones do not run.
+    fn of_newest(readiness: Readiness, verdict: Verdict) -> Self {
         match (readiness, verdict) {
-            _ if !is_newest => Self::No,
             (Readiness::NeedsReauthorization | Readiness::WithoutTokens, _) | (_, Verdict::Missing) => Self::No,
             (Readiness::Ready | Readiness::ReadyUntil(_), Verdict::Covered) => Self::Yes,
             (Readiness::Ready | Readiness::ReadyUntil(_), Verdict::Unknown) => Self::Unknown,
@@ -69,7 +69,11 @@ pub(crate) async fn check(app: &App, event: &Event) -> Result<Response, Error> {
     Ok(Response::json(
         200,
         &Explained {
-            would_run: WouldRun::of(integration_is_newest, integration.readiness(app.clock.now()), verdict),
+            would_run: if integration_is_newest {
+                WouldRun::of_newest(integration.readiness(app.clock.now()), verdict)
+            } else {
+                WouldRun::No
+            },
             method: target.method().as_str(),
             url: target.url().as_str(),
             ignored_credentials: check.call.ignored(),
