@@ -41,11 +41,31 @@ pub(crate) struct RotateArgs {
 #[derive(Serialize)]
 struct AppSecretResult<'a> {
     outcome: &'a str,
-    /// `Some(true)` if HubSpot accepts the current client secret; `None` if HubSpot does not say.
+    /// `null` if HubSpot does not say.
     hubspot_accepts: Option<bool>,
     next: &'a str,
     #[serde(flatten)]
     operator: &'a Operator,
+}
+
+/// The result of checking the current client secret with HubSpot.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum CredentialCheck {
+    Accepted,
+    Refused,
+    /// It did not answer, or not clearly.
+    Unknown,
+}
+
+impl CredentialCheck {
+    /// The field of the result.
+    fn hubspot_accepts(self) -> Option<bool> {
+        match self {
+            Self::Accepted => Some(true),
+            Self::Refused => Some(false),
+            Self::Unknown => None,
+        }
+    }
 }
 
 pub(crate) async fn run(
@@ -79,19 +99,20 @@ async fn set(stack: &Stack, yes: &Confirm, output: &mut Output) -> Result<Exit, 
             yes,
         )?;
     }
-    let accepts = accepts(stack, &new).await;
-    if accepts == Some(false) && old.is_some() {
+    let check = check(stack, &new).await;
+    if check == CredentialCheck::Refused && old.is_some() {
         confirm("HubSpot refuses these credentials; the stored ones are kept unless you confirm. Replace them?", yes)?;
     }
     put(stack, &new, stored.as_ref()).await?;
-    let next = match accepts {
-        Some(false) => "HubSpot refuses them: check both at HubSpot, then set them again",
-        None => "HubSpot did not answer: `hubspotctl doctor` tries them again",
-        Some(true) => "nothing: the functions read them by themselves",
+    let next = match check {
+        CredentialCheck::Refused => "HubSpot refuses them: check both at HubSpot, then set them again",
+        CredentialCheck::Unknown => "HubSpot did not answer: `hubspotctl doctor` tries them again",
+        CredentialCheck::Accepted => "nothing: the functions read them by themselves",
     };
-    let result = AppSecretResult { outcome: "set", hubspot_accepts: accepts, next, operator: &operator };
+    let hubspot_accepts = check.hubspot_accepts();
+    let result = AppSecretResult { outcome: "set", hubspot_accepts, next, operator: &operator };
     output.result("app_secret", &result, || vec![format!("The app's credentials are set. Next: {next}.")])?;
-    Ok(Exit::with_findings(usize::from(accepts == Some(false))))
+    Ok(Exit::with_findings(usize::from(check == CredentialCheck::Refused)))
 }
 
 async fn rotate(stack: &Stack, yes: &Confirm, output: &mut Output) -> Result<Exit, Failure> {
@@ -106,23 +127,26 @@ async fn rotate(stack: &Stack, yes: &Confirm, output: &mut Output) -> Result<Exi
     }
     let mut rotated = credentials(&old.client_id, new)?;
     let operator = Operator::identify(stack, output).await?;
-    let accepts = accepts(stack, &rotated).await;
+    let check = check(stack, &rotated).await;
     let outcome = if rotated.same_as(&old) {
         "already_rotated"
     } else {
-        approve_rotation(&old, accepts, yes)?;
+        approve_rotation(&old, check, yes)?;
         rotated.previous_client_secret = Some(old.client_secret);
         put(stack, &rotated, Some(&stored)).await?;
         "rotated"
     };
-    let next = match accepts {
-        Some(true) => "an hour after the last use of the old secret, `hubspotctl app-secret rotate --finish`",
-        _ => {
+    let next = match check {
+        CredentialCheck::Accepted => {
+            "an hour after the last use of the old secret, `hubspotctl app-secret rotate --finish`"
+        }
+        CredentialCheck::Refused | CredentialCheck::Unknown => {
             "make the new secret the app's at HubSpot, and an hour later `hubspotctl app-secret rotate --finish`; to go \
              back, `hubspotctl app-secret set` with the old one"
         }
     };
-    let result = AppSecretResult { outcome, hubspot_accepts: accepts, next, operator: &operator };
+    let hubspot_accepts = check.hubspot_accepts();
+    let result = AppSecretResult { outcome, hubspot_accepts, next, operator: &operator };
     output.result("app_secret", &result, || {
         let done = match outcome {
             "rotated" => "The new client secret is stored beside the old one: functions use whichever HubSpot accepts.",
@@ -134,17 +158,17 @@ async fn rotate(stack: &Stack, yes: &Confirm, output: &mut Output) -> Result<Exi
 }
 
 /// Refuses a second rotation, and asks if HubSpot does not accept the new secret.
-fn approve_rotation(old: &AppCredentials, accepts: Option<bool>, yes: &Confirm) -> Result<(), Failure> {
+fn approve_rotation(old: &AppCredentials, check: CredentialCheck, yes: &Confirm) -> Result<(), Failure> {
     if old.previous_client_secret.is_some() {
         return Err(Failure::usage(
             "a rotation is in progress. Finish it with `hubspotctl app-secret rotate --finish`; or, if its new secret \
              is wrong, store the right one alone with `hubspotctl app-secret set`",
         ));
     }
-    let why = match accepts {
-        Some(true) => return Ok(()),
-        Some(false) => "HubSpot does not accept the new secret (yet).",
-        None => "HubSpot does not say whether it accepts the new secret.",
+    let why = match check {
+        CredentialCheck::Accepted => return Ok(()),
+        CredentialCheck::Refused => "HubSpot does not accept the new secret (yet).",
+        CredentialCheck::Unknown => "HubSpot does not say whether it accepts the new secret.",
     };
     let question = "The functions keep using the old one until it does. Store the new one beside it?";
     confirm(&format!("{why} {question}"), yes)
@@ -176,10 +200,11 @@ async fn put(stack: &Stack, new: &AppCredentials, stored: Option<&SecretString>)
     }
 }
 
-/// Returns `Some(true)` if HubSpot accepts the current client secret, `None` if it does not say.
-async fn accepts(stack: &Stack, app: &AppCredentials) -> Option<bool> {
+/// Asks HubSpot whether it accepts the current client secret.
+async fn check(stack: &Stack, app: &AppCredentials) -> CredentialCheck {
     match stack.hubspot.verify_credentials(&app.client_id, &app.client_secret).await {
-        Ok(()) => Some(true),
-        Err(error) => (error.kind == TokenErrorKind::InvalidClient).then_some(false),
+        Ok(()) => CredentialCheck::Accepted,
+        Err(error) if error.kind == TokenErrorKind::InvalidClient => CredentialCheck::Refused,
+        Err(_) => CredentialCheck::Unknown,
     }
 }

@@ -3,7 +3,7 @@
 use jiff::{Timestamp, Unit};
 use serde::Serialize;
 
-use super::{AppSecretResult, accepts, put, stored};
+use super::{AppSecretResult, CredentialCheck, check, put, stored};
 use crate::exit::{Exit, Failure};
 use crate::operator::Operator;
 use crate::output::Output;
@@ -29,9 +29,9 @@ pub(super) async fn run(stack: &Stack, yes: &Confirm, output: &mut Output) -> Re
         output.result("app_secret", &result("already_finished", None, "nothing"), || vec![line])?;
         return Ok(Exit::Success);
     }
-    match accepts(stack, &app).await {
-        Some(true) => {}
-        Some(false) => {
+    match check(stack, &app).await {
+        CredentialCheck::Accepted => {}
+        CredentialCheck::Refused => {
             let next = "make the new secret the app's at HubSpot (until then the functions use the old one), or go back \
                         with `hubspotctl app-secret set` and the old one";
             output.result("app_secret", &result("not_finished", Some(false), next), || {
@@ -39,7 +39,7 @@ pub(super) async fn run(stack: &Stack, yes: &Confirm, output: &mut Output) -> Re
             })?;
             return Ok(Exit::Findings);
         }
-        None => {
+        CredentialCheck::Unknown => {
             return Err(Failure::Unreachable(
                 "HubSpot does not say whether it accepts the new secret. Nothing was changed, and the functions use \
                  whichever it accepts: try again later"
