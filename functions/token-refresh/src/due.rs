@@ -8,7 +8,7 @@ use shared::integration::{Integration, Status};
 use shared::refresh_policy::{self, Purpose};
 use shared::store::WriteResult;
 use shared::store::integrations::Due;
-use shared::token_error::TokenErrorKind;
+use shared::token_error::{TokenError, TokenErrorKind};
 
 use crate::{RefreshOutcome, Run};
 
@@ -48,8 +48,7 @@ impl Run<'_> {
         let (account_id, integration_id) = (newest.account_id.clone(), newest.integration_id.clone());
         let marked = newest.status == Status::NeedsReauthorization;
         let idle = newest.is_idle(now, self.app.config.refresh.idle_after);
-        let probe = refresh_policy::next_probe_at(now, &self.app.config.refresh);
-        let (done, cause, look_again_at) = match self.app.access.usable(newest, &need).await {
+        match self.app.access.usable(newest, &need).await {
             Ok(granted) if granted.refreshed => {
                 if marked {
                     tracing::warn!(%account_id, %integration_id, outcome = "recovered",
@@ -57,39 +56,44 @@ impl Run<'_> {
                 } else {
                     tracing::info!(%account_id, %integration_id, outcome = "refreshed", "tokens refreshed");
                 }
-                return (RefreshOutcome::Refreshed, None);
+                (RefreshOutcome::Refreshed, None)
             }
             Ok(granted) => {
                 let tokens = &granted.version.tokens;
                 let expiring = refresh_policy::next_refresh_at(tokens.expires_at, tokens.lifetime());
-                let at = if idle { probe } else { expiring };
-                return (RefreshOutcome::AlreadyFresh, Some(at));
+                let at = if idle { refresh_policy::next_probe_at(now, &self.app.config.refresh) } else { expiring };
+                (RefreshOutcome::AlreadyFresh, Some(at))
             }
             Err(error) => {
-                let again = now.saturating_add(error.wait());
-                let cause = error.cause;
-                match error.kind {
-                    TokenErrorKind::Gone => return (RefreshOutcome::AlreadyFresh, None),
-                    TokenErrorKind::Revoked => (RefreshOutcome::Revoked, cause, Some(now + 300)),
-                    TokenErrorKind::InvalidClient => {
-                        self.invalid_clients.fetch_add(1, Ordering::Relaxed);
-                        (RefreshOutcome::Misconfigured, cause, Some(again))
-                    }
-                    TokenErrorKind::Misconfigured => (RefreshOutcome::Misconfigured, cause, Some(again)),
-                    TokenErrorKind::Transient | TokenErrorKind::AnswerLost => {
-                        (RefreshOutcome::Transient, cause, Some(again))
-                    }
-                    TokenErrorKind::Corrupt => (RefreshOutcome::Corrupt, cause, Some(probe)),
+                let (done, look_again_at) = self.without_tokens(&error, now);
+                let (outcome, cause) = (format!("{done:?}").to_lowercase(), error.cause);
+                if done == RefreshOutcome::Corrupt {
+                    tracing::error!(%account_id, %integration_id, outcome, cause,
+                        "integration record and secret are inconsistent");
+                } else if done != RefreshOutcome::AlreadyFresh {
+                    tracing::warn!(%account_id, %integration_id, outcome, cause, "tokens not refreshed");
                 }
+                (done, look_again_at)
             }
-        };
-        let outcome = format!("{done:?}").to_lowercase();
-        if done == RefreshOutcome::Corrupt {
-            tracing::error!(%account_id, %integration_id, outcome, cause, "integration record and secret are inconsistent");
-        } else {
-            tracing::warn!(%account_id, %integration_id, outcome, cause, "tokens not refreshed");
         }
-        (done, look_again_at)
+    }
+
+    /// How a refresh that began at `now` ends without tokens, and when to look again.
+    fn without_tokens(&self, error: &TokenError, now: i64) -> (RefreshOutcome, Option<i64>) {
+        let again = now.saturating_add(error.wait());
+        match error.kind {
+            TokenErrorKind::Gone => (RefreshOutcome::AlreadyFresh, None),
+            TokenErrorKind::Revoked => (RefreshOutcome::Revoked, Some(now + 300)),
+            TokenErrorKind::InvalidClient => {
+                self.invalid_clients.fetch_add(1, Ordering::Relaxed);
+                (RefreshOutcome::Misconfigured, Some(again))
+            }
+            TokenErrorKind::Misconfigured => (RefreshOutcome::Misconfigured, Some(again)),
+            TokenErrorKind::Transient | TokenErrorKind::AnswerLost => (RefreshOutcome::Transient, Some(again)),
+            TokenErrorKind::Corrupt => {
+                (RefreshOutcome::Corrupt, Some(refresh_policy::next_probe_at(now, &self.app.config.refresh)))
+            }
+        }
     }
 
     /// An older instance keeps its tokens for a while, in case the newer one is disconnected; then they are deleted.
