@@ -5,62 +5,15 @@
 //! Invariant: an [`Error`] is plain text and numbers. Foreign errors enter as the text of their `Display` chain at most
 //! (their `Debug` may print response bodies, tokens included), and what is meant for the log never reaches a caller.
 
+mod outcome;
+mod problem;
+
 use std::fmt;
 
 use guard::refusal::Refusal;
-use serde::{Deserialize, Serialize};
 
-/// The outcome of a customer's request, as far as it can be known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RequestOutcome {
-    /// HubSpot answered.
-    Answered,
-    /// Nothing of it can have reached HubSpot.
-    NotSent,
-    /// It may have reached HubSpot, and HubSpot may have acted on it.
-    Unknown,
-}
-
-impl RequestOutcome {
-    /// The wire name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Answered => "answered",
-            Self::NotSent => "not_sent",
-            Self::Unknown => "unknown",
-        }
-    }
-}
-
-/// A customer's request that HubSpot did not answer, named after what its sender may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LostRequest {
-    /// Nothing of it can have reached HubSpot: it may be sent again as it is.
-    NotSent,
-    /// HubSpot may have acted on it, and it may be sent again as it is.
-    SafeToRetry,
-    /// HubSpot may have acted on it: somebody has to look before it is sent again.
-    CheckFirst,
-}
-
-impl LostRequest {
-    /// The outcome, as far as it is known.
-    pub fn outcome(self) -> RequestOutcome {
-        match self {
-            Self::NotSent => RequestOutcome::NotSent,
-            Self::SafeToRetry | Self::CheckFirst => RequestOutcome::Unknown,
-        }
-    }
-
-    /// Returns true if the same request may be sent again as it is.
-    fn is_retryable(self) -> bool {
-        match self {
-            Self::NotSent | Self::SafeToRetry => true,
-            Self::CheckFirst => false,
-        }
-    }
-}
+pub use self::outcome::{LostRequest, RequestOutcome};
+pub use self::problem::{Problem, RequestId};
 
 /// One way in which a request of a caller ends without the wanted result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -329,48 +282,6 @@ struct Facts {
     outcome: RequestOutcome,
     retryable: bool,
     retry_after: Option<u64>,
-}
-
-/// Names a request in its problem document and in the log: executions and checks are executions, all else are requests.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub enum RequestId<'a> {
-    /// Of an execution or a check.
-    #[serde(rename = "execution_id")]
-    Execution(&'a str),
-    /// Of any other request.
-    #[serde(rename = "request_id")]
-    Request(&'a str),
-}
-
-impl<'a> RequestId<'a> {
-    /// The id of an execution or a check.
-    pub fn execution(self) -> Option<&'a str> {
-        if let Self::Execution(id) = self { Some(id) } else { None }
-    }
-
-    /// The id of any other request.
-    pub fn request(self) -> Option<&'a str> {
-        if let Self::Request(id) = self { Some(id) } else { None }
-    }
-}
-
-/// A problem document (RFC 9457, `application/problem+json`).
-#[derive(Debug, Serialize)]
-pub struct Problem<'a> {
-    #[serde(rename = "type")]
-    kind: String,
-    title: &'static str,
-    status: u16,
-    detail: String,
-    code: &'static str,
-    retryable: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry_after_seconds: Option<u64>,
-    #[serde(flatten)]
-    id: RequestId<'a>,
-    /// Only in answers to an automation request.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub outcome: Option<RequestOutcome>,
 }
 
 /// The `Display` chain of a foreign error, cause by cause.
