@@ -10,7 +10,8 @@ use shared::store::WriteResult;
 use shared::store::integrations::Due;
 use shared::token_error::{TokenError, TokenErrorKind};
 
-use crate::{RefreshOutcome, Run};
+use crate::Run;
+use crate::report::RefreshOutcome;
 
 impl Run<'_> {
     /// Processes one due record and reschedules it.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::RefreshOutcome;
+use crate::report::RefreshOutcome;
 
 /// The gate opens after this time at the latest: one integration that cannot be written must not stop a run.
 const OPENS_AFTER: Duration = Duration::from_secs(3);

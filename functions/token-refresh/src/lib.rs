@@ -4,30 +4,28 @@
 //!
 //! Invariant: while HubSpot's token endpoint is down, a run asks it a few times and leaves the rest.
 
+mod app;
 mod backlog;
 mod due;
 mod due_query;
 mod gate;
+mod report;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use aws_config::SdkConfig;
 use futures_util::{StreamExt, stream};
 use lambda_runtime::Diagnostic;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Map, Value};
-use shared::access::Access;
-use shared::clients::{Aws, Http, open_connections};
-use shared::clock::Clock;
-use shared::config::{self, Invalid, Reader};
-use shared::error::Error;
-use shared::hubspot::HubSpot;
 use shared::integration::REFRESH_SHARDS;
-use shared::store::Store;
 use shared::store::integrations::Due;
 
 use crate::due_query::DueBatch;
 use crate::gate::Gate;
+use crate::report::RefreshOutcome;
+
+pub use app::{App, Config};
+pub use report::Report;
 
 /// With less of the function's time left, it starts nothing more. In milliseconds; more if a refresh needs more.
 const STOP_BEFORE_DEADLINE: i64 = 10_000;
@@ -36,108 +34,6 @@ const INVALID_CLIENTS: u32 = 5;
 /// So many refreshes in a row that HubSpot's token endpoint leaves without a clear answer end a run: it is down. Of
 /// those that wait longest so many are worked on first, before the rest is started at full concurrency.
 const UNANSWERED: usize = 10;
-
-/// The function's environment.
-pub struct Config {
-    state: config::StateConfig,
-    hubspot: config::HubSpotConfig,
-    refresh: config::RefreshConfig,
-    concurrency: usize,
-    superseded_keep: i64,
-}
-
-impl Config {
-    /// Reads it, and reports everything that is wrong with it at once.
-    pub fn read<L: Fn(&str) -> Option<String>>(mut reader: Reader<L>) -> Result<Self, Invalid> {
-        let config = Self {
-            state: reader.state(),
-            hubspot: reader.hubspot(),
-            refresh: reader.refresh(),
-            concurrency: reader.number("REFRESH_CONCURRENCY", 32, 1..=256) as usize,
-            superseded_keep: i64::from(reader.number("SUPERSEDED_KEEP_DAYS", 30, 1..=365)) * 86_400,
-        };
-        reader.finish(config)
-    }
-}
-
-/// Everything that outlives an invocation.
-pub struct App {
-    store: Store,
-    hubspot: HubSpot,
-    http: Http,
-    access: Access,
-    clock: Clock,
-    config: Config,
-}
-
-impl App {
-    /// Builds all clients, once.
-    pub fn new(config: Config, aws: &SdkConfig, clock: Clock) -> Result<Self, Error> {
-        let store = Store::new(aws, config.state.clone());
-        let http = Http::new(clock.clone())?;
-        let hubspot = HubSpot::new(http.clone(), &config.hubspot, store.clone());
-        let access = Access::new(store.clone(), hubspot.clone(), clock.clone(), config.refresh);
-        Ok(Self { store, hubspot, http, access, clock, config })
-    }
-
-    /// Opens the connections that the first invocation needs.
-    pub async fn open_connections(&self, aws: &Aws) {
-        open_connections(aws, &self.http, &self.config.hubspot.api_url).await;
-    }
-}
-
-/// The counts of a run: `due` is the sum of all others.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Report {
-    /// Integrations found due.
-    pub due: u32,
-    /// Refreshed by this run.
-    pub refreshed: u32,
-    /// Refreshed by somebody else, or gone.
-    pub already_fresh: u32,
-    /// Older instances, which are put off.
-    pub superseded: u32,
-    /// No longer accepted by HubSpot.
-    pub revoked: u32,
-    /// Not refreshed because of our own mistake.
-    pub misconfigured: u32,
-    /// Not refreshed for now.
-    pub transient: u32,
-    /// Contradicting themselves.
-    pub corrupt: u32,
-    /// Not started; the next runs continue.
-    pub left: u32,
-}
-
-/// The end of the work on one due integration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum RefreshOutcome {
-    Refreshed,
-    AlreadyFresh,
-    Superseded,
-    Revoked,
-    Misconfigured,
-    Transient,
-    Corrupt,
-    Left,
-}
-
-impl Report {
-    fn count(mut self, done: RefreshOutcome) -> Self {
-        self.due += 1;
-        *match done {
-            RefreshOutcome::Refreshed => &mut self.refreshed,
-            RefreshOutcome::AlreadyFresh => &mut self.already_fresh,
-            RefreshOutcome::Superseded => &mut self.superseded,
-            RefreshOutcome::Revoked => &mut self.revoked,
-            RefreshOutcome::Misconfigured => &mut self.misconfigured,
-            RefreshOutcome::Transient => &mut self.transient,
-            RefreshOutcome::Corrupt => &mut self.corrupt,
-            RefreshOutcome::Left => &mut self.left,
-        } += 1;
-        self
-    }
-}
 
 /// The event of the schedule: which shards, or all. EventBridge's own event, which a schedule without an input sends,
 /// means all.
@@ -265,31 +161,5 @@ impl Run<'_> {
 
     fn hubspot_is_down(&self) -> bool {
         self.app.hubspot.failures() >= UNANSWERED
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn due_is_the_sum_of_all_others() {
-        let all = [
-            RefreshOutcome::Refreshed,
-            RefreshOutcome::AlreadyFresh,
-            RefreshOutcome::Superseded,
-            RefreshOutcome::Revoked,
-            RefreshOutcome::Misconfigured,
-            RefreshOutcome::Transient,
-            RefreshOutcome::Corrupt,
-            RefreshOutcome::Left,
-        ];
-
-        let report = all.into_iter().fold(Report::default(), Report::count);
-
-        let json = serde_json::to_value(&report).unwrap();
-        let others = json.as_object().unwrap().iter().filter(|(name, _)| *name != "due");
-        assert!(others.clone().all(|(_, count)| *count == 1));
-        assert_eq!(others.count() as u32, report.due);
     }
 }
