@@ -187,6 +187,23 @@ async fn a_refresh_reports_refusals_and_marks_nobody_for_our_mistakes() {
 }
 
 #[tokio::test]
+async fn show_gives_the_time_since_which_an_integration_is_marked() {
+    let world = World::start().await;
+    plant(&world, ACCOUNT, 1).await;
+    world.stack.hubspot.script(Match::refresh(), [refused("invalid_grant", "BAD_REFRESH_TOKEN")]);
+    run(&world.stack, &["refresh", ACCOUNT]).await;
+
+    let json = run(&world.stack, &["integrations", "show", ACCOUNT, "integration-1", "--json"]).await;
+    let text = run(&world.stack, &["integrations", "show", ACCOUNT, "integration-1"]).await;
+
+    let since = world.record(ACCOUNT, 1).await.unwrap().status_since.unwrap();
+    assert_eq!(json.lines[0]["status_since"], since);
+    let expected = format!("({since}, ");
+    let status = text.text.lines().find(|line| line.starts_with("status")).unwrap();
+    assert!(status.contains("needs_reauthorization (revoked) since ") && status.contains(&expected), "{status}");
+}
+
+#[tokio::test]
 async fn a_refresh_recovers_an_integration_marked_by_mistake() {
     let world = World::start().await;
     let record = plant(&world, ACCOUNT, 1).await;

@@ -30,6 +30,7 @@ pub(super) struct IntegrationRow<'a> {
     runs_automations: bool,
     status: Status,
     status_reason: Option<&'a str>,
+    status_since: Option<i64>,
     hub_id: Option<u64>,
     created_at: i64,
     last_used_at: Option<i64>,
@@ -46,6 +47,7 @@ impl<'a> IntegrationRow<'a> {
             runs_automations: position == Position::Newest,
             status: record.status,
             status_reason: record.status_reason.as_deref(),
+            status_since: record.status_since,
             hub_id: record.hub_id,
             created_at: record.created_at,
             last_used_at: record.last_used_at,
@@ -54,14 +56,19 @@ impl<'a> IntegrationRow<'a> {
         }
     }
 
+    /// The status with its reason.
+    pub(super) fn status_text(&self) -> String {
+        match self.status {
+            Status::Active => "active".to_owned(),
+            Status::NeedsReauthorization => {
+                format!("needs_reauthorization ({})", self.status_reason.unwrap_or("unknown"))
+            }
+        }
+    }
+
     fn text(&self, now: i64) -> String {
         let place = if self.runs_automations { "newest" } else { "older " };
-        let status = match (self.status, self.status_reason) {
-            (Status::Active, _) => "active".to_owned(),
-            (Status::NeedsReauthorization, reason) => {
-                format!("needs_reauthorization ({})", reason.unwrap_or("unknown"))
-            }
-        };
+        let status = self.status_text();
         let portal = self.hub_id.map_or("-".to_owned(), |portal| portal.to_string());
         let used = self.last_used_at.map_or("never".to_owned(), |at| since(at, now));
         let created = since(self.created_at, now);

@@ -119,12 +119,17 @@ fn lines(details: &IntegrationDetails<'_>, record: &Integration, now: i64) -> Ve
     };
     let place = if record.sequence > 0 { "connected here" } else { "imported" };
     let portal = record.hub_id.map_or("-".to_owned(), |portal| portal.to_string());
+    let mut status = details.row.status_text();
+    if let Some(at) = record.status_since {
+        status += &format!(" since {}", date(at, now));
+    }
     let mut lines: Vec<String> = [
         ("account", record.account_id.to_string()),
         ("integration", format!("{} (sequence {}, {place})", record.integration_id, record.sequence)),
         ("portal", portal),
         ("connected", format!("{} by {}", at(Some(record.created_at)), details.connected_by.unwrap_or("-"))),
         ("scopes", details.scopes.join(" ")),
+        ("status", status),
         ("health", format!("{}: {}", details.health.as_str(), details.detail)),
         ("next execution", details.next_execution.text().to_owned()),
         ("runs until", at(details.runs_until)),
