@@ -9,16 +9,17 @@
 //!
 //! Invariant: a version that the record does not point at is never served.
 
+mod cache;
 mod decision;
 mod refresh;
+mod verdicts;
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use self::cache::TokenCache;
 use self::decision::{Look, Moment, Step};
 use self::refresh::{Refresh, RefreshStep};
+use self::verdicts::VerdictLimit;
 use crate::clock::Clock;
 use crate::config;
 use crate::crypto;
@@ -32,8 +33,6 @@ use crate::token_error::TokenError;
 use crate::token_error::TokenErrorKind::Corrupt;
 use crate::tokens::Tokens;
 
-/// Tokens that a warm function remembers at most.
-const CACHED: usize = 512;
 /// A version that cannot be found is waited for, until its tokens are this much past their expiry: Secrets Manager
 /// removes no version younger than a day.
 const VERSION_KEPT: i64 = 86_400;
@@ -41,10 +40,6 @@ const VERSION_KEPT: i64 = 86_400;
 const FIRST_WAIT: Duration = Duration::from_millis(40);
 /// The longest pause of a caller that waits for another's refresh.
 const LONGEST_WAIT: Duration = Duration::from_millis(800);
-/// How many verdicts in a row, without one success, a run believes.
-const BELIEVED_VERDICTS: usize = 10;
-/// A success in this time, in seconds, shows that HubSpot refreshes other integrations.
-const LATELY: i64 = 3_600;
 /// How often a version that cannot be found yet is looked for.
 const MISSES: u32 = 6;
 
@@ -55,11 +50,8 @@ pub struct Access {
     hubspot: HubSpot,
     clock: Clock,
     config: config::RefreshConfig,
-    cache: Arc<Mutex<HashMap<Pointer, Tokens>>>,
-    /// Without a limit outside a run.
-    verdicts_left: Arc<AtomicUsize>,
-    verdicts_withheld: Arc<AtomicUsize>,
-    last_success_at: Arc<AtomicI64>,
+    cache: TokenCache,
+    verdicts: VerdictLimit,
 }
 
 /// The caller that needs tokens, and its deadline. Times are milliseconds since the epoch.
@@ -96,9 +88,8 @@ struct Waiting {
 impl Access {
     /// Access to the tokens in `store`.
     pub fn new(store: Store, hubspot: HubSpot, clock: Clock, config: config::RefreshConfig) -> Self {
-        let (cache, verdicts_left) = (Arc::default(), Arc::new(AtomicUsize::new(usize::MAX)));
-        let (verdicts_withheld, last_success_at) = (Arc::default(), Arc::default());
-        Self { store, hubspot, clock, config, cache, verdicts_left, verdicts_withheld, last_success_at }
+        let (cache, verdicts) = (TokenCache::default(), VerdictLimit::default());
+        Self { store, hubspot, clock, config, cache, verdicts }
     }
 
     /// The same, whose changes are an operator's rather than the service's.
@@ -135,36 +126,12 @@ impl Access {
     /// Begins a run that may mark integrations: of many verdicts in a row without one success, only the first few are
     /// believed, since HubSpot may refuse everybody for a while.
     pub fn begin_run(&self) {
-        self.verdicts_left.store(BELIEVED_VERDICTS, Ordering::Relaxed);
-        self.verdicts_withheld.store(0, Ordering::Relaxed);
+        self.verdicts.begin_run();
     }
 
     /// How many verdicts were not believed since the run began.
     pub fn verdicts_withheld(&self) -> usize {
-        self.verdicts_withheld.load(Ordering::Relaxed)
-    }
-
-    /// Returns true if one more verdict may be believed.
-    fn may_believe_verdict(&self) -> bool {
-        let take = |left: usize| if left == usize::MAX { Some(left) } else { left.checked_sub(1) };
-        let taken = self.verdicts_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok();
-        if !taken {
-            self.verdicts_withheld.fetch_add(1, Ordering::Relaxed);
-        }
-        taken
-    }
-
-    /// Records that HubSpot has refreshed an integration.
-    fn record_success(&self) {
-        let renew = |left: usize| (left != usize::MAX).then_some(BELIEVED_VERDICTS);
-        let _ = self.verdicts_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, renew);
-        self.last_success_at.store(self.clock.now(), Ordering::Relaxed);
-    }
-
-    /// Returns true if HubSpot has refreshed some integration lately, as far as this process knows.
-    fn others_refresh(&self) -> bool {
-        let last = self.last_success_at.load(Ordering::Relaxed);
-        last > 0 && self.clock.now().saturating_sub(last) <= LATELY
+        self.verdicts.withheld()
     }
 
     fn moment<'a>(&'a self, request: &'a TokenRequest<'a>) -> Moment<'a> {
@@ -179,7 +146,7 @@ impl Access {
     ) -> Result<Option<UsableTokens>, TokenError> {
         let moment = self.moment(request);
         let Ok(pointer) = moment.pointer(record) else { return Ok(None) };
-        let Some(tokens) = self.cached(record, &pointer)? else { return Ok(None) };
+        let Some(tokens) = self.cache.get(record, &pointer)? else { return Ok(None) };
         let version = Version { pointer, tokens };
         Ok(moment.is_usable(record, &version).then(|| found(version)))
     }
@@ -266,31 +233,13 @@ impl Access {
 
     /// The tokens of the version that the record points at; none if it cannot be found (yet).
     async fn read(&self, record: &Integration, pointer: &Pointer) -> Result<Option<Tokens>, TokenError> {
-        if let Some(tokens) = self.cached(record, pointer)? {
+        if let Some(tokens) = self.cache.get(record, pointer)? {
             return Ok(Some(tokens));
         }
         let Some(tokens) = self.store.secret_version(pointer).await? else { return Ok(None) };
         check(record, &tokens)?;
-        self.cache_tokens(pointer, &tokens);
+        self.cache.insert(pointer, &tokens);
         Ok(Some(tokens))
-    }
-
-    /// Tokens in memory. A record may point at another account's secret: the cache does not make them its own.
-    fn cached(&self, record: &Integration, pointer: &Pointer) -> Result<Option<Tokens>, TokenError> {
-        let tokens = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(pointer).cloned();
-        if let Some(tokens) = &tokens {
-            check(record, tokens)?;
-        }
-        Ok(tokens)
-    }
-
-    /// Invariant: only versions that a record points at get here.
-    fn cache_tokens(&self, pointer: &Pointer, tokens: &Tokens) {
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        if cache.len() >= CACHED {
-            cache.clear();
-        }
-        cache.insert(pointer.clone(), tokens.clone());
     }
 
     /// The secret or version that the record points at is not there: not yet, or gone for good?

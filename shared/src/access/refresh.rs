@@ -150,7 +150,7 @@ impl<'a> Refresh<'a> {
 
     /// Usable tokens that the record points at: another process has refreshed while the lease was on its way.
     fn already_refreshed(&self, version: Version) -> RefreshStep {
-        self.access.cache_tokens(&version.pointer, &version.tokens);
+        self.access.cache.insert(&version.pointer, &version.tokens);
         RefreshStep::Tokens(found(version))
     }
 
@@ -189,7 +189,7 @@ impl<'a> Refresh<'a> {
             let error = TokenError::transient("HubSpot refuses the refresh token; the schedule is to prove the grant");
             return RefreshStep::Failed(RefreshEnd::ProofRequested { at: now }, error.retry_in(PROOF_TAKES));
         }
-        if record.status == Status::Active && !self.access.may_believe_verdict() {
+        if record.status == Status::Active && !self.access.verdicts.may_believe() {
             let cause = "HubSpot refuses one integration after the other: the verdict is not believed";
             return self.back_off(record, TokenError::transient(cause));
         }
@@ -203,7 +203,7 @@ impl<'a> Refresh<'a> {
             && self.request.purpose == Purpose::Schedule
             && self.record.status == Status::Active
             && self.record.refused_since.is_some_and(|since| since <= a_day_ago)
-            && self.access.others_refresh()
+            && self.access.verdicts.others_refresh(self.access.clock.now())
     }
 
     /// The labelled versions whose refresh tokens may still be good, latest first; never one that is known to be spent.
@@ -283,8 +283,8 @@ impl<'a> Refresh<'a> {
             Ok(WriteResult::ConditionFailed) => return Ok(RefreshStep::Reread),
             Err(error) => return Ok(self.back_off(self.record, error)),
         }
-        self.access.record_success();
-        self.access.cache_tokens(&version.pointer, &version.tokens);
+        self.access.verdicts.record_success(self.access.clock.now());
+        self.access.cache.insert(&version.pointer, &version.tokens);
         Ok(RefreshStep::Tokens(UsableTokens { version, refreshed: true, waited: false }))
     }
 
