@@ -209,6 +209,7 @@ pub(super) fn no_time() -> TokenError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::token_error::TokenErrorKind::Revoked;
 
     const NOW: i64 = 1_000_000;
     const CONFIG: RefreshConfig = RefreshConfig { lease: 20, token_timeout: 8, idle_after: 86_400, idle_probe: 7_200 };
@@ -295,6 +296,28 @@ mod tests {
     }
 
     #[test]
+    fn only_the_schedule_tries_a_marked_integration_whose_token_has_expired() {
+        let marked = |seconds| Integration { status: Status::NeedsReauthorization, ..record(seconds) };
+        let without_secret = |record| Integration { pointer: None, ..record };
+        let (execution, schedule) = (Purpose::Execution, Purpose::Schedule);
+        for (purpose, rejected, record, expected) in [
+            (execution, None, record(-1), Ok(pointer("v1"))),
+            (execution, Some("v1"), record(900), Ok(pointer("v1"))),
+            (execution, None, marked(1), Ok(pointer("v1"))),
+            (execution, Some("v0"), marked(1), Ok(pointer("v1"))),
+            (execution, Some("v1"), marked(1), Err(Revoked)),
+            (execution, None, marked(0), Err(Revoked)),
+            (schedule, None, marked(0), Ok(pointer("v1"))),
+            (schedule, None, without_secret(marked(0)), Err(Revoked)),
+            (execution, None, without_secret(record(900)), Err(Corrupt)),
+        ] {
+            let request = TokenRequest { rejected, ..request(purpose) };
+            let found = moment(&request).pointer(&record).map_err(|error| error.kind);
+            assert_eq!(found, expected, "{purpose:?} {rejected:?} {record:?}");
+        }
+    }
+
+    #[test]
     fn numbers_of_a_record_saturate() {
         let request = request(Purpose::Schedule);
         for extreme in [i64::MIN, i64::MAX] {
@@ -359,6 +382,26 @@ mod tests {
             assert_eq!(moment(&execution).looks(&record(seconds), &pointer("v1")), by_execution, "{seconds}");
             assert_eq!(moment(&schedule).looks(&record(seconds), &pointer("v1")), by_schedule, "{seconds}");
         }
+    }
+
+    #[test]
+    fn the_schedule_does_not_read_the_tokens_of_a_marked_integration() {
+        let (execution, schedule) = (request(Purpose::Execution), request(Purpose::Schedule));
+        let marked = Integration { status: Status::NeedsReauthorization, ..record(900) };
+
+        assert!(moment(&execution).looks(&marked, &pointer("v1")));
+        assert!(!moment(&schedule).looks(&marked, &pointer("v1")));
+    }
+
+    #[test]
+    fn only_executions_fall_back_on_tokens_that_were_found() {
+        let found = || Look::Found(version("v1", 30, &[]).tokens);
+        let (execution, schedule) = (request(Purpose::Execution), request(Purpose::Schedule));
+
+        assert_eq!(moment(&execution).fallback(found()).unwrap().expires_at, NOW + 30);
+        assert!(moment(&execution).fallback(Look::Missing).is_none());
+        assert!(moment(&execution).fallback(Look::Skipped).is_none());
+        assert!(moment(&schedule).fallback(found()).is_none());
     }
 
     #[test]
