@@ -228,6 +228,30 @@ mod tests {
     }
 
     #[test]
+    fn a_claim_knows_what_earlier_owners_may_have_done() {
+        for (state, timed_out, reached) in [
+            (ExecutionState::Accepted, false, false),
+            (ExecutionState::Accepted, true, true),
+            (ExecutionState::Sending, false, true),
+        ] {
+            let row = ExecutionRecord {
+                account_id: "acc_1".to_owned().try_into().unwrap(),
+                key_hash: String::new(),
+                state,
+                owner: "this".to_owned(),
+                digest: String::new(),
+                heartbeat_at: 0,
+                expires_at: LIFETIME,
+                timed_out,
+                answer: None,
+            };
+            let claim = Claim { row };
+            assert_eq!(claim.may_have_reached_hubspot(), reached, "{state:?} {timed_out}");
+            assert_eq!(claim.repeats_a_timeout(), timed_out, "{state:?} {timed_out}");
+        }
+    }
+
+    #[test]
     fn a_problem_is_stored_only_if_final_and_possibly_sent() {
         let end = |error: &Error, outcome, method| match problem_end(error, outcome, &target(method), "id") {
             ClaimEnd::Released => "released",
