@@ -176,10 +176,12 @@ mod tests {
 
     /// The answer to a call of this method, its `Retry-After`, and what is stored of it.
     fn rendered(method: &str, reply: &Reply) -> (Value, Option<String>, Option<StoredResponse>) {
-        rendered_until(method, reply, i64::MAX)
+        rendered_after(Attempts { made: 1, ..Attempts::default() }, method, reply, i64::MAX)
     }
 
-    fn rendered_until(
+    /// The same after these attempts, with a time until when the body is searched for tokens.
+    fn rendered_after(
+        attempts: Attempts,
         method: &str,
         reply: &Reply,
         redact_until: i64,
@@ -194,7 +196,7 @@ mod tests {
             integration: &serde_json::from_str(integration).unwrap(),
             requested: RequestedScopes { required: &[], optional: &[] },
             call: &request.call,
-            attempts: &Attempts { made: 1, ..Attempts::default() },
+            attempts: &attempts,
             duration_ms: 5,
             tokens: &["old", "token"].map(SecretString::from),
             reply,
@@ -239,12 +241,34 @@ mod tests {
     fn a_body_too_large_to_be_stored_or_returned_is_omitted() {
         let (_, _, small) = rendered("POST", &reply(200, "text"));
         let (large, _, stored) = rendered("POST", &reply(200, "a".repeat(LARGEST_STORED)));
+        let (unread, _, _) = rendered("POST", &Reply { omitted: true, ..reply(200, "") });
         let (largest, _, _) = rendered("POST", &reply(200, "\u{1}".repeat(LARGEST_ANSWER / 6)));
 
         assert!(small.unwrap().body.contains(r#""body_text":"text""#));
         assert_eq!(large["hubspot"]["body_text"].as_str().unwrap().len(), LARGEST_STORED);
         assert!(stored.unwrap().body.contains(r#""body_omitted":"too_large""#));
         assert_eq!(largest["hubspot"]["body_omitted"], "too_large");
+        assert_eq!(unread["hubspot"]["body_omitted"], "too_large");
+    }
+
+    #[test]
+    fn an_answer_is_stored_whole_up_to_a_limit_and_not_a_byte_beyond() {
+        let (probe, _, _) = rendered("POST", &reply(200, "a"));
+        let room = LARGEST_STORED - (probe.to_string().len() - 1);
+        let stored = |length| rendered("POST", &reply(200, "a".repeat(length))).2.unwrap().body;
+
+        assert_eq!(stored(room).len(), LARGEST_STORED);
+        assert!(stored(room + 1).contains(r#""body_omitted":"too_large""#));
+    }
+
+    #[test]
+    fn an_error_of_the_edge_is_not_sent_only_if_no_attempt_reached_hubspot() {
+        let reply = Reply { headers: vec![("cf-ray".to_owned(), "8a1-FRA".to_owned())], ..reply(521, "<html>") };
+        for (may_have_reached_hubspot, outcome) in [(false, "not_sent"), (true, "unknown")] {
+            let attempts = Attempts { may_have_reached_hubspot, ..Attempts::default() };
+            let (body, ..) = rendered_after(attempts, "POST", &reply, i64::MAX);
+            assert_eq!(body["outcome"], outcome);
+        }
     }
 
     #[test]
@@ -258,8 +282,8 @@ mod tests {
     fn a_body_that_cannot_be_redacted_in_time_is_left_out() {
         let reply = reply(200, "%25".repeat(30_000));
 
-        let (in_time, ..) = rendered_until("POST", &reply, i64::MAX);
-        let (too_late, ..) = rendered_until("POST", &reply, 0);
+        let (in_time, ..) = rendered("POST", &reply);
+        let (too_late, ..) = rendered_after(Attempts::default(), "POST", &reply, 0);
 
         assert!(in_time["hubspot"]["body_text"].is_string());
         assert_eq!(too_late["hubspot"]["body_omitted"], "too_large");
