@@ -5,17 +5,18 @@
 //! `accepted` nothing was sent, so it is sent; in `sending` it is sent again only if it is idempotent, else its outcome
 //! is unknown, for good.
 
+mod claim_end;
 mod key_state;
 
 use std::time::Duration;
 
 use guard::request::AutomationRequest;
-use guard::target::Target;
 use shared::crypto::sha256_hex;
 use shared::error::{Error, LostRequest, RequestOutcome};
-use shared::gateway::Response;
 use shared::store::executions::{ClaimWrite, ExecutionRecord, ExecutionState, Executions, StoredResponse};
 
+use self::claim_end::problem;
+pub(crate) use self::claim_end::{ClaimEnd, problem_end, replay};
 use self::key_state::{KeyState, SOON, key_state};
 use crate::app::App;
 
@@ -42,18 +43,6 @@ impl Claim {
     pub(crate) fn repeats_a_timeout(&self) -> bool {
         self.row.timed_out
     }
-}
-
-/// How a delivery ends.
-pub(crate) enum ClaimEnd {
-    /// The key is free again.
-    Released,
-    /// A later delivery executes again, and knows that HubSpot has not answered this one in time.
-    TimedOut,
-    /// A later delivery executes again, since the request only reads.
-    Read,
-    /// A later delivery gets this answer.
-    Stored(StoredResponse),
 }
 
 /// How a delivery goes on.
@@ -182,34 +171,6 @@ pub(crate) async fn finish(executions: &Executions, claim: &Claim, end: ClaimEnd
     }
 }
 
-/// How a delivery ends whose execution ended with a problem.
-pub(crate) fn problem_end(error: &Error, outcome: RequestOutcome, target: &Target, execution_id: &str) -> ClaimEnd {
-    if outcome == RequestOutcome::NotSent {
-        return ClaimEnd::Released;
-    }
-    match (error, error.retryable()) {
-        (Error::HubspotTimeout(_), true) => ClaimEnd::TimedOut,
-        (_, true) => ClaimEnd::Released,
-        (_, false) if target.is_read() => ClaimEnd::Read,
-        (_, false) => ClaimEnd::Stored(problem(error, outcome, execution_id)),
-    }
-}
-
-/// A stored answer, as it was returned the first time, and marked as a replay.
-pub(crate) fn replay(stored: StoredResponse) -> Response {
-    let kind = if stored.status == 200 { "application/json" } else { "application/problem+json" };
-    let body = match stored.body.strip_suffix('}') {
-        Some(members) => format!("{members},\"replayed\":true}}"),
-        None => stored.body,
-    };
-    Response::text(stored.status, kind, body)
-}
-
-fn problem(error: &Error, outcome: RequestOutcome, execution_id: &str) -> StoredResponse {
-    let response = Response::execution_problem(error, outcome, execution_id);
-    StoredResponse { status: response.status_code, outcome, body: response.body }
-}
-
 /// Replaces `read` by `row`; a lost race means that another delivery is at work.
 async fn step(executions: &Executions, row: &ExecutionRecord, read: &ExecutionRecord) -> Result<(), Error> {
     match executions.step(row, read).await? {
@@ -221,11 +182,6 @@ async fn step(executions: &Executions, row: &ExecutionRecord, read: &ExecutionRe
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn target(method: &str) -> Target {
-        let origin = "https://api.hubapi.com".parse().unwrap();
-        Target::parse(&origin, method, "/crm/v3/objects/contacts/1", &[]).unwrap()
-    }
 
     #[test]
     fn a_claim_knows_what_earlier_owners_may_have_done() {
@@ -248,42 +204,6 @@ mod tests {
             let claim = Claim { row };
             assert_eq!(claim.may_have_reached_hubspot(), reached, "{state:?} {timed_out}");
             assert_eq!(claim.repeats_a_timeout(), timed_out, "{state:?} {timed_out}");
-        }
-    }
-
-    #[test]
-    fn a_problem_is_stored_only_if_final_and_possibly_sent() {
-        let end = |error: &Error, outcome, method| match problem_end(error, outcome, &target(method), "id") {
-            ClaimEnd::Released => "released",
-            ClaimEnd::TimedOut => "timed out",
-            ClaimEnd::Read => "read",
-            ClaimEnd::Stored(_) => "stored",
-        };
-
-        for (error, outcome, write, read) in [
-            (Error::HubspotUnreachable(LostRequest::CheckFirst), RequestOutcome::Unknown, "stored", "read"),
-            (Error::HubspotUnreachable(LostRequest::SafeToRetry), RequestOutcome::Unknown, "released", "released"),
-            (Error::HubspotTimeout(LostRequest::SafeToRetry), RequestOutcome::Unknown, "timed out", "timed out"),
-            (Error::HubspotTimeout(LostRequest::SafeToRetry), RequestOutcome::NotSent, "released", "released"),
-            (Error::HubspotTimeout(LostRequest::CheckFirst), RequestOutcome::Unknown, "stored", "read"),
-            (Error::NotConnected, RequestOutcome::NotSent, "released", "released"),
-            (Error::NotConnected, RequestOutcome::Unknown, "stored", "read"),
-            (Error::unavailable(1, "a test"), RequestOutcome::Unknown, "released", "released"),
-        ] {
-            assert_eq!(end(&error, outcome, "PUT"), write, "{error} {outcome:?}");
-            assert_eq!(end(&error, outcome, "GET"), read, "{error} {outcome:?}");
-        }
-    }
-
-    #[test]
-    fn a_replay_keeps_status_and_type_and_says_that_it_is_one() {
-        let stored =
-            |status| StoredResponse { status, outcome: RequestOutcome::Unknown, body: r#"{"a":1}"#.to_owned() };
-
-        for (status, kind) in [(200, "application/json"), (502, "application/problem+json")] {
-            let response = replay(stored(status));
-            assert_eq!((response.status_code, response.headers["content-type"].as_str()), (status, kind));
-            assert_eq!(response.body, r#"{"a":1,"replayed":true}"#);
         }
     }
 }
