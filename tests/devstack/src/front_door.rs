@@ -90,14 +90,7 @@ impl Door {
                 Ok(Some(json!({ "jwt": { "claims": claims, "scopes": null } })))
             }
             RouteAuthorizer::Iam => {
-                let signed = sigv4::Parts {
-                    method: parts.method.as_str(),
-                    path: parts.uri.path(),
-                    query: parts.uri.query().unwrap_or_default(),
-                    headers: &parts.headers,
-                    body,
-                };
-                let key = sigv4::verify(&self.keys, &signed, now).ok_or(FORBIDDEN)?;
+                let key = sigv4::verify(&self.keys, parts, body, now).ok_or(FORBIDDEN)?;
                 let session = key.user_arn.rsplit('/').next().unwrap_or_default();
                 let caller = format!("AROALOCAL:{session}");
                 Ok(Some(json!({ "iam": {

@@ -1,10 +1,15 @@
-//! Signature Version 4, as far as API Gateway's IAM authorization needs it.
+//! Signature Version 4, by AWS's own signer.
 
-use axum::http::HeaderMap;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use ring::{digest, hmac};
+use std::time::{Duration, UNIX_EPOCH};
 
-use super::time::amz_date;
+use aws_sdk_dynamodb::config::Credentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4::SigningParams;
+use axum::http::request::Parts;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+use crate::iam::key_of;
 use crate::template::REGION;
 
 /// A key with which requests are signed, and whose it is.
@@ -18,89 +23,52 @@ pub struct AccessKey {
     pub user_arn: String,
 }
 
-const SERVICE: &str = "execute-api";
-/// Everything but RFC 3986's unreserved characters and the slash.
-const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 /// AWS refuses signatures that are older or younger, in seconds.
-const TOLERANCE: i64 = 300;
-
-/// The signed parts of a request.
-pub(super) struct Parts<'a> {
-    pub(super) method: &'a str,
-    pub(super) path: &'a str,
-    pub(super) query: &'a str,
-    pub(super) headers: &'a HeaderMap,
-    pub(super) body: &'a [u8],
-}
+const TOLERANCE: u64 = 300;
 
 impl AccessKey {
     /// The headers that sign a request to `host` at `now` (epoch seconds).
+    ///
+    /// # Panics
+    /// It is no request.
     #[must_use]
     pub fn sign(&self, method: &str, host: &str, path: &str, body: &[u8], now: i64) -> Vec<(&'static str, String)> {
-        let date = amz_date(now);
-        let mut headers = HeaderMap::new();
-        for (name, value) in [("host", host), ("x-amz-date", date.as_str())] {
-            if let Ok(value) = value.parse() {
-                headers.insert(name, value);
-            }
-        }
-        let parts = Parts { method, path, query: "", headers: &headers, body };
-        let scope = format!("{}/{REGION}/{SERVICE}/aws4_request", &date[..8]);
-        let signed = "host;x-amz-date";
-        let signature = self.signature(&parts, &date, &scope, signed).unwrap_or_default();
-        let authorization =
-            format!("AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={signed}, Signature={signature}", self.id);
-        vec![("x-amz-date", date), ("authorization", authorization)]
+        let signed = self.signed(method, &format!("http://{host}{path}"), &[], body, now);
+        signed.expect("a request can be signed")
     }
 
-    fn signature(&self, parts: &Parts<'_>, date: &str, scope: &str, signed: &str) -> Option<String> {
-        let mut canonical = format!("{}\n{}\n", parts.method, utf8_percent_encode(parts.path, PATH));
-        let mut query: Vec<String> =
-            parts.query.split('&').filter(|part| !part.is_empty()).map(str::to_owned).collect();
-        query.iter_mut().filter(|part| !part.contains('=')).for_each(|part| part.push('='));
-        query.sort_unstable();
-        canonical += &format!("{}\n", query.join("&"));
-        for name in signed.split(';') {
-            let values: Option<Vec<&str>> =
-                parts.headers.get_all(name).iter().map(|value| value.to_str().ok()).collect();
-            let values: Vec<String> =
-                values?.iter().map(|value| value.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
-            (!values.is_empty()).then_some(())?;
-            canonical += &format!("{name}:{}\n", values.join(","));
-        }
-        canonical += &format!("\n{signed}\n{}", hash(parts.body));
-        let text = format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{}", hash(canonical.as_bytes()));
-        let mut key = format!("AWS4{}", self.secret).into_bytes();
-        for part in scope.split('/') {
-            key = mac(&key, part.as_bytes());
-        }
-        Some(hex(&mac(&key, text.as_bytes())))
+    /// The headers that a signature over further headers consists of.
+    fn signed(
+        &self,
+        method: &str,
+        uri: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+        now: i64,
+    ) -> Option<Vec<(&'static str, String)>> {
+        let identity = Credentials::new(&self.id, &self.secret, None, None, "local").into();
+        let time = UNIX_EPOCH + Duration::from_secs(u64::try_from(now).ok()?);
+        let parameters = SigningParams::builder().identity(&identity).region(REGION).name("execute-api").time(time);
+        let parameters = parameters.settings(SigningSettings::default()).build().ok()?.into();
+        let request = SignableRequest::new(method, uri, headers.iter().copied(), SignableBody::Bytes(body)).ok()?;
+        let (headers, _) = sign(request, &parameters).ok()?.into_parts().0.into_parts();
+        Some(headers.into_iter().map(|header| (header.name(), header.value().to_owned())).collect())
     }
 }
 
 /// Whose signature a request carries; none if it is unsigned, by an unknown key, too old or wrong.
-pub(super) fn verify<'a>(keys: &'a [AccessKey], parts: &Parts<'_>, now: i64) -> Option<&'a AccessKey> {
-    let header = parts.headers.get("authorization")?.to_str().ok()?.strip_prefix("AWS4-HMAC-SHA256 ")?;
-    let field = |name: &str| header.split(',').find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='));
-    let (id, scope) = field("Credential")?.split_once('/')?;
-    let key = keys.iter().find(|key| key.id == id)?;
-    let date = parts.headers.get("x-amz-date")?.to_str().ok()?;
-    let fresh = [now - TOLERANCE, now + TOLERANCE].map(amz_date);
-    let in_time = fresh[0].as_str() <= date && date <= fresh[1].as_str();
-    let own_scope = scope == format!("{}/{REGION}/{SERVICE}/aws4_request", date.get(..8)?);
-    let signed = field("SignedHeaders")?;
-    let good = in_time && own_scope && signed.split(';').any(|name| name == "host");
-    (good && key.signature(parts, date, scope, signed)? == field("Signature")?).then_some(key)
-}
-
-fn mac(key: &[u8], text: &[u8]) -> Vec<u8> {
-    hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text).as_ref().to_vec()
-}
-
-fn hash(bytes: &[u8]) -> String {
-    hex(digest::digest(&digest::SHA256, bytes).as_ref())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+pub(super) fn verify<'a>(keys: &'a [AccessKey], parts: &Parts, body: &[u8], now: i64) -> Option<&'a AccessKey> {
+    let header = |name: &str| parts.headers.get(name)?.to_str().ok();
+    let authorization = header("authorization")?;
+    let key = keys.iter().find(|key| key.id == key_of(authorization))?;
+    let date = DateTime::strptime("%Y%m%dT%H%M%SZ", header("x-amz-date")?).ok()?;
+    let at = TimeZone::UTC.to_timestamp(date).ok()?.as_second();
+    // The signer adds the date itself.
+    let names = authorization.split_once("SignedHeaders=")?.1.split(',').next()?.split(';');
+    let names = names.filter(|name| *name != "x-amz-date");
+    let headers = names.map(|name| Some((name, header(name)?))).collect::<Option<Vec<_>>>()?;
+    let uri = format!("http://{}{}", header("host")?, parts.uri.path_and_query()?);
+    let signed = key.signed(parts.method.as_str(), &uri, &headers, body, at)?;
+    let good = signed.iter().any(|(name, value)| *name == "authorization" && value == authorization);
+    (good && now.abs_diff(at) <= TOLERANCE).then_some(key)
 }
