@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// A request as it came over the socket.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecordedRequest {
     /// The method; empty for bytes that are no request.
     pub method: String,

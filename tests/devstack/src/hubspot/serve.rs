@@ -35,22 +35,18 @@ pub(super) async fn connection(socket: TcpStream, shared: Arc<Inner>) {
     }
 }
 
-/// Counts a connection as open, also when its task is aborted.
-struct Open(Arc<Inner>);
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
 impl Inner {
     async fn serve(self: &Arc<Self>, wire: &mut Wire, number: u64) -> ConnectionState {
         let head = match wire.head().await {
             Ok(head) => head,
             Err(broken) => return self.broken(wire, broken, number).await,
         };
-        let mut request = self.recorded(&head, number);
+        let mut request = RecordedRequest {
+            method: head.method.clone(),
+            target: head.target.clone(),
+            headers: head.headers.clone(),
+            ..self.recorded(head.raw.clone(), number)
+        };
         if request.is_opening() {
             self.state().openings.push(request);
             return send(wire, &head, &Answer::html(404, "<h1>Not Found</h1>"), &Fault::Pass).await;
@@ -68,9 +64,7 @@ impl Inner {
         }
         match wire.body(&head).await {
             Ok((body, raw)) => {
-                request.body = body;
-                request.raw.extend_from_slice(&raw);
-                request.complete = true;
+                (request.body, request.raw, request.complete) = (body, raw, true);
             }
             Err(broken) => return self.broken(wire, broken, number).await,
         }
@@ -167,17 +161,7 @@ impl Inner {
     /// Bytes that are no whole request are recorded too.
     async fn broken(&self, wire: &mut Wire, broken: ReadError, number: u64) -> ConnectionState {
         if !broken.raw.is_empty() {
-            let at = self.state().app.now();
-            self.record(RecordedRequest {
-                method: String::new(),
-                target: String::new(),
-                headers: Vec::new(),
-                body: Vec::new(),
-                raw: broken.raw,
-                at,
-                connection: number,
-                complete: false,
-            });
+            self.record(self.recorded(broken.raw, number));
         }
         if broken.malformed {
             let _ = wire.send(&Answer::html(400, "<h1>Bad Request</h1>").bytes(true, true)).await;
@@ -185,17 +169,10 @@ impl Inner {
         ConnectionState::Close
     }
 
-    fn recorded(&self, head: &Head, number: u64) -> RecordedRequest {
-        RecordedRequest {
-            method: head.method.clone(),
-            target: head.target.clone(),
-            headers: head.headers.clone(),
-            body: Vec::new(),
-            raw: head.raw.clone(),
-            at: self.state().app.now(),
-            connection: number,
-            complete: false,
-        }
+    /// Bytes of which it is not known what they say.
+    fn recorded(&self, raw: Vec<u8>, connection: u64) -> RecordedRequest {
+        let at = self.state().app.now();
+        RecordedRequest { raw, at, connection, ..RecordedRequest::default() }
     }
 
     fn record(&self, request: RecordedRequest) {

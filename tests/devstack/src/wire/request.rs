@@ -11,6 +11,8 @@ pub(crate) struct Wire {
     pub(crate) socket: TcpStream,
     /// Read and not yet used.
     buffer: Vec<u8>,
+    /// The bytes of the request so far.
+    used: Vec<u8>,
 }
 
 /// A request's head.
@@ -39,33 +41,20 @@ pub(crate) struct ReadError {
     pub(crate) malformed: bool,
 }
 
-impl ReadError {
-    fn malformed(raw: &[u8]) -> Self {
-        Self { raw: raw.to_vec(), malformed: true }
-    }
-}
-
 impl Wire {
     pub(crate) const fn new(socket: TcpStream) -> Self {
-        Self { socket, buffer: Vec::new() }
+        Self { socket, buffer: Vec::new(), used: Vec::new() }
     }
 
     /// The next request's head.
     pub(crate) async fn head(&mut self) -> Result<Head, ReadError> {
-        let end = loop {
-            if let Some(at) = find(&self.buffer, b"\r\n\r\n") {
-                break at + 4;
-            }
-            if self.buffer.len() > LIMIT {
-                return Err(ReadError::malformed(&self.buffer));
-            }
-            self.more(&[]).await?;
-        };
-        let raw: Vec<u8> = self.buffer.drain(..end).collect();
-        parse(&raw).ok_or_else(|| ReadError::malformed(&raw))
+        self.used.clear();
+        let end = self.end_of(b"\r\n\r\n", LIMIT).await?;
+        let raw = self.exactly(end).await?;
+        parse(&raw).ok_or_else(|| self.malformed())
     }
 
-    /// The body that belongs to `head`, and the bytes that carried it.
+    /// The body that belongs to `head`, and the bytes of the whole request.
     pub(crate) async fn body(&mut self, head: &Head) -> Result<(Vec<u8>, Vec<u8>), ReadError> {
         let expects = |(name, value): &(String, Vec<u8>)| {
             name.eq_ignore_ascii_case("expect") && value.eq_ignore_ascii_case(b"100-continue")
@@ -73,13 +62,11 @@ impl Wire {
         if head.headers.iter().any(expects) {
             let _ = self.send(b"HTTP/1.1 100 Continue\r\n\r\n").await;
         }
-        match head.framing {
-            BodyFraming::Length(length) => {
-                let body = self.exactly(length, &head.raw).await?;
-                Ok((body.clone(), body))
-            }
-            BodyFraming::Chunked => self.chunks(&head.raw).await,
-        }
+        let body = match head.framing {
+            BodyFraming::Length(length) => self.exactly(length).await?,
+            BodyFraming::Chunked => self.chunks().await?,
+        };
+        Ok((body, self.used.clone()))
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
@@ -106,62 +93,63 @@ impl Wire {
         let _ = self.socket.set_zero_linger();
     }
 
-    async fn chunks(&mut self, head: &[u8]) -> Result<(Vec<u8>, Vec<u8>), ReadError> {
-        let (mut body, mut raw) = (Vec::new(), Vec::new());
+    async fn chunks(&mut self) -> Result<Vec<u8>, ReadError> {
+        let mut body = Vec::new();
         loop {
-            let seen = [head, &raw].concat();
-            let line = self.line(&seen).await?;
-            raw.extend_from_slice(&line);
-            let size = chunk_size(&line).ok_or_else(|| ReadError::malformed(&[head, &raw].concat()))?;
+            let size = chunk_size(&self.line().await?).ok_or_else(|| self.malformed())?;
             if size == 0 {
                 break;
             }
-            let seen = [head, &raw].concat();
-            let chunk = self.exactly(size + 2, &seen).await?;
-            raw.extend_from_slice(&chunk);
-            match chunk.strip_suffix(b"\r\n") {
+            match self.exactly(size + 2).await?.strip_suffix(b"\r\n") {
                 Some(data) if body.len() + data.len() <= LIMIT => body.extend_from_slice(data),
-                _ => return Err(ReadError::malformed(&[head, &raw].concat())),
+                _ => return Err(self.malformed()),
             }
         }
+        // Trailers, and the empty line after them.
+        while self.line().await? != b"\r\n" {}
+        Ok(body)
+    }
+
+    async fn line(&mut self) -> Result<Vec<u8>, ReadError> {
+        let end = self.end_of(b"\r\n", 8192).await?;
+        self.exactly(end).await
+    }
+
+    /// Where these bytes end, which have to come soon.
+    async fn end_of(&mut self, wanted: &[u8], limit: usize) -> Result<usize, ReadError> {
         loop {
-            let seen = [head, &raw].concat();
-            let trailer = self.line(&seen).await?;
-            raw.extend_from_slice(&trailer);
-            if trailer == b"\r\n" {
-                return Ok((body, raw));
+            if let Some(at) = find(&self.buffer, wanted) {
+                return Ok(at + wanted.len());
             }
+            if self.buffer.len() > limit {
+                return Err(self.malformed());
+            }
+            self.more().await?;
         }
     }
 
-    async fn line(&mut self, seen: &[u8]) -> Result<Vec<u8>, ReadError> {
-        loop {
-            if let Some(at) = find(&self.buffer, b"\r\n") {
-                return Ok(self.buffer.drain(..at + 2).collect());
-            }
-            if self.buffer.len() > 8192 {
-                return Err(ReadError::malformed(&[seen, &self.buffer].concat()));
-            }
-            self.more(seen).await?;
-        }
-    }
-
-    async fn exactly(&mut self, length: usize, seen: &[u8]) -> Result<Vec<u8>, ReadError> {
+    async fn exactly(&mut self, length: usize) -> Result<Vec<u8>, ReadError> {
         if length > LIMIT {
-            return Err(ReadError::malformed(seen));
+            return Err(self.malformed());
         }
         while self.buffer.len() < length {
-            self.more(seen).await?;
+            self.more().await?;
         }
-        Ok(self.buffer.drain(..length).collect())
+        let bytes: Vec<u8> = self.buffer.drain(..length).collect();
+        self.used.extend_from_slice(&bytes);
+        Ok(bytes)
     }
 
     /// Reads on; the end of the stream is the end of the connection.
-    async fn more(&mut self, seen: &[u8]) -> Result<(), ReadError> {
+    async fn more(&mut self) -> Result<(), ReadError> {
         match self.socket.read_buf(&mut self.buffer).await {
             Ok(count) if count > 0 => Ok(()),
-            _ => Err(ReadError { raw: [seen, &self.buffer].concat(), malformed: false }),
+            _ => Err(ReadError { malformed: false, ..self.malformed() }),
         }
+    }
+
+    fn malformed(&self) -> ReadError {
+        ReadError { raw: [self.used.as_slice(), &self.buffer].concat(), malformed: true }
     }
 }
 
