@@ -4,7 +4,6 @@
 //! every request byte for byte, and misbehaves on demand.
 
 mod api;
-mod associations;
 mod call;
 mod consent;
 mod elsewhere;
@@ -20,7 +19,6 @@ mod problem;
 mod published;
 mod reported;
 mod routes;
-mod search;
 mod serve;
 mod state;
 mod steer;
@@ -111,7 +109,6 @@ struct Inner {
     /// Counts the requests, for those who wait for some.
     seen: watch::Sender<usize>,
     connections: AtomicUsize,
-    open: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -148,12 +145,8 @@ impl HubSpot {
             acted: Vec::new(),
             plan: Plan::default(),
         };
-        let shared = Arc::new(Inner {
-            state: Mutex::new(state),
-            seen: watch::Sender::new(0),
-            connections: AtomicUsize::new(0),
-            open: AtomicUsize::new(0),
-        });
+        let shared =
+            Arc::new(Inner { state: Mutex::new(state), seen: watch::Sender::new(0), connections: AtomicUsize::new(0) });
         let servers = [common, hubs].map(|listener| {
             let served = shared.clone();
             let accepting = wire::accept(listener, move |socket, _| serve::connection(socket, served.clone()));
@@ -245,12 +238,6 @@ impl HubSpot {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
-    }
-
-    /// How many connections are open.
-    #[must_use]
-    pub fn open_connections(&self) -> usize {
-        self.shared.open.load(Ordering::SeqCst)
     }
 
     /// Waits until so many requests that match have come, counted from the start or the last

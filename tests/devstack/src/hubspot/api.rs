@@ -4,13 +4,12 @@ use percent_encoding::percent_decode_str;
 use serde_json::json;
 
 use super::call::Call;
-use super::elsewhere::Elsewhere;
 use super::journal::RecordedRequest;
 use super::kind::Kind;
 use super::portal::Portal;
 use super::published::Published;
 use super::state::App;
-use super::{associations, objects, problem};
+use super::{elsewhere, objects, problem};
 use crate::wire::Answer;
 
 /// The operation of a path and a method.
@@ -23,11 +22,9 @@ pub(super) enum Endpoint {
     Archive(&'static Kind, String),
     Search(&'static Kind),
     BatchRead(&'static Kind),
-    BatchCreate(&'static Kind),
     Associate(&'static Kind, String, &'static Kind, String),
-    Associations(&'static Kind, String, &'static Kind),
-    /// One of the APIs of which only the scopes and a fixed answer are emulated.
-    Elsewhere(Elsewhere),
+    /// An operation of which only the scopes are emulated, all of them needed.
+    ScopesOnly(&'static [&'static str]),
     /// Any other published operation, whose scopes are those of the product's table.
     Published(Published),
 }
@@ -71,13 +68,11 @@ fn perform(portal: &mut Portal, call: &Call<'_>, route: &Endpoint) -> Answer {
         Endpoint::Create(kind) => objects::create(portal, call, kind),
         Endpoint::Read(kind, id) => objects::read(portal, call, kind, id),
         Endpoint::Update(kind, id) => objects::update(portal, call, kind, id),
-        Endpoint::Archive(kind, id) => objects::archive(portal, call, kind, id),
-        Endpoint::Search(kind) => super::search::search(portal, call, kind),
+        Endpoint::Archive(kind, id) => Ok(objects::archive(portal, kind, id)),
+        Endpoint::Search(kind) => objects::search(portal, call, kind),
         Endpoint::BatchRead(kind) => objects::batch_read(portal, call, kind),
-        Endpoint::BatchCreate(kind) => objects::batch_create(portal, call, kind),
-        Endpoint::Associate(from, id, to, other) => associations::put(portal, call.now, (from, id), (to, other)),
-        Endpoint::Associations(from, id, to) => associations::list(portal, (from, id), to),
-        Endpoint::Elsewhere(route) => Ok(route.answer(call.now)),
+        Endpoint::Associate(from, id, to, other) => objects::associate(portal, call.now, (from, id), (to, other)),
+        Endpoint::ScopesOnly(_) => Ok(Answer::json(200, &json!({ "results": [] }))),
         Endpoint::Published(_) => Ok(Answer::json(200, &json!({}))),
     };
     outcome.unwrap_or_else(|refusal| refusal)
@@ -98,13 +93,10 @@ impl Endpoint {
     fn scopes(&self) -> Vec<&'static str> {
         match self {
             Self::List(kind) | Self::Read(kind, _) | Self::Search(kind) | Self::BatchRead(kind) => kind.read.to_vec(),
-            Self::Create(kind) | Self::Update(kind, _) | Self::Archive(kind, _) | Self::BatchCreate(kind) => {
-                kind.write.to_vec()
-            }
+            Self::Create(kind) | Self::Update(kind, _) | Self::Archive(kind, _) => kind.write.to_vec(),
             Self::Associate(from, _, to, _) if from.write == to.write => from.write.to_vec(),
             Self::Associate(from, _, to, _) => [from.write, to.write].concat(),
-            Self::Associations(from, _, _) => from.read.to_vec(),
-            Self::Elsewhere(route) => route.scopes.to_vec(),
+            Self::ScopesOnly(scopes) => scopes.to_vec(),
             Self::Published(_) => Vec::new(),
         }
     }
@@ -137,10 +129,10 @@ fn modelled(request: &RecordedRequest) -> Result<Endpoint, Answer> {
         ["crm", "v4", "objects", from, id, "associations", "default", to, other] => {
             only(method, "PUT", Endpoint::Associate(kind(from)?, (*id).to_owned(), kind(to)?, (*other).to_owned()))
         }
-        ["crm", "v4", "objects", from, id, "associations", to] => {
-            only(method, "GET", Endpoint::Associations(kind(from)?, (*id).to_owned(), kind(to)?))
+        ["crm", "v4", "objects", from, _, "associations", _] => {
+            only(method, "GET", Endpoint::ScopesOnly(kind(from)?.read))
         }
-        segments => Elsewhere::find(method, segments).map(Endpoint::Elsewhere).ok_or_else(problem::no_route),
+        segments => elsewhere::scopes(method, segments).map(Endpoint::ScopesOnly).ok_or_else(problem::no_route),
     }
 }
 
@@ -150,7 +142,7 @@ fn of_objects(method: &str, kind: &'static Kind, rest: &[&str]) -> Result<Endpoi
         ([], "POST") => Ok(Endpoint::Create(kind)),
         (["search"], _) => only(method, "POST", Endpoint::Search(kind)),
         (["batch", "read"], _) => only(method, "POST", Endpoint::BatchRead(kind)),
-        (["batch", "create"], _) => only(method, "POST", Endpoint::BatchCreate(kind)),
+        (["batch", "create"], _) => only(method, "POST", Endpoint::ScopesOnly(kind.write)),
         ([id], "GET") => Ok(Endpoint::Read(kind, (*id).to_owned())),
         ([id], "PATCH") => Ok(Endpoint::Update(kind, (*id).to_owned())),
         ([id], "DELETE") => Ok(Endpoint::Archive(kind, (*id).to_owned())),

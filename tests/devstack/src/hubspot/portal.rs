@@ -79,22 +79,3 @@ impl Portal {
         Ok(limit.unwrap_or_default().per_ten_seconds.saturating_sub(self.calls.len()))
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_portal_limits_requests_per_ten_seconds_and_searches_per_second() {
-        let mut portal = Portal::new(1);
-        let limit = Some(RateLimit { per_ten_seconds: 3, searches_per_second: 1 });
-
-        assert_eq!(portal.count(limit, true, 0), Ok(2));
-        assert_eq!(portal.count(limit, true, 999), Err("SECONDLY"));
-        assert_eq!(portal.count(limit, true, 1000), Ok(1));
-        assert_eq!(portal.count(limit, false, 1000), Ok(0));
-        assert_eq!(portal.count(limit, false, 9999), Err("TEN_SECONDLY_ROLLING"));
-        assert_eq!(portal.count(limit, false, 10_000), Ok(0));
-        assert_eq!(portal.count(None, true, 10_000), Ok(106));
-    }
-}

@@ -23,8 +23,6 @@ enum ConnectionState {
 
 pub(super) async fn connection(socket: TcpStream, shared: Arc<Inner>) {
     let number = shared.connections.fetch_add(1, Ordering::SeqCst) as u64 + 1;
-    shared.open.fetch_add(1, Ordering::SeqCst);
-    let _open = Open(shared.clone());
     let mut wire = Wire::new(socket);
     loop {
         match shared.serve(&mut wire, number).await {

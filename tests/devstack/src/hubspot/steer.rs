@@ -38,11 +38,6 @@ impl HubSpot {
         self.shared.state().app.further_client_secrets.push(secret.to_owned());
     }
 
-    /// Registers one more redirect URI for the app; from the first one on, no other is accepted.
-    pub fn register_redirect_uri(&self, uri: &str) {
-        self.shared.state().app.redirect_uris.push(uri.to_owned());
-    }
-
     /// Changes how refresh tokens change.
     pub fn set_rotation(&self, rotation: Rotation) {
         self.shared.state().app.rotation = rotation;
@@ -214,7 +209,7 @@ impl HubSpot {
         let properties: BTreeMap<_, _> =
             properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let now = self.clock().now_millis();
-        self.portal(hub_id, |portal| portal.store.insert(kind, properties, now))
+        self.portal(hub_id, |portal| portal.store.insert(kind, properties, now).id)
     }
 
     /// All objects of a kind in a portal, with all their properties.
@@ -224,7 +219,7 @@ impl HubSpot {
     #[must_use]
     pub fn objects(&self, hub_id: u64, kind: &str) -> Vec<Value> {
         let kind = Kind::find(kind).expect("the kind is known");
-        self.portal(hub_id, |portal| portal.store.all(kind).map(|object| object.whole(kind)).collect())
+        self.portal(hub_id, |portal| portal.store.all(kind).map(|object| object.shown(kind, &[])).collect())
     }
 
     /// The ids of the objects of a kind that an object is associated with.
@@ -234,7 +229,7 @@ impl HubSpot {
     #[must_use]
     pub fn associated(&self, hub_id: u64, from: (&str, u64), to: &str) -> Vec<u64> {
         let (kind, to) = (Kind::find(from.0).expect("the kind is known"), Kind::find(to).expect("the kind is known"));
-        self.portal(hub_id, |portal| portal.store.linked((kind, from.1), to).into_iter().map(|(id, _)| id).collect())
+        self.portal(hub_id, |portal| portal.store.linked((kind, from.1), to))
     }
 
     fn portal<T>(&self, hub_id: u64, act: impl FnOnce(&mut Portal) -> T) -> T {

@@ -16,7 +16,7 @@ async fn exchange(hubspot: &HubSpot, bytes: &[u8]) -> String {
 
 #[tokio::test]
 async fn requests_are_kept_byte_for_byte_on_a_connection_that_stays_open() {
-    let (hubspot, _) = start().await;
+    let World { hubspot, .. } = World::start().await;
     let one = b"PATCH /crm/v3/objects/x/%7E?b=2&a=%3D&a=1 HTTP/1.1\r\nHoSt: x\r\nX-A: 1\r\nx-a:  2\r\nContent-Length: 9\r\n\r\n{\"a\":1.0}";
     let two = b"POST /y HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n";
 
@@ -38,7 +38,7 @@ async fn requests_are_kept_byte_for_byte_on_a_connection_that_stays_open() {
 
 #[tokio::test]
 async fn what_is_no_whole_request_is_kept_too() {
-    let (hubspot, _) = start().await;
+    let World { hubspot, .. } = World::start().await;
 
     let answer = exchange(&hubspot, b"GET / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n").await;
     exchange(&hubspot, b"POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\nhalf").await;
@@ -48,19 +48,4 @@ async fn what_is_no_whole_request_is_kept_too() {
     let requests = hubspot.requests();
     assert!(requests.iter().all(|request| !request.complete));
     assert!(requests[0].contains("chunked") && requests[1].raw.ends_with(b"half"));
-}
-
-#[tokio::test]
-async fn oauth_and_api_calls_are_distinguished() {
-    let (hubspot, http) = start().await;
-    let issued = hubspot.authorize(PORTAL, &[READ]);
-    refresh(&hubspot, &http, &issued.refresh_token).await;
-    post(&hubspot, &http, "/oauth/2026-03/token/introspect", &[("token", "x")]).await;
-    call(&hubspot, &http, "GET", "/crm/v3/objects/contacts", &issued.access_token, None).await;
-
-    assert_eq!((hubspot.requests().len(), hubspot.token_requests().len(), hubspot.api_requests().len()), (3, 1, 1));
-    assert_eq!((hubspot.count(&Match::refresh()), hubspot.count(&Match::exchange())), (1, 0));
-    let form = hubspot.token_requests()[0].form();
-    assert!(form.contains(&("refresh_token".to_owned(), issued.refresh_token)));
-    assert_eq!(hubspot.api_requests()[0].header("Authorization"), Some(format!("Bearer {}", issued.access_token)));
 }
