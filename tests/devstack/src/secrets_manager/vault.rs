@@ -86,12 +86,6 @@ impl Secret {
         self.labelled("AWSCURRENT")
     }
 
-    /// The version labelled `AWSPREVIOUS`.
-    #[must_use]
-    pub fn previous(&self) -> Option<&Version> {
-        self.labelled("AWSPREVIOUS")
-    }
-
     pub(super) fn stages(&self) -> Value {
         let labelled = self.versions.iter().filter(|version| !version.labels.is_empty());
         labelled.map(|version| (version.id.clone(), json!(version.labels))).collect::<serde_json::Map<_, _>>().into()
