@@ -46,9 +46,6 @@ impl Values {
             "AWS::Partition" => Some("aws".to_owned()),
             "AWS::URLSuffix" => Some("amazonaws.com".to_owned()),
             "AWS::StackName" => Some(self.stack_name.clone()),
-            "AWS::StackId" => {
-                Some(format!("arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{}/local", self.stack_name))
-            }
             _ => None,
         }
     }
@@ -84,7 +81,7 @@ pub struct Function {
     pub timeout: Duration,
     /// Memory in MB.
     pub memory: u64,
-    /// The environment, the globals' merged in.
+    /// The environment.
     pub environment: BTreeMap<String, String>,
     /// Permissions of its role, if the template gives it one.
     pub statements: Option<Vec<Statement>>,

@@ -14,7 +14,7 @@ impl<'a> Resolver<'a> {
         }
         let resource = self.resource(name)?;
         match resource["Type"].as_str().unwrap_or_default() {
-            "AWS::SecretsManager::Secret" | "AWS::SNS::Topic" | "AWS::Lambda::Alias" => self.arn(name),
+            "AWS::SecretsManager::Secret" | "AWS::SNS::Topic" => self.arn(name),
             "AWS::SQS::Queue" => Ok(format!("https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{}", self.name(name)?)),
             _ => self.name(name),
         }

@@ -66,22 +66,15 @@ impl<'a> Reader<'a> {
         self.property(resource, name)?.ok_or(format!("{name} is missing"))
     }
 
-    /// The resource of one of these types that a value refers to.
-    fn target(&self, value: &Value, kinds: &[&str]) -> Result<(String, &'a Value), String> {
-        let found = references(value).into_iter().find_map(|logical| {
-            let resource = self.root["Resources"].get(&logical)?;
-            kinds.contains(&resource["Type"].as_str()?).then_some((logical, resource))
-        });
-        found.ok_or(format!("{value} refers to no {}", kinds.join(" or ")))
+    /// The resource of a type that a value refers to.
+    fn target(&self, value: &Value, kind: &str) -> Result<&'a Value, String> {
+        let resources = references(value).into_iter().filter_map(|logical| self.root["Resources"].get(&logical));
+        let found = resources.into_iter().find(|resource| resource["Type"] == kind);
+        found.ok_or(format!("{value} refers to no {kind}"))
     }
 
     fn binary(&self, value: &Value) -> Result<String, String> {
-        let kinds = ["AWS::Serverless::Function", "AWS::Lambda::Alias"];
-        let (_, resource) = self.target(value, &kinds)?;
-        if resource["Type"] == "AWS::Lambda::Alias" {
-            return self.binary(&resource["Properties"]["FunctionName"]);
-        }
-        binary_of(resource)
+        binary_of(self.target(value, "AWS::Serverless::Function")?)
     }
 
     fn function(&self, logical: &str, resource: &Value) -> Result<Function, String> {
@@ -95,12 +88,10 @@ impl<'a> Reader<'a> {
             text.parse().map_err(|_| format!("{name} is no number: {text}"))
         };
         let mut environment = BTreeMap::new();
-        for variables in [&globals["Environment"]["Variables"], &resource["Properties"]["Environment"]["Variables"]] {
-            for (name, value) in variables.as_object().into_iter().flatten() {
-                match self.resolver.text(value).map_err(|error| format!("{name}: {error}"))? {
-                    Some(value) => environment.insert(name.clone(), value),
-                    None => environment.remove(name),
-                };
+        let variables = resource["Properties"]["Environment"]["Variables"].as_object();
+        for (name, value) in variables.into_iter().flatten() {
+            if let Some(value) = self.resolver.text(value).map_err(|error| format!("{name}: {error}"))? {
+                environment.insert(name.clone(), value);
             }
         }
         let name = self.resolver.resolve(&json!({ "Ref": logical }))?;
@@ -118,7 +109,7 @@ impl<'a> Reader<'a> {
         if role.is_null() {
             return Ok(None);
         }
-        let (_, role) = self.target(role, &["AWS::IAM::Role"])?;
+        let role = self.target(role, "AWS::IAM::Role")?;
         let policies = self.resolver.resolve(&role["Properties"]["Policies"])?.unwrap_or_default();
         let all = policies.as_array().into_iter().flatten();
         let all = all.flat_map(|policy| policy["PolicyDocument"]["Statement"].as_array().into_iter().flatten());
@@ -133,7 +124,7 @@ impl<'a> Reader<'a> {
     }
 
     fn route(&self, _: &str, resource: &Value) -> Result<Route, String> {
-        let (_, integration) = self.target(&resource["Properties"]["Target"], &["AWS::ApiGatewayV2::Integration"])?;
+        let integration = self.target(&resource["Properties"]["Target"], "AWS::ApiGatewayV2::Integration")?;
         if self.property(integration, "PayloadFormatVersion")?.as_deref() != Some("2.0") {
             return Err("the integration's PayloadFormatVersion is not 2.0".to_owned());
         }
@@ -149,7 +140,7 @@ impl<'a> Reader<'a> {
     }
 
     fn jwt(&self, authorizer: &Value) -> Result<RouteAuthorizer, String> {
-        let (_, authorizer) = self.target(authorizer, &["AWS::ApiGatewayV2::Authorizer"])?;
+        let authorizer = self.target(authorizer, "AWS::ApiGatewayV2::Authorizer")?;
         let configuration = self.resolver.resolve(&authorizer["Properties"]["JwtConfiguration"])?.unwrap_or_default();
         let issuer = configuration["Issuer"].as_str().ok_or("the authorizer has no Issuer")?.to_owned();
         let audiences = texts(&configuration["Audience"]);
@@ -194,7 +185,7 @@ impl<'a> Reader<'a> {
 
     fn pipe(&self, _: &str, resource: &Value) -> Result<Pipe, String> {
         let properties = &resource["Properties"];
-        self.target(&properties["Source"], &["AWS::DynamoDB::Table"])?;
+        self.target(&properties["Source"], "AWS::DynamoDB::Table")?;
         let target = &properties["TargetParameters"];
         let text = |value: &Value| self.resolver.text(value)?.ok_or("a text is missing".to_owned());
         let filters = properties["SourceParameters"]["FilterCriteria"]["Filters"].as_array().into_iter().flatten();
@@ -209,33 +200,26 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// `AWS::Scheduler::Schedule`, and the `ScheduleV2` events of SAM.
+    /// The `ScheduleV2` events of SAM.
     fn schedules(&self) -> Result<Vec<Schedule>, String> {
         let mut found = Vec::new();
-        for (_, schedule) in self.of_type("AWS::Scheduler::Schedule")? {
-            let target = &schedule["Properties"]["Target"];
-            let binary = self.binary(&target["Arn"])?;
-            found.extend(self.schedule(&schedule["Properties"], &target["Input"], binary)?);
-        }
         for (_, function) in self.of_type("AWS::Serverless::Function")? {
-            for event in function["Properties"]["Events"].as_object().into_iter().flat_map(Map::values) {
-                if event["Type"] == "ScheduleV2" {
-                    let properties = &event["Properties"];
-                    found.extend(self.schedule(properties, &properties["Input"], binary_of(function)?)?);
-                }
+            let events = function["Properties"]["Events"].as_object().into_iter().flat_map(Map::values);
+            for event in events.filter(|event| event["Type"] == "ScheduleV2") {
+                found.extend(self.schedule(&event["Properties"], binary_of(function)?)?);
             }
         }
         Ok(found)
     }
 
-    fn schedule(&self, properties: &Value, input: &Value, binary: String) -> Result<Option<Schedule>, String> {
+    fn schedule(&self, properties: &Value, binary: String) -> Result<Option<Schedule>, String> {
         if self.resolver.text(&properties["State"])?.as_deref() == Some("DISABLED") {
             return Ok(None);
         }
         let expression = self.resolver.text(&properties["ScheduleExpression"])?.unwrap_or_default();
         let parse =
             |text: String| serde_json::from_str(&text).map_err(|_| format!("a schedule's Input is JSON: {text}"));
-        let input = self.resolver.text(input)?.map(parse).transpose()?;
+        let input = self.resolver.text(&properties["Input"])?.map(parse).transpose()?;
         Ok(Some(Schedule { every: rate(&expression)?, input, binary }))
     }
 }
@@ -254,7 +238,7 @@ fn texts(value: &Value) -> Vec<String> {
 }
 
 /// `rate(1 minute)`, with AWS's grammar: singular for one, plural for more.
-fn rate(expression: &str) -> Result<Duration, String> {
+pub(super) fn rate(expression: &str) -> Result<Duration, String> {
     let parsed = expression.strip_prefix("rate(").and_then(|rest| rest.strip_suffix(')')).and_then(|inner| {
         let (count, unit) = inner.split_once(' ')?;
         let count: u64 = count.parse().ok().filter(|count| *count > 0)?;

@@ -1,6 +1,5 @@
 //! The intrinsic functions: what CloudFormation would put in place of a `Ref`, a `Sub`, an `If`.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
@@ -14,8 +13,6 @@ pub(super) struct Resolver<'a> {
     parameters: BTreeMap<&'a str, Value>,
     /// Parameters without a default and without a value. Only one that is used is an error.
     missing: BTreeSet<&'a str>,
-    /// Conditions under evaluation, so that a circle is an error and no endless loop.
-    evaluating: RefCell<Vec<String>>,
 }
 
 impl<'a> Resolver<'a> {
@@ -38,7 +35,7 @@ impl<'a> Resolver<'a> {
         if let Some(unknown) = values.parameters.keys().find(|name| root["Parameters"].get(name.as_str()).is_none()) {
             return Err(format!("the template has no parameter {unknown}"));
         }
-        Ok(Self { root, values, parameters, missing, evaluating: RefCell::default() })
+        Ok(Self { root, values, parameters, missing })
     }
 
     /// The value with every intrinsic function replaced; `None` where that is `AWS::NoValue`.
@@ -54,9 +51,7 @@ impl<'a> Resolver<'a> {
                 Some(("Fn::Sub", argument)) => self.substitute(argument).map(|text| Some(json!(text))),
                 Some(("Fn::Join", argument)) => self.join(argument).map(|text| Some(json!(text))),
                 Some(("Fn::Split", argument)) => self.split(argument).map(Some),
-                Some(("Fn::Select", argument)) => self.select(argument),
                 Some(("Fn::If", argument)) => self.choose(argument),
-                Some(("Fn::FindInMap", argument)) => self.find_in_map(argument).map(Some),
                 Some((name, _)) if name.starts_with("Fn::") => {
                     Err(format!("{name} is not understood by the local stack"))
                 }
@@ -146,11 +141,7 @@ impl<'a> Resolver<'a> {
             let end = rest[start..].find('}').ok_or(format!("Fn::Sub: a ${{ is not closed in {text}"))? + start;
             let name = &rest[start + 2..end];
             out.push_str(&rest[..start]);
-            if let Some(literal) = name.strip_prefix('!') {
-                out.push_str(&format!("${{{literal}}}"));
-            } else {
-                out.push_str(&self.variable(name, own)?);
-            }
+            out.push_str(&self.variable(name, own)?);
             rest = &rest[end + 1..];
         }
         Ok(out + rest)
@@ -186,27 +177,11 @@ impl<'a> Resolver<'a> {
         Ok(Value::Array(text.split(separator.as_str()).map(|part| json!(part)).collect()))
     }
 
-    fn select(&self, argument: &Value) -> Result<Option<Value>, String> {
-        let [index, list] = items(argument)? else {
-            return Err(format!("Fn::Select takes an index and a list, found {argument}"));
-        };
-        let index = self.text(index)?.and_then(|index| index.parse::<usize>().ok());
-        let found = index.and_then(|index| self.list(list).ok()?.get(index).cloned());
-        found.map(Some).ok_or(format!("Fn::Select selects nothing: {argument}"))
-    }
-
     fn choose(&self, argument: &Value) -> Result<Option<Value>, String> {
         let [Value::String(condition), when_true, when_false] = items(argument)? else {
             return Err(format!("Fn::If takes a condition and two values, found {argument}"));
         };
         self.resolve(if self.condition(condition)? { when_true } else { when_false })
-    }
-
-    fn find_in_map(&self, argument: &Value) -> Result<Value, String> {
-        let keys = items(argument)?.iter().take(3).map(|key| Ok(self.text(key)?.unwrap_or_default()));
-        let keys = keys.collect::<Result<Vec<String>, String>>()?;
-        let found = keys.iter().try_fold(&self.root["Mappings"], |map, key| map.get(key));
-        found.cloned().ok_or(format!("Fn::FindInMap finds nothing: {argument}"))
     }
 
     fn list(&self, value: &Value) -> Result<Vec<Value>, String> {
@@ -217,14 +192,8 @@ impl<'a> Resolver<'a> {
     }
 
     fn condition(&self, name: &str) -> Result<bool, String> {
-        if self.evaluating.borrow().iter().any(|other| other == name) {
-            return Err(format!("the condition {name} refers to itself"));
-        }
         let rule = self.root["Conditions"].get(name).ok_or(format!("the template has no condition {name}"))?;
-        self.evaluating.borrow_mut().push(name.to_owned());
-        let outcome = self.evaluate(rule);
-        self.evaluating.borrow_mut().pop();
-        outcome
+        self.evaluate(rule)
     }
 
     fn evaluate(&self, rule: &Value) -> Result<bool, String> {
