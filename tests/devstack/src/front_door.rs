@@ -108,20 +108,9 @@ impl Door {
 
     /// The event that a request makes, and the function that gets it.
     fn event(&self, parts: &Parts, body: &[u8]) -> Result<(&str, Value), HttpError> {
-        let path = parts.uri.path();
-        let (route, path_parameters) = self.route(&parts.method, path).ok_or(NOT_FOUND)?;
-        let request = event::HttpRequest {
-            route_key: &route.key,
-            method: parts.method.as_str(),
-            path,
-            query: parts.uri.query().unwrap_or_default(),
-            headers: &parts.headers,
-            body,
-            path_parameters,
-            authorizer: self.authorize(route, parts, body)?,
-            request_id: &uuid::Uuid::now_v7().to_string(),
-        };
-        Ok((&route.binary, request.event()))
+        let (route, path_parameters) = self.route(&parts.method, parts.uri.path()).ok_or(NOT_FOUND)?;
+        let authorizer = self.authorize(route, parts, body)?;
+        Ok((&route.binary, event::event(&route.key, parts, body, &path_parameters, authorizer)))
     }
 
     /// The event that a function would get for this request, for a handler that runs in this process.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::body::Body;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,73 +14,65 @@ use shared::clock::Clock;
 use super::time::event_time;
 use crate::template::ACCOUNT;
 
-/// The parts of an event.
-pub(super) struct HttpRequest<'a> {
-    pub(super) route_key: &'a str,
-    pub(super) method: &'a str,
-    pub(super) path: &'a str,
-    pub(super) query: &'a str,
-    pub(super) headers: &'a HeaderMap,
-    pub(super) body: &'a [u8],
-    pub(super) path_parameters: BTreeMap<String, String>,
-    pub(super) authorizer: Option<Value>,
-    pub(super) request_id: &'a str,
-}
-
-impl HttpRequest<'_> {
-    pub(super) fn event(self) -> Value {
-        let headers = joined(self.headers);
-        let host = headers.get("host").map(|host| host.split(':').next().unwrap_or(host)).unwrap_or_default();
-        let now = Clock::default().now_millis();
-        // API Gateway decodes the path of an HTTP API, for `rawPath` and the parameters alike.
-        let path = decoded(self.path);
-        let mut event = json!({
-            "version": "2.0",
-            "routeKey": self.route_key,
-            "rawPath": path,
-            "rawQueryString": self.query,
-            "headers": headers,
-            "requestContext": {
-                "accountId": ACCOUNT,
-                "apiId": "local",
-                "domainName": host,
-                "domainPrefix": host.split('.').next(),
-                "http": {
-                    "method": self.method,
-                    "path": path,
-                    "protocol": "HTTP/1.1",
-                    "sourceIp": "127.0.0.1",
-                    "userAgent": headers.get("user-agent").map(String::as_str).unwrap_or_default(),
-                },
-                "requestId": self.request_id,
-                "routeKey": self.route_key,
-                "stage": "$default",
-                "time": event_time(now / 1000),
-                "timeEpoch": now,
+/// The event of a request on a route; `authorizer` is the caller's part of it.
+pub(super) fn event(
+    route_key: &str,
+    parts: &Parts,
+    body: &[u8],
+    path_parameters: &BTreeMap<String, String>,
+    authorizer: Option<Value>,
+) -> Value {
+    let headers = joined(&parts.headers);
+    let host = headers.get("host").map(|host| host.split(':').next().unwrap_or(host)).unwrap_or_default();
+    let now = Clock::default().now_millis();
+    // API Gateway decodes the path of an HTTP API, for `rawPath` and the parameters alike.
+    let (path, query) = (decoded(parts.uri.path()), parts.uri.query().unwrap_or_default());
+    let mut event = json!({
+        "version": "2.0",
+        "routeKey": route_key,
+        "rawPath": path,
+        "rawQueryString": query,
+        "headers": headers,
+        "requestContext": {
+            "accountId": ACCOUNT,
+            "apiId": "local",
+            "domainName": host,
+            "domainPrefix": host.split('.').next(),
+            "http": {
+                "method": parts.method.as_str(),
+                "path": path,
+                "protocol": "HTTP/1.1",
+                "sourceIp": "127.0.0.1",
+                "userAgent": headers.get("user-agent").map(String::as_str).unwrap_or_default(),
             },
-            "isBase64Encoded": false,
-        });
-        let cookies = cookies(self.headers);
-        if !cookies.is_empty() {
-            event["cookies"] = json!(cookies);
-        }
-        if !self.query.is_empty() {
-            event["queryStringParameters"] = json!(query_parameters(self.query));
-        }
-        if !self.path_parameters.is_empty() {
-            event["pathParameters"] = json!(self.path_parameters);
-        }
-        if let Some(authorizer) = self.authorizer {
-            event["requestContext"]["authorizer"] = authorizer;
-        }
-        if !self.body.is_empty() {
-            let content_type = headers.get("content-type").map(String::as_str);
-            let text = std::str::from_utf8(self.body).ok().filter(|_| is_text(content_type));
-            event["body"] = text.map_or_else(|| json!(STANDARD.encode(self.body)), |text| json!(text));
-            event["isBase64Encoded"] = json!(text.is_none());
-        }
-        event
+            "requestId": uuid::Uuid::now_v7().to_string(),
+            "routeKey": route_key,
+            "stage": "$default",
+            "time": event_time(now / 1000),
+            "timeEpoch": now,
+        },
+        "isBase64Encoded": false,
+    });
+    let cookies = cookies(&parts.headers);
+    if !cookies.is_empty() {
+        event["cookies"] = json!(cookies);
     }
+    if !query.is_empty() {
+        event["queryStringParameters"] = json!(query_parameters(query));
+    }
+    if !path_parameters.is_empty() {
+        event["pathParameters"] = json!(path_parameters);
+    }
+    if let Some(authorizer) = authorizer {
+        event["requestContext"]["authorizer"] = authorizer;
+    }
+    if !body.is_empty() {
+        let content_type = headers.get("content-type").map(String::as_str);
+        let text = std::str::from_utf8(body).ok().filter(|_| is_text(content_type));
+        event["body"] = text.map_or_else(|| json!(STANDARD.encode(body)), |text| json!(text));
+        event["isBase64Encoded"] = json!(text.is_none());
+    }
+    event
 }
 
 /// Names in lower case, values of one name joined; cookies are in `cookies` only.
