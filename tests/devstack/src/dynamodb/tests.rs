@@ -30,34 +30,6 @@ async fn is_there(client: &Client, id: &str) -> bool {
 }
 
 #[tokio::test]
-async fn calls_pass_and_are_counted_by_operation_and_table() {
-    let (dynamo, client) = started().await;
-
-    assert!(put(&client, "a").await);
-    assert!(is_there(&client, "a").await);
-
-    assert_eq!((dynamo.count("PutItem"), dynamo.count("GetItem"), dynamo.count("Query")), (1, 1, 0));
-    assert_eq!((dynamo.count_of("PutItem", "things"), dynamo.count_of("PutItem", "others")), (1, 0));
-    assert_eq!(dynamo.calls()[0].body["Item"], json!({ "id": { "S": "a" } }));
-}
-
-#[tokio::test]
-async fn a_refused_call_has_no_effect_and_one_whose_answer_is_lost_has() {
-    let (dynamo, client) = started().await;
-
-    dynamo.fail_next("PutItem", AwsFault::Refused, 3);
-    assert!(!put(&client, "a").await, "the SDK gives up after three attempts");
-    assert!(!is_there(&client, "a").await);
-
-    dynamo.fail_next("PutItem", AwsFault::AnswerLost, 1);
-    assert!(!put(&client, "b").await, "the SDK's second attempt meets the effect of its first");
-    assert!(is_there(&client, "b").await);
-
-    dynamo.fail_next("PutItem", AwsFault::Throttled, 1);
-    assert!(put(&client, "c").await, "the SDK tries again");
-}
-
-#[tokio::test]
 async fn a_held_call_has_its_effect_before_or_after_the_gate() {
     let (dynamo, client) = started().await;
     for (id, at, effect) in [("before", At::Before, false), ("after", At::After, true)] {

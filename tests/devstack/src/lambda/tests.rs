@@ -33,24 +33,12 @@ async fn the_fake_function() {
     }
 }
 
-struct Fake {
-    lambda: Arc<Lambda>,
-    _folder: Folder,
-}
-
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-fn fake(script: &str, concurrency: usize, timeout: Duration) -> Fake {
+fn function(concurrency: usize, timeout: Duration) -> (Arc<Lambda>, Folder) {
     let folder = Folder(std::env::temp_dir().join(format!("fake-{}", uuid::Uuid::now_v7())));
     std::fs::create_dir_all(&folder.0).unwrap();
-    let program = folder.0.join("bootstrap");
-    std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+    let (program, this) = (folder.0.join("bootstrap"), std::env::current_exe().unwrap());
+    let script = format!("#!/bin/sh\nexec '{}' --exact lambda::tests::the_fake_function --nocapture\n", this.display());
+    std::fs::write(&program, script).unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     let spec = Spec {
         binary: "fake".to_owned(),
@@ -61,110 +49,67 @@ fn fake(script: &str, concurrency: usize, timeout: Duration) -> Fake {
         environment: BTreeMap::new(),
         concurrency,
     };
-    Fake { lambda: Arc::new(Lambda::new(vec![spec])), _folder: folder }
+    (Arc::new(Lambda::new(vec![spec])), folder)
 }
 
-fn function(concurrency: usize) -> Fake {
-    let this = std::env::current_exe().unwrap();
-    let script = format!("exec '{}' --exact lambda::tests::the_fake_function --nocapture", this.display());
-    fake(&script, concurrency, Duration::from_secs(120))
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
-async fn ask(fake: &Fake, what: &str) -> Result<Value, InvokeError> {
-    fake.lambda.invoke("fake", json!({ "do": what })).await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn one_process_answers_one_invocation_after_the_other() {
-    let fake = function(4);
-
-    let first = ask(&fake, "echo").await.unwrap();
-    let second = ask(&fake, "echo").await.unwrap();
-
-    assert_eq!((&first["seen"], &second["seen"]), (&json!(1), &json!(2)));
-    assert_eq!(first["pid"], second["pid"]);
-    assert_eq!(fake.lambda.spawned("fake"), 1);
-    fake.lambda.logs().wait_for(|line| line.text.contains("working on")).await;
+async fn ask(lambda: &Lambda, what: &str) -> Result<Value, InvokeError> {
+    lambda.invoke("fake", json!({ "do": what })).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reported_error_ends_the_invocation_and_not_the_process() {
-    let fake = function(1);
+async fn one_process_answers_until_it_ends_and_is_replaced() {
+    let (lambda, _folder) = function(4, Duration::from_secs(120));
 
-    let failed = ask(&fake, "fail").await.unwrap_err();
-    let next = ask(&fake, "echo").await.unwrap();
+    assert_eq!(ask(&lambda, "echo").await.unwrap()["seen"], 1);
+    let reported = InvokeError::Function { error_type: "Broken".into(), message: "as asked".into() };
+    assert_eq!(ask(&lambda, "fail").await.unwrap_err(), reported);
+    assert_eq!(ask(&lambda, "echo").await.unwrap()["seen"], 3, "a reported error ends no process");
 
-    assert_eq!(failed, InvokeError::Function { error_type: "Broken".into(), message: "as asked".into() });
-    assert_eq!(next["seen"], 2);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_process_that_ends_fails_its_invocation_and_is_replaced() {
-    let fake = function(1);
-
-    let failed = ask(&fake, "exit").await.unwrap_err();
-    let next = ask(&fake, "echo").await.unwrap();
-
+    let failed = ask(&lambda, "exit").await.unwrap_err();
     assert!(matches!(failed, InvokeError::Exited { .. }), "{failed}");
-    assert_eq!(next["seen"], 1, "a new process");
-    assert_eq!(fake.lambda.spawned("fake"), 2);
+    assert_eq!(ask(&lambda, "echo").await.unwrap()["seen"], 1);
+
+    let [idle] = lambda.processes("fake").try_into().unwrap();
+    assert!(lambda.kill(idle.pid).await);
+    assert_eq!(ask(&lambda, "echo").await.unwrap()["seen"], 1, "a process killed while idle costs no invocation");
+    assert_eq!(lambda.spawned("fake"), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn busy_processes_get_company_up_to_the_limit_and_the_rest_waits() {
-    let fake = function(2);
-    let hanging: Vec<_> = (0..2)
-        .map(|_| {
-            let lambda = fake.lambda.clone();
-            tokio::spawn(async move { lambda.invoke("fake", json!({ "do": "hang" })).await })
-        })
-        .collect();
-    let mut working = std::collections::BTreeSet::new();
-    while working.len() < 2 {
-        let found =
-            fake.lambda.logs().wait_for(|line| line.text.contains("hang") && !working.contains(&line.pid)).await;
-        working.insert(found.pid);
-    }
-    let lambda = fake.lambda.clone();
-    let third = tokio::spawn(async move { lambda.invoke("fake", json!({ "do": "echo" })).await });
-    assert_eq!(fake.lambda.processes("fake").len(), 2);
+    let (lambda, _folder) = function(2, Duration::from_secs(120));
+    let begin = |what: &'static str| {
+        let lambda = lambda.clone();
+        tokio::spawn(async move { ask(&lambda, what).await })
+    };
+    let hanging = [begin("hang"), begin("hang")];
+    let first = lambda.logs().wait_for(|line| line.text.contains("hang")).await.pid;
+    lambda.logs().wait_for(|line| line.text.contains("hang") && line.pid != first).await;
+    let third = begin("echo");
+    assert_eq!(lambda.processes("fake").len(), 2);
 
-    assert_eq!(fake.lambda.kill_busy("fake").await, 2);
+    assert_eq!(lambda.kill_busy("fake").await, 2);
 
     for hanging in hanging {
         assert!(matches!(hanging.await.unwrap(), Err(InvokeError::Exited { .. })));
     }
     assert!(third.await.unwrap().is_ok(), "a new process took it");
-    assert_eq!(fake.lambda.spawned("fake"), 3);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_process_killed_while_idle_costs_no_invocation() {
-    let fake = function(1);
-    ask(&fake, "echo").await.unwrap();
-    let [process] = fake.lambda.processes("fake").try_into().unwrap();
-
-    assert!(fake.lambda.kill(process.pid).await);
-
-    assert_eq!(ask(&fake, "echo").await.unwrap()["seen"], 1);
+    assert_eq!(lambda.spawned("fake"), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_function_that_does_not_answer_in_time_is_killed() {
-    let this = std::env::current_exe().unwrap();
-    let script = format!("exec '{}' --exact lambda::tests::the_fake_function --nocapture", this.display());
-    let fake = fake(&script, 1, Duration::from_millis(300));
+    let (lambda, _folder) = function(1, Duration::from_millis(300));
 
-    assert_eq!(ask(&fake, "hang").await.unwrap_err(), InvokeError::TimedOut(Duration::from_millis(300)));
+    assert_eq!(ask(&lambda, "hang").await.unwrap_err(), InvokeError::TimedOut(Duration::from_millis(300)));
 
-    assert!(fake.lambda.processes("fake").is_empty());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_program_that_does_not_start_is_reported_with_its_output() {
-    let fake = fake("echo 'INTEGRATIONS_TABLE is missing' >&2; exit 1", 1, Duration::from_secs(3));
-
-    let error = ask(&fake, "echo").await.unwrap_err().to_string();
-
-    assert!(error.contains("INTEGRATIONS_TABLE is missing"), "{error}");
+    assert!(lambda.processes("fake").is_empty());
 }
