@@ -111,16 +111,6 @@ impl Selector {
 }
 
 impl AwsCall {
-    /// The tables that it names, in order.
-    #[must_use]
-    pub fn tables(&self) -> Vec<String> {
-        let text = |value: &Value| value["TableName"].as_str().map(str::to_owned);
-        let steps = self.body["TransactItems"].as_array().into_iter().flatten().filter_map(Value::as_object);
-        let of_steps = steps.flat_map(|step| step.values().filter_map(text));
-        let batch = self.body["RequestItems"].as_object().into_iter().flat_map(|map| map.keys().cloned());
-        text(&self.body).into_iter().chain(of_steps).chain(batch).collect()
-    }
-
     /// The secret as it names it, by name or ARN.
     #[must_use]
     pub fn secret(&self) -> Option<&str> {
@@ -183,13 +173,6 @@ impl AwsFront {
     #[must_use]
     pub fn count(&self, operation: &str) -> usize {
         self.state().calls.iter().filter(|call| call.operation == operation).count()
-    }
-
-    /// How many calls of an operation named a table so far.
-    #[must_use]
-    pub fn count_of(&self, operation: &str, table: &str) -> usize {
-        let names = |call: &&AwsCall| call.operation == operation && call.tables().iter().any(|name| name == table);
-        self.state().calls.iter().filter(names).count()
     }
 
     /// Fails the next calls of an operation. The SDK makes up to three attempts of a call, so `times` is 3 for a

@@ -5,6 +5,7 @@
 
 mod count;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::stack::{Options, Stack};
@@ -20,7 +21,7 @@ pub enum OutputFormat {
 }
 
 /// Resource use of one operation.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Counts {
     /// Invocations of functions.
     pub invocations: usize,
@@ -108,15 +109,6 @@ impl OperationCounts {
     /// The counts by operation.
     #[must_use]
     pub fn json(&self) -> Value {
-        let row = |(name, counts): (&str, &Counts)| {
-            let counts = json!({
-                "invocations": counts.invocations, "dynamodb_calls": counts.dynamodb_calls,
-                "read_units": counts.read_units, "write_units": counts.write_units,
-                "secret_calls": counts.secret_calls, "hubspot_calls": counts.hubspot_calls,
-                "log_bytes": counts.log_bytes,
-            });
-            (name.to_owned(), counts)
-        };
-        Value::Object(self.rows().into_iter().map(row).collect())
+        self.rows().into_iter().map(|(name, counts)| (name, json!(counts))).collect()
     }
 }

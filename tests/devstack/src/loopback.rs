@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
-    task: Task,
+    _task: Task,
 }
 
 impl Server {
@@ -30,10 +30,10 @@ impl Server {
     #[must_use]
     pub fn on(listener: TcpListener, router: Router) -> Self {
         let address = listener.local_addr().expect("a listener has an address");
-        let task = Task(tokio::spawn(async move {
+        let serving = tokio::spawn(async move {
             let _ = axum::serve(listener, router).await;
-        }));
-        Self { address, task }
+        });
+        Self { address, _task: Task(serving) }
     }
 
     /// Where it listens.
@@ -46,12 +46,6 @@ impl Server {
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
-    }
-
-    /// Returns true if it still accepts connections.
-    #[must_use]
-    pub fn is_running(&self) -> bool {
-        !self.task.0.is_finished()
     }
 }
 

@@ -4,6 +4,7 @@ use axum::Router;
 use axum::http::HeaderMap;
 use axum::routing::post;
 
+use crate::iam::key_of;
 use crate::loopback::Server;
 use crate::template::ACCOUNT;
 
@@ -18,8 +19,7 @@ pub(crate) async fn start() -> std::io::Result<Server> {
 /// A key whose id begins with `AKIA` belongs to a user, every other one to a role's session.
 async fn get_caller_identity(headers: HeaderMap) -> ([(&'static str, &'static str); 1], String) {
     let authorization = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let key = authorization.split_once("Credential=").map_or("", |(_, rest)| rest);
-    let key = key.split('/').next().unwrap_or_default();
+    let key = key_of(authorization);
     let arn = match key.strip_prefix("AKIA") {
         Some(user) => format!("arn:aws:iam::{ACCOUNT}:user/{user}"),
         None => format!("arn:aws:sts::{ACCOUNT}:assumed-role/Operators/person@example.com"),
