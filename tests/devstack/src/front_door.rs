@@ -5,7 +5,6 @@
 mod event;
 mod jwt;
 mod sigv4;
-pub(crate) mod time;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use shared::clock::Clock;
 
-use crate::front_door::time::iso;
 use crate::lambda::{InvokeError, Lambda};
 use crate::loopback::Task;
 use crate::template::{ACCOUNT, REGION, Schedule};
@@ -70,13 +70,14 @@ impl Schedules {
 /// The event that a schedule sends: its input, else the scheduler's own.
 fn own_event(schedule: &Schedule) -> Value {
     schedule.input.clone().unwrap_or_else(|| {
+        let now = Timestamp::from_second(Clock::default().now()).expect("a clock of today");
         json!({
             "version": "0",
             "id": uuid::Uuid::now_v7().to_string(),
             "detail-type": "Scheduled Event",
             "source": "aws.scheduler",
             "account": ACCOUNT,
-            "time": iso(Clock::default().now()),
+            "time": now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             "region": REGION,
             "resources": [format!("arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/default/local")],
             "detail": "{}",

@@ -7,11 +7,11 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 use shared::clock::Clock;
 
-use super::time::event_time;
 use crate::template::ACCOUNT;
 
 /// The event of a request on a route; `authorizer` is the caller's part of it.
@@ -24,7 +24,7 @@ pub(super) fn event(
 ) -> Value {
     let headers = joined(&parts.headers);
     let host = headers.get("host").map(|host| host.split(':').next().unwrap_or(host)).unwrap_or_default();
-    let now = Clock::default().now_millis();
+    let now = Timestamp::from_millisecond(Clock::default().now_millis()).expect("a clock of today");
     // API Gateway decodes the path of an HTTP API, for `rawPath` and the parameters alike.
     let (path, query) = (decoded(parts.uri.path()), parts.uri.query().unwrap_or_default());
     let mut event = json!({
@@ -48,8 +48,8 @@ pub(super) fn event(
             "requestId": uuid::Uuid::now_v7().to_string(),
             "routeKey": route_key,
             "stage": "$default",
-            "time": event_time(now / 1000),
-            "timeEpoch": now,
+            "time": now.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string(),
+            "timeEpoch": now.as_millisecond(),
         },
         "isBase64Encoded": false,
     });
