@@ -34,7 +34,7 @@ const AWS_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Valgrind, by which the bench counts instructions, takes fifty times as long: with the same limits the count would depend
 /// on how fast the machine is.
-const SLOWER: u32 = if cfg!(feature = "bench") { 200 } else { 1 };
+pub const SLOWER: u32 = if cfg!(feature = "bench") { 200 } else { 1 };
 
 /// All connections of the initialisation together may take this long. Lambda bills it, and a customer may wait for it.
 const OPENING_TIMEOUT: Duration = Duration::from_millis(300 * SLOWER as u64);

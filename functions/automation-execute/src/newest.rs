@@ -1,5 +1,6 @@
 //! The newest integration of an account: the only one whose automations run.
 
+use shared::clients::SLOWER;
 use shared::error::Error;
 use shared::integration::{AccountId, Integration, IntegrationId};
 
@@ -29,7 +30,7 @@ pub(crate) struct NewestRead {
 
 impl NewestRead {
     /// A read older than this does not count, in milliseconds.
-    const VALID_FOR: i64 = 1_000;
+    const VALID_FOR: i64 = 1_000 * SLOWER as i64;
 
     /// Reads again after a wait, for tokens or between attempts: an integration that was superseded meanwhile sends
     /// nothing. Every attempt begins here, so this one place covers all waits.
