@@ -21,6 +21,7 @@ use rustls::{CipherSuite, ClientConfig, RootCertStore};
 use tokio::time::timeout;
 use url::Url;
 
+pub(crate) use self::aws::PlainHeaders;
 use self::aws::{Endpoints, Sender, dynamodb_endpoint, secrets_manager_endpoint};
 use crate::clock::Clock;
 use crate::config::Reader;
@@ -42,7 +43,8 @@ const OPENING_TIMEOUT: Duration = Duration::from_millis(300 * SLOWER as u64);
 /// After this much wall time without use, a frozen sandbox's connections may be dead without it knowing.
 const TRUSTED_IDLE_MILLIS: i64 = 5_000 * SLOWER as i64;
 
-/// The name of this product in every request to HubSpot: the edge in front of it may refuse a request without one.
+/// The name of this product in every request. The edge in front of HubSpot may refuse a request without one; CloudTrail
+/// shows it as the caller.
 const USER_AGENT: &str = concat!("hubspot-automations/", env!("CARGO_PKG_VERSION"));
 
 /// TLS sessions that are remembered: eight for each of four servers, of which there are DynamoDB, Secrets Manager and
@@ -145,7 +147,7 @@ struct Pool {
 impl Http {
     /// A client that takes time from `clock`.
     pub fn new(clock: Clock) -> Result<Self, Error> {
-        let client = build(hubspot()?)?;
+        let client = client(CONNECT_TIMEOUT)?;
         let pool = Pool { client, single_use: None, last_used_millis: clock.now_millis() };
         Ok(Self { pool: Arc::new(Mutex::new(pool)), clock })
     }
@@ -158,7 +160,7 @@ impl Http {
         let now = self.clock.now_millis();
         let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
         if now - pool.last_used_millis > TRUSTED_IDLE_MILLIS {
-            pool.client = build(hubspot()?)?;
+            pool.client = client(CONNECT_TIMEOUT)?;
         }
         pool.last_used_millis = now;
         Ok(pool.client.clone())
@@ -181,7 +183,7 @@ impl Http {
         if let Some(client) = &pool.single_use {
             return Ok(client.clone());
         }
-        let client = build(hubspot()?.pool_max_idle_per_host(0))?;
+        let client = build(builder(CONNECT_TIMEOUT)?.pool_max_idle_per_host(0))?;
         pool.single_use = Some(client.clone());
         Ok(client)
     }
@@ -190,11 +192,6 @@ impl Http {
     pub fn clock(&self) -> &Clock {
         &self.clock
     }
-}
-
-/// A client for HubSpot.
-fn hubspot() -> Result<reqwest::ClientBuilder, Error> {
-    Ok(builder(CONNECT_TIMEOUT)?.user_agent(USER_AGENT))
 }
 
 fn client(connect_timeout: Duration) -> Result<reqwest::Client, Error> {
@@ -208,6 +205,7 @@ fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, Error> {
 fn builder(connect_timeout: Duration) -> Result<reqwest::ClientBuilder, Error> {
     let builder = reqwest::Client::builder()
         .tls_backend_preconfigured(tls()?)
+        .user_agent(USER_AGENT)
         .connect_timeout(connect_timeout)
         .redirect(Policy::none())
         .retry(reqwest::retry::never())

@@ -17,6 +17,7 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use self::write::SERVICE;
+use crate::clients::PlainHeaders;
 use crate::config;
 use crate::error::Error;
 
@@ -33,8 +34,16 @@ pub struct Store {
 impl Store {
     /// Handles by an AWS configuration; nothing is called yet.
     pub fn new(aws: &SdkConfig, config: config::StateConfig) -> Self {
-        let (dynamodb, secrets) = (aws_sdk_dynamodb::Client::new(aws), aws_sdk_secretsmanager::Client::new(aws));
-        Self { dynamodb, secrets, config, acted_by: SERVICE.into() }
+        let mut dynamodb = aws_sdk_dynamodb::config::Builder::from(aws);
+        dynamodb.push_interceptor(PlainHeaders::shared());
+        let mut secrets = aws_sdk_secretsmanager::config::Builder::from(aws);
+        secrets.push_interceptor(PlainHeaders::shared());
+        Self {
+            dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb.build()),
+            secrets: aws_sdk_secretsmanager::Client::from_conf(secrets.build()),
+            config,
+            acted_by: SERVICE.into(),
+        }
     }
 
     /// The same, whose changes are an operator's rather than the service's.
@@ -120,4 +129,53 @@ fn is_throttling(code: &str) -> bool {
         "LimitExceededException",
     ];
     codes.contains(&code)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::thread;
+
+    use aws_config::{BehaviorVersion, Region};
+    use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
+
+    use super::*;
+    use crate::clients::aws_http;
+    use crate::config::Reader;
+
+    #[tokio::test]
+    async fn requests_to_aws_name_this_product_and_say_nothing_of_the_sdk() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let server = thread::spawn(move || {
+            [(); 2].map(|()| {
+                let (mut connection, _) = listener.accept().unwrap();
+                let mut request = [0; 8192];
+                let length = connection.read(&mut request).unwrap();
+                let answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}";
+                connection.write_all(answer).unwrap();
+                String::from_utf8_lossy(&request[..length]).to_lowercase()
+            })
+        });
+        let aws = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("eu-west-1"))
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::new("id", "key", None, None, "test")))
+            .endpoint_url(endpoint)
+            .http_client(aws_http().unwrap())
+            .build();
+        let store = Store::new(&aws, Reader::new(|name: &str| Some(name.to_owned())).state());
+
+        store.dynamodb.get_item().table_name("t").send().await.unwrap();
+        store.secrets.get_secret_value().secret_id("s").send().await.unwrap();
+
+        for request in server.join().unwrap() {
+            assert!(request.contains("\r\nauthorization: aws4-hmac-sha256 "), "{request}");
+            assert!(request.contains("\r\nuser-agent: hubspot-automations/"), "{request}");
+            for header in ["x-amz-user-agent", "amz-sdk-invocation-id", "amz-sdk-request"] {
+                assert!(!request.contains(header), "{request}");
+            }
+        }
+    }
 }

@@ -6,11 +6,17 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_config::SdkConfig;
+use aws_runtime::invocation_id::InvocationIdInterceptor;
+use aws_runtime::request_info::RequestInfoInterceptor;
+use aws_runtime::user_agent::UserAgentInterceptor;
 use aws_sdk_dynamodb::config::http::{HttpRequest, HttpResponse};
-use aws_sdk_dynamodb::config::{HttpClient, RuntimeComponents};
+use aws_sdk_dynamodb::config::interceptors::BeforeSerializationInterceptorContextRef;
+use aws_sdk_dynamodb::config::{ConfigBag, HttpClient, Intercept, RuntimeComponents, SharedInterceptor};
+use aws_sdk_dynamodb::error::BoxError;
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
+use aws_smithy_runtime_api::client::interceptors::disable_interceptor;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
@@ -117,6 +123,36 @@ impl HttpConnector for Sender {
             let response = http::Response::from(response).map(SdkBody::from_body_1_x);
             HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
         })
+    }
+}
+
+/// Leaves out the headers in which the SDK describes itself, the call and the attempt. AWS needs none of them; to put
+/// them together and to sign one of them took 5 % of a warm execution's instructions. Our own name is in their place.
+#[derive(Debug)]
+pub(crate) struct PlainHeaders;
+
+impl PlainHeaders {
+    pub(crate) fn shared() -> SharedInterceptor {
+        SharedInterceptor::permanent(Self)
+    }
+}
+
+impl Intercept for PlainHeaders {
+    fn name(&self) -> &'static str {
+        "PlainHeaders"
+    }
+
+    fn read_before_execution(
+        &self,
+        _: &BeforeSerializationInterceptorContextRef<'_>,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let reason = "AWS does not need it";
+        let state = config.interceptor_state();
+        state.store_put(disable_interceptor::<UserAgentInterceptor>(reason));
+        state.store_put(disable_interceptor::<InvocationIdInterceptor>(reason));
+        state.store_put(disable_interceptor::<RequestInfoInterceptor>(reason));
+        Ok(())
     }
 }
 
