@@ -122,5 +122,7 @@ pub(super) fn parse_record(item: Item) -> Result<Integration, Error> {
         _ => "?".to_owned(),
     };
     let key = format!("account_id {} sequence {}", place("account_id"), place("sequence"));
-    serde_dynamo::from_item(item).map_err(|error| Error::internal(format!("record {key} does not parse: {error}")))
+    // Not `from_item`, which puts all attributes into a second map first.
+    let parsed = serde_dynamo::from_attribute_value(AttributeValue::M(item));
+    parsed.map_err(|error| Error::internal(format!("record {key} does not parse: {error}")))
 }
