@@ -22,7 +22,7 @@ use tokio::task::LocalSet;
 
 use self::fleet::Fleet;
 use self::play::{Played, play};
-use self::stories::{ACTS, EXPIRED, ROTATIONS, deaths, mishaps, one_act, pairs, random, superseded_waits};
+use self::stories::{ACTS, EXPIRED, ROTATIONS, deaths, late_thaws, mishaps, one_act, pairs, random, superseded_waits};
 use self::story::{Act, StepEnd, Story};
 
 /// A number from the environment; what a longer search or a replay differs by.
@@ -214,6 +214,19 @@ async fn no_process_that_is_frozen_while_another_acts_loses_an_integration() {
                 let stories = (1..=calls).flat_map(|nth| pairs(rotation, *first, nth, seconds));
                 search.try_all(stories.collect()).await;
             }
+        }
+        search.end();
+    };
+    LocalSet::new().run_until(search).await;
+}
+
+#[tokio::test]
+async fn no_process_that_thaws_after_later_refreshes_brings_back_older_tokens() {
+    let search = async {
+        let mut search = Search::new("late thaws").await;
+        for rotation in rotations() {
+            let calls = search.calls_of(rotation, (Act::Execute, EXPIRED)).await;
+            search.try_all((1..=calls).flat_map(|nth| late_thaws(rotation, nth)).collect()).await;
         }
         search.end();
     };

@@ -148,6 +148,25 @@ pub(crate) fn pairs(rotation: Rotation, first: Act, nth: usize, seconds: &[(Act,
     stories
 }
 
+/// A refresh that is held at one call until others have refreshed twice: what it still writes is old by then.
+pub(crate) fn late_thaws(rotation: Rotation, nth: usize) -> Vec<Story> {
+    let at_each = [At::Before, At::After].map(|at| {
+        let steps = vec![
+            ends(0, Act::Connect),
+            ends(0, Act::Pass(EXPIRED)),
+            StoryStep { process: 0, act: Act::Execute, fate: StepEnd::Frozen(nth, at, 4) },
+            ends(1, Act::Pass(31)),
+            ends(1, Act::Execute),
+            ends(1, Act::Pass(EXPIRED)),
+            ends(1, Act::Execute),
+            ends(2, Act::Execute),
+        ];
+        let name = format!("Execute frozen {at:?} call {nth} until others have refreshed twice");
+        Story { name, habits: Habits::of(rotation), steps }
+    });
+    at_each.to_vec()
+}
+
 /// An execution that is superseded while it waits for a refresh: alone, and beside an act that may refresh first.
 pub(crate) fn superseded_waits(rotation: Rotation) -> Vec<Story> {
     let mut stories = Vec::new();
