@@ -5,12 +5,10 @@ use std::time::{Duration, Instant};
 use aws_sdk_dynamodb::types::AttributeValue;
 use devstack::aws::AwsFault;
 use devstack::hubspot::{Match, PORTAL};
-use devstack::wire::At;
-use futures_util::future::join;
 use serde_json::json;
 use shared::integration::Status;
 
-use crate::refresh::planted::{HOUR, change, change_text, expire, plant, plant_due, pointer, refused};
+use crate::refresh::planted::{HOUR, change, change_text, plant, plant_due, planted, pointer, refused};
 use crate::world::{ACCOUNT, World, request};
 
 #[tokio::test]
@@ -75,8 +73,7 @@ async fn a_run_in_which_everybody_is_refused_marks_ten_at_most() {
 
 #[tokio::test]
 async fn an_execution_asks_the_schedule_for_the_verdict() {
-    let world = World::start().await;
-    plant(&world, ACCOUNT, 1).await;
+    let (world, _) = planted().await;
     world.stack.hubspot.revoke_refresh_tokens(PORTAL);
     world.pass(HOUR);
 
@@ -94,27 +91,6 @@ async fn an_execution_asks_the_schedule_for_the_verdict() {
     assert!(before.refresh_at.unwrap() <= world.clock.now() && before.lease_owner.is_none(), "{before:?}");
     assert_eq!(report["revoked"], 1, "{report}");
     assert_eq!((third.status, third.code()), (409, "reauthorization_required"), "{}", third.text);
-}
-
-#[tokio::test]
-async fn an_execution_that_waited_looks_again_which_integration_is_newest() {
-    let world = World::start().await;
-    let older = plant(&world, ACCOUNT, 1).await;
-    expire(&world, &older).await;
-    let gate = world.stack.hubspot.hold(Match::refresh(), At::After);
-    let body = request(ACCOUNT, None);
-    let refreshing = world.execute(&body);
-    let connecting = async {
-        gate.reached(1).await;
-        plant(&world, ACCOUNT, 2).await;
-        tokio::time::sleep(Duration::from_millis(1_100)).await;
-        gate.open();
-    };
-
-    let (answer, ()) = join(refreshing, connecting).await;
-
-    assert_eq!((answer.status, answer.code()), (409, "integration_superseded"), "{}", answer.text);
-    assert!(world.stack.hubspot.api_requests().is_empty());
 }
 
 #[tokio::test]

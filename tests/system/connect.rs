@@ -42,6 +42,13 @@ impl Begun {
     }
 }
 
+/// A world in which an admin has started to connect [`ACCOUNT`].
+pub(crate) async fn begun() -> (World, Begun) {
+    let world = World::start().await;
+    let begun = begin(&world, ACCOUNT, &json!({})).await;
+    (world, begun)
+}
+
 /// Begins an authorization as an admin.
 pub(crate) async fn begin(world: &World, account: &str, body: &Value) -> Begun {
     let answer = world.dashboard(account, "admin", "POST", "/v1/authorizations", body).await;
@@ -60,6 +67,13 @@ pub(crate) async fn connect(world: &World, account: &str, body: &Value) -> Strin
     assert_eq!(finish(world, &begin(world, account, body).await).await, "connected");
     let listed = world.dashboard(account, "member", "GET", "/v1/integrations", &json!(null)).await;
     listed.body["integrations"][0]["integration_id"].as_str().unwrap().to_owned()
+}
+
+/// A world in which [`ACCOUNT`] is connected, and the id of its integration.
+pub(crate) async fn connected_account() -> (World, String) {
+    let world = World::start().await;
+    let id = connect(&world, ACCOUNT, &json!({})).await;
+    (world, id)
 }
 
 /// The outcome that a callback sends the browser to, which is all that it says.
@@ -147,13 +161,13 @@ async fn the_consent_page_gets_no_optional_scopes_if_none_are_configured() {
 
 #[tokio::test]
 async fn the_code_verifier_and_redirect_uri_are_sent_in_the_exchange_body() {
-    let world = World::start().await;
-    let begun = begin(&world, ACCOUNT, &json!({})).await;
+    let (world, begun) = begun().await;
     let query = begun.accept(&world, PORTAL);
 
     let answer = world.callback(&query, &[&begun.cookie]).await;
 
     assert_eq!(outcome(&world, &answer), "connected");
+    assert!(answer.cookies.is_empty(), "a repeated callback needs the cookie");
     let requests = world.stack.hubspot.token_requests();
     let [exchange] = &requests[..] else { panic!("{} token requests", requests.len()) };
     assert_eq!((exchange.method.as_str(), exchange.target.as_str()), ("POST", "/oauth/2026-03/token"));
@@ -171,8 +185,7 @@ async fn the_code_verifier_and_redirect_uri_are_sent_in_the_exchange_body() {
 
 #[tokio::test]
 async fn a_connected_account_has_one_record_that_points_at_one_secret_and_runs() {
-    let world = World::start().await;
-    let id = connect(&world, ACCOUNT, &json!({})).await;
+    let (world, id) = connected_account().await;
 
     let answer = world.execute(&request(ACCOUNT, Some(&id))).await;
 
@@ -191,8 +204,7 @@ async fn a_connected_account_has_one_record_that_points_at_one_secret_and_runs()
 
 #[tokio::test]
 async fn neither_state_nor_browser_secret_nor_code_is_ever_stored() {
-    let world = World::start().await;
-    let begun = begin(&world, ACCOUNT, &json!({})).await;
+    let (world, begun) = begun().await;
     let query = begun.accept(&world, PORTAL);
     let code = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "code").unwrap().1.into_owned();
 
@@ -209,32 +221,22 @@ async fn neither_state_nor_browser_secret_nor_code_is_ever_stored() {
 }
 
 #[tokio::test]
-async fn an_authorization_can_be_finished_within_its_thirty_minutes() {
-    let world = World::start().await;
-    let begun = begin(&world, ACCOUNT, &json!({})).await;
-    world.pass(Duration::from_secs(1795));
-
-    let outcome = finish(&world, &begun).await;
-
-    assert_eq!(outcome, "connected");
-}
-
-#[tokio::test]
 async fn an_authorization_expires_after_thirty_minutes_although_its_row_exists() {
-    let world = World::start().await;
-    let begun = begin(&world, ACCOUNT, &json!({})).await;
-    world.pass(Duration::from_secs(1800));
+    for (seconds, expected) in [(1795, "connected"), (1800, "expired")] {
+        let (world, begun) = begun().await;
+        world.pass(Duration::from_secs(seconds));
 
-    let outcome = finish(&world, &begun).await;
+        assert_eq!(finish(&world, &begun).await, expected, "after {seconds} s");
 
-    assert_eq!(outcome, "expired");
-    assert_eq!(traces(&world).await, NOTHING);
+        let connected = usize::from(expected == "connected");
+        let left = Traces { exchanges: connected, records: connected, secrets: connected };
+        assert_eq!(traces(&world).await, left, "after {seconds} s");
+    }
 }
 
 #[tokio::test]
 async fn two_tabs_of_one_browser_do_not_disturb_each_other() {
-    let world = World::start().await;
-    connect(&world, ACCOUNT, &json!({})).await;
+    let (world, _) = connected_account().await;
     let one = begin(&world, ACCOUNT, &json!({"new_instance": true})).await;
     let two = begin(&world, ACCOUNT, &json!({"new_instance": true})).await;
     let both = format!("{}; {}", one.cookie, two.cookie);
@@ -244,25 +246,4 @@ async fn two_tabs_of_one_browser_do_not_disturb_each_other() {
 
     assert_eq!((outcome(&world, &first), outcome(&world, &second)), ("connected".into(), "connected".into()));
     assert_eq!(traces(&world).await, Traces { exchanges: 3, records: 3, secrets: 3 });
-}
-
-#[tokio::test]
-async fn the_callback_leaves_the_cookie_for_a_repeated_callback() {
-    let world = World::start().await;
-    let begun = begin(&world, ACCOUNT, &json!({})).await;
-
-    let answer = world.callback(&begun.accept(&world, PORTAL), &[&begun.cookie]).await;
-
-    assert_eq!((outcome(&world, &answer).as_str(), answer.cookies.len()), ("connected", 0));
-}
-
-#[tokio::test]
-async fn an_admin_connects_over_http_through_the_real_process() {
-    let world = World::start().await;
-
-    let connected = world.stack.connect_with(ACCOUNT, ADMIN, &json!({})).await.unwrap();
-
-    assert_eq!(connected.outcome, "connected");
-    assert_eq!(traces(&world).await, Traces { exchanges: 1, records: 1, secrets: 1 });
-    assert_eq!(connected.integration_id.unwrap(), world.record(ACCOUNT, 1).await.unwrap().integration_id.as_str());
 }

@@ -6,7 +6,7 @@ mod cooldowns;
 mod credentials;
 mod forms;
 mod headers;
-mod hubs;
+pub(crate) mod hubs;
 mod losses;
 mod memory;
 mod newest;

@@ -135,8 +135,7 @@ async fn no_field_of_any_route_costs_a_process_much_time_or_memory() {
 
 #[tokio::test]
 async fn a_check_of_hostile_lines_ends_soon_with_a_verdict_for_each() {
-    let world = World::start().await;
-    let folder = Folder::new();
+    let (world, folder) = (World::start().await, Folder::new());
     let lines: Vec<String> = automation_requests().map(|(_, body)| body.replace('\n', " ")).collect();
     let file = folder.text("automations.jsonl", &format!("{}\n", lines.join("\n")));
 

@@ -129,28 +129,24 @@ async fn a_connect_counts_from_the_next_execution_on_in_every_warm_function() {
 }
 
 #[tokio::test]
-async fn a_newest_whose_authorization_is_gone_never_falls_back() {
-    let (world, older, newest) = two_instances().await;
-    tamper(&world, ACCOUNT, 2, "status", Some(AttributeValue::S("needs_reauthorization".to_owned()))).await;
-    tamper(&world, ACCOUNT, 2, "token_expires_at", Some(AttributeValue::N("1".to_owned()))).await;
+async fn a_newest_whose_authorization_is_gone_or_record_corrupt_never_falls_back() {
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let expired = ("token_expires_at", AttributeValue::N("1".to_owned()));
+    let (reauthorize, internal) = (refused(409, "reauthorization_required"), refused(500, "internal"));
+    for (attributes, newest_ends, older_ends) in [
+        (vec![("status", text("needs_reauthorization")), expired], reauthorize, refused(409, "integration_superseded")),
+        (vec![("scopes", AttributeValue::Bool(true))], internal.clone(), internal),
+    ] {
+        let (world, older, newest) = two_instances().await;
+        for (name, value) in attributes {
+            tamper(&world, ACCOUNT, 2, name, Some(value)).await;
+        }
 
-    let ends = (run(&world, Some(&newest)).await, run(&world, None).await, run(&world, Some(&older)).await);
+        let ends = (run(&world, Some(&newest)).await, run(&world, None).await, run(&world, Some(&older)).await);
 
-    let reauthorize = refused(409, "reauthorization_required");
-    assert_eq!(ends, (reauthorize.clone(), reauthorize, refused(409, "integration_superseded")));
-    assert!(world.stack.hubspot.requests().is_empty());
-}
-
-#[tokio::test]
-async fn a_newest_whose_record_is_corrupt_never_falls_back() {
-    let (world, older, newest) = two_instances().await;
-    tamper(&world, ACCOUNT, 2, "scopes", Some(AttributeValue::Bool(true))).await;
-
-    let ends = (run(&world, Some(&newest)).await, run(&world, None).await, run(&world, Some(&older)).await);
-
-    let internal = refused(500, "internal");
-    assert_eq!(ends, (internal.clone(), internal.clone(), internal));
-    assert!(world.stack.hubspot.requests().is_empty());
+        assert_eq!(ends, (newest_ends.clone(), newest_ends, older_ends));
+        assert!(world.stack.hubspot.requests().is_empty());
+    }
 }
 
 #[tokio::test]
@@ -190,38 +186,18 @@ async fn a_newest_that_lacks_a_scope_or_is_rate_limited_never_falls_back() {
 }
 
 #[tokio::test]
-async fn after_disconnecting_the_newest_the_previous_one_runs_again() {
-    let (world, older, newest) = two_instances().await;
+async fn after_disconnecting_the_newest_the_previous_one_runs_again_at_any_time() {
+    for hours in [0, 10] {
+        let (world, older, newest) = two_instances().await;
+        world.pass(Duration::from_secs(hours * 3600));
 
-    let path = format!("/v1/integrations/{newest}");
-    let gone = world.dashboard(ACCOUNT, "admin", "DELETE", &path, &Value::Null).await;
+        let path = format!("/v1/integrations/{newest}");
+        let gone = world.dashboard(ACCOUNT, "admin", "DELETE", &path, &Value::Null).await;
 
-    assert_eq!(gone.status, 204, "{}", gone.text);
-    assert_eq!((run(&world, Some(&older)).await, run(&world, None).await), (ran(&older), ran(&older)));
-    assert_eq!(run(&world, Some(&newest)).await, refused(404, "integration_not_found"));
-}
-
-#[tokio::test]
-async fn the_previous_integration_runs_again_after_a_disconnect() {
-    let (world, older, newest) = two_instances().await;
-    world.pass(Duration::from_secs(10 * 3600));
-
-    let path = format!("/v1/integrations/{newest}");
-    world.dashboard(ACCOUNT, "admin", "DELETE", &path, &Value::Null).await;
-
-    assert_eq!(run(&world, Some(&older)).await, ran(&older));
-}
-
-#[tokio::test]
-async fn disconnecting_an_older_one_leaves_the_newest_running() {
-    let (world, older, newest) = two_instances().await;
-
-    let path = format!("/v1/integrations/{older}");
-    let gone = world.dashboard(ACCOUNT, "admin", "DELETE", &path, &Value::Null).await;
-
-    assert_eq!(gone.status, 204, "{}", gone.text);
-    assert_eq!(run(&world, None).await, ran(&newest));
-    assert_eq!(run(&world, Some(&older)).await, refused(404, "integration_not_found"));
+        assert_eq!(gone.status, 204, "{}", gone.text);
+        assert_eq!((run(&world, Some(&older)).await, run(&world, None).await), (ran(&older), ran(&older)), "{hours} h");
+        assert_eq!(run(&world, Some(&newest)).await, refused(404, "integration_not_found"));
+    }
 }
 
 #[tokio::test]
@@ -275,41 +251,34 @@ async fn a_second_connect_is_refused_with_an_explanation_of_both_choices() {
 }
 
 #[tokio::test]
-async fn a_connect_that_another_has_overtaken_stores_nothing() {
-    let world = World::start().await;
-    let first = world.stack.authorize(ACCOUNT, "alice", &json!({})).await.unwrap();
-    let second = world.stack.authorize(ACCOUNT, "bob", &json!({})).await.unwrap();
-    let (alice, bob) = (world.stack.consent(&first).await.unwrap(), world.stack.consent(&second).await.unwrap());
+async fn of_two_connects_one_stores_nothing_also_at_the_same_moment() {
+    for at_once in [false, true] {
+        let world = World::start().await;
+        let mut callbacks = Vec::new();
+        for admin in ["alice", "bob"] {
+            let authorization = world.stack.authorize(ACCOUNT, admin, &json!({})).await.unwrap();
+            callbacks.push((world.stack.consent(&authorization).await.unwrap(), authorization.cookie));
+        }
+        let finish = async |nth: usize| world.stack.finish(&callbacks[nth].0, Some(&callbacks[nth].1)).await.unwrap();
 
-    let first = world.stack.finish(&alice, Some(&first.cookie)).await.unwrap();
-    let second = world.stack.finish(&bob, Some(&second.cookie)).await.unwrap();
+        let mut outcomes = if at_once {
+            let gate = world.stack.dynamo.hold("PutItem", At::Before);
+            let both = async {
+                gate.reached(2).await;
+                gate.open();
+            };
+            let (first, second, ()) = tokio::join!(finish(0), finish(1), both);
+            [first, second]
+        } else {
+            let first = finish(0).await;
+            assert_eq!(first, "connected");
+            [first, finish(1).await]
+        };
 
-    assert_eq!((first.as_str(), second.as_str()), ("connected", "already-connected"));
-    assert_only_one_is_stored(&world).await;
-}
-
-#[tokio::test]
-async fn of_two_connects_at_the_same_moment_one_stores_nothing() {
-    let world = World::start().await;
-    let first = world.stack.authorize(ACCOUNT, "alice", &json!({})).await.unwrap();
-    let second = world.stack.authorize(ACCOUNT, "bob", &json!({})).await.unwrap();
-    let (alice, bob) = (world.stack.consent(&first).await.unwrap(), world.stack.consent(&second).await.unwrap());
-
-    let gate = world.stack.dynamo.hold("PutItem", At::Before);
-    let both = async {
-        gate.reached(2).await;
-        gate.open();
-    };
-    let (first, second, ()) = tokio::join!(
-        world.stack.finish(&alice, Some(&first.cookie)),
-        world.stack.finish(&bob, Some(&second.cookie)),
-        both,
-    );
-
-    let mut outcomes = [first.unwrap(), second.unwrap()];
-    outcomes.sort();
-    assert_eq!(outcomes, ["already-connected", "connected"]);
-    assert_only_one_is_stored(&world).await;
+        outcomes.sort();
+        assert_eq!(outcomes, ["already-connected", "connected"], "at once: {at_once}");
+        assert_only_one_is_stored(&world).await;
+    }
 }
 
 /// The account has one record, and there is no secret of tokens but the one that it names.

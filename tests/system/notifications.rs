@@ -11,10 +11,10 @@ use devstack::template::repository;
 use devstack::wire::At;
 use serde_json::{Value, json};
 
-use crate::connect::{begin, connect, finish};
+use crate::connect::{begin, connect, connected_account, finish};
 use crate::ctl::{self, Folder, legacy, path};
 use crate::execution::tamper;
-use crate::refresh::planted::{HOUR, access, change_text, need, plant, refused};
+use crate::refresh::planted::{HOUR, access, change_text, expired, need, plant, refused};
 use crate::world::{ACCOUNT, ADMIN, World, dashboard, request};
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -46,10 +46,14 @@ async fn reconnect(world: &World, id: &str) {
 }
 
 #[tokio::test]
-async fn events_name_who_acted() {
-    let world = World::start().await;
-    let id = connect(&world, ACCOUNT, &json!({})).await;
+async fn events_carry_who_acted_and_what_an_admin_asks_next_and_no_secret() {
+    let (world, id) = connected_account().await;
+    let connected = world.record(ACCOUNT, 1).await.unwrap();
     world.stack.hubspot.revoke_refresh_tokens(PORTAL);
+    world.pass(HOUR);
+    world.refresh(json!({})).await;
+    let since = world.record(ACCOUNT, 1).await.unwrap().status_since.unwrap().to_string();
+    // A later verdict changes neither the reason nor the time.
     world.pass(HOUR);
     world.refresh(json!({})).await;
     reconnect(&world, &id).await;
@@ -59,39 +63,19 @@ async fn events_name_who_acted() {
 
     let events = events(&world).await;
 
-    let acted: Vec<_> = events.iter().map(|event| (&event["detail-type"], &event["detail"]["acted_by"])).collect();
-    let expected = [
-        ("IntegrationConnected", ADMIN),
-        ("IntegrationNeedsReauthorization", "service"),
-        ("IntegrationRecovered", ADMIN),
-        ("IntegrationDisconnected", "another_admin"),
-    ];
-    assert_eq!(acted.len(), expected.len(), "{acted:?}");
-    for ((kind, by), (expected_kind, expected_by)) in acted.iter().zip(expected) {
-        assert_eq!((kind.as_str(), by.as_str()), (Some(expected_kind), Some(expected_by)));
-    }
-}
-
-#[tokio::test]
-async fn events_carry_what_an_admin_asks_next() {
-    let world = World::start().await;
-    let id = connect(&world, ACCOUNT, &json!({})).await;
-    let created_at = world.record(ACCOUNT, 1).await.unwrap().created_at.to_string();
-    world.stack.hubspot.revoke_refresh_tokens(PORTAL);
-    world.pass(HOUR);
-    world.refresh(json!({})).await;
-    let since = world.record(ACCOUNT, 1).await.unwrap().status_since.unwrap().to_string();
-    // A later verdict changes neither the reason nor the time.
-    world.pass(HOUR);
-    world.refresh(json!({})).await;
-    reconnect(&world, &id).await;
-    world.dashboard(ACCOUNT, "admin", "DELETE", &format!("/v1/integrations/{id}"), &json!(null)).await;
-
-    let events = events(&world).await;
-
+    assert_eq!(
+        actors(&world).await,
+        [
+            format!("IntegrationConnected {ADMIN}"),
+            "IntegrationNeedsReauthorization service".to_owned(),
+            format!("IntegrationRecovered {ADMIN}"),
+            "IntegrationDisconnected another_admin".to_owned(),
+        ]
+    );
     let facts: Vec<_> = events.iter().map(|event| &event["detail"]).collect();
     for detail in &facts {
         let about = (&detail["created_at"], &detail["connected_by"], &detail["hub_id"]);
+        let created_at = connected.created_at.to_string();
         assert_eq!(about, (&json!(created_at), &json!(ADMIN), &json!(PORTAL.to_string())), "{detail}");
     }
     let statuses: Vec<_> = facts
@@ -100,6 +84,10 @@ async fn events_carry_what_an_admin_asks_next() {
         .collect();
     let active = ["active", "", ""];
     assert_eq!(statuses, [active, ["needs_reauthorization", "revoked", &since], active, active]);
+    let ids: BTreeSet<&str> = facts.iter().map(|detail| detail["id"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), events.len(), "each has an id of its own");
+    let text = json!(events).to_string();
+    assert!(!text.contains(&connected.pointer.unwrap().secret_id), "{text}");
 }
 
 #[tokio::test]
@@ -123,38 +111,24 @@ async fn an_imported_integration_without_portal_and_admin_has_events_too() {
 }
 
 #[tokio::test]
-async fn a_disconnect_by_the_operator_names_the_role() {
-    let world = World::start().await;
-    let id = connect(&world, ACCOUNT, &json!({})).await;
-
-    let ended = ctl::run(&world.stack, &["disconnect", ACCOUNT, &id, "--yes"]).await;
-
-    let events = events(&world).await;
-    let last = events.last().unwrap();
-    assert_eq!((ended.code, &last["detail-type"]), (0, &json!("IntegrationDisconnected")), "{ended:?}");
-    assert_eq!(last["detail"]["acted_by"], "assumed-role/Operators", "{last}");
-}
-
-#[tokio::test]
-async fn a_refresh_by_the_operator_names_the_role() {
-    let world = World::start().await;
-    connect(&world, ACCOUNT, &json!({})).await;
+async fn a_refresh_and_a_disconnect_by_the_operator_name_the_role() {
+    let (world, id) = connected_account().await;
     world.stack.hubspot.script(Match::refresh(), [refused("invalid_grant", "BAD_REFRESH_TOKEN")]);
 
     let marked = ctl::run(&world.stack, &["refresh", ACCOUNT]).await;
     let recovered = ctl::run(&world.stack, &["refresh", ACCOUNT]).await;
+    let disconnected = ctl::run(&world.stack, &["disconnect", ACCOUNT, &id, "--yes"]).await;
 
-    assert_eq!((marked.code, recovered.code), (1, 0), "{marked:?} {recovered:?}");
-    assert_eq!(
-        actors(&world).await[1..],
-        ["IntegrationNeedsReauthorization assumed-role/Operators", "IntegrationRecovered assumed-role/Operators"]
-    );
+    assert_eq!([marked.code, recovered.code], [1, 0], "{marked:?} {recovered:?}");
+    assert_eq!(disconnected.code, 0, "{disconnected:?}");
+    let by_the_role = ["NeedsReauthorization", "Recovered", "Disconnected"]
+        .map(|name| format!("Integration{name} assumed-role/Operators"));
+    assert_eq!(actors(&world).await[1..], by_the_role);
 }
 
 #[tokio::test]
 async fn an_import_by_the_operator_names_the_role() {
-    let world = World::start().await;
-    let folder = Folder::new();
+    let (world, folder) = (World::start().await, Folder::new());
     let mut line = legacy(&world, ACCOUNT, "legacy-1", 1_600_000_000);
     let good = line["refresh_token"].take();
     line["refresh_token"] = json!("dead");
@@ -178,9 +152,7 @@ async fn actors(world: &World) -> Vec<String> {
 
 #[tokio::test]
 async fn a_whole_life_is_published_event_by_event_and_nothing_else() {
-    let world = World::start().await;
-
-    let first = connect(&world, ACCOUNT, &json!({})).await;
+    let (world, first) = connected_account().await;
     assert_eq!(world.execute(&request(ACCOUNT, None)).await.status, 200);
     world.pass(HOUR);
     assert_eq!(world.execute(&request(ACCOUNT, None)).await.status, 200);
@@ -226,41 +198,6 @@ async fn a_whole_life_is_published_event_by_event_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_mistaken_refusal_and_its_end_are_published() {
-    let world = World::start().await;
-    connect(&world, ACCOUNT, &json!({})).await;
-    world.pass(HOUR);
-    let revoked = || refused("invalid_grant", "BAD_REFRESH_TOKEN");
-    world.stack.hubspot.script(Match::refresh(), [revoked(), revoked()]);
-
-    world.execute(&request(ACCOUNT, None)).await;
-    world.refresh(json!({})).await;
-    world.pass(2 * HOUR);
-    world.refresh(json!({})).await;
-
-    assert_eq!(told(&world).await, ["Connected 1", "NeedsReauthorization 1", "Recovered 1"]);
-}
-
-#[tokio::test]
-async fn each_event_has_an_id_of_its_own_and_no_secret() {
-    let world = World::start().await;
-    let id = connect(&world, ACCOUNT, &json!({})).await;
-    let secret_id = world.record(ACCOUNT, 1).await.unwrap().pointer.unwrap().secret_id;
-    world.stack.hubspot.uninstall(PORTAL);
-    world.pass(HOUR);
-    world.execute(&request(ACCOUNT, None)).await;
-    world.refresh(json!({})).await;
-    reconnect(&world, &id).await;
-
-    let events = events(&world).await;
-
-    let ids: BTreeSet<&str> = events.iter().map(|event| event["detail"]["id"].as_str().unwrap()).collect();
-    assert_eq!((events.len(), ids.len()), (3, 3));
-    let text = json!(events).to_string();
-    assert!(!text.contains(&secret_id), "{text}");
-}
-
-#[tokio::test]
 async fn an_event_goes_out_once_though_the_answer_of_its_write_is_lost() {
     let world = World::start().await;
     let begun = begin(&world, ACCOUNT, &json!({})).await;
@@ -285,9 +222,7 @@ async fn an_import_is_no_connect() {
 
 #[tokio::test]
 async fn a_commit_after_an_unseen_verdict_is_published_as_a_recovery() {
-    let world = World::start().await;
-    let record = plant(&world, ACCOUNT, 1).await;
-    world.pass(HOUR);
+    let (world, record) = expired().await;
     let gate = world.stack.dynamo.hold_one("UpdateItem", &["IntegrationRecovered"], At::Before);
     let (access, need) = (access(&world), need(&world));
 

@@ -10,10 +10,8 @@ mod versions;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use devstack::aws::AwsFault;
-use devstack::hubspot::{Fault, Match, PORTAL, Rotation};
+use devstack::hubspot::{Fault, Match, PORTAL};
 use devstack::wire::At;
-use futures_util::future::join_all;
 use serde_json::json;
 use shared::access::TokenRequest;
 use shared::integration::{Integration, IntegrationId};
@@ -21,27 +19,11 @@ use shared::lease::Lease;
 use shared::token_error::TokenErrorKind;
 
 use crate::world::{ACCOUNT, World, request};
-use planted::{HOUR, access, hold_lease, need, overwrite, plant, plant_due, pointer, reconnect, store};
-
-#[tokio::test]
-async fn fifty_executions_in_one_process_refresh_an_expired_token_once() {
-    let world = World::start().await;
-    plant(&world, ACCOUNT, 1).await;
-    world.pass(HOUR);
-    let body = request(ACCOUNT, None);
-
-    let answers = join_all((0..50).map(|_| world.execute(&body))).await;
-
-    let failed = answers.iter().find(|answer| answer.body["hubspot"]["status"] != 200);
-    assert!(failed.is_none(), "{failed:?}");
-    assert_eq!(world.stack.hubspot.count(&Match::refresh()), 1);
-}
+use planted::{HOUR, access, expired, hold_lease, need, overwrite, plant, plant_due, planted, pointer, store};
 
 #[tokio::test]
 async fn a_waiter_past_its_deadline_gets_retry_after() {
-    let world = World::start().await;
-    let record = plant(&world, ACCOUNT, 1).await;
-    world.pass(HOUR);
+    let (world, record) = expired().await;
     hold_lease(&world, &record).await;
     let mut body = request(ACCOUNT, None);
     body["deadline_ms"] = json!(1000);
@@ -58,9 +40,7 @@ async fn a_waiter_past_its_deadline_gets_retry_after() {
 
 #[tokio::test]
 async fn an_execution_that_waited_reads_the_newest_once_more_before_it_sends() {
-    let world = World::start().await;
-    plant(&world, ACCOUNT, 1).await;
-    world.pass(HOUR);
+    let (world, _) = expired().await;
     let body = request(ACCOUNT, None);
     for superseded in [false, true] {
         world.pass(HOUR);
@@ -90,28 +70,8 @@ async fn an_execution_that_waited_reads_the_newest_once_more_before_it_sends() {
 }
 
 #[tokio::test]
-async fn who_waits_goes_on_as_soon_as_the_other_has_refreshed() {
-    let world = World::start().await;
-    plant(&world, ACCOUNT, 1).await;
-    world.pass(HOUR);
-    let gate = world.stack.hubspot.hold(Match::refresh(), At::After);
-    let body = request(ACCOUNT, None);
-
-    let (first, second, ()) = tokio::join!(world.execute(&body), world.execute(&body), async {
-        gate.reached(1).await;
-        let reads = world.stack.dynamo.count("GetItem");
-        world.stack.dynamo.wait_for_calls("GetItem", reads + 2).await;
-        gate.open();
-    });
-
-    assert_eq!((first.status, second.status), (200, 200), "{} {}", first.text, second.text);
-    assert_eq!(world.stack.hubspot.count(&Match::refresh()), 1);
-}
-
-#[tokio::test]
 async fn tokens_that_still_live_are_used_while_another_refreshes_them() {
-    let world = World::start().await;
-    let record = plant(&world, ACCOUNT, 1).await;
+    let (world, record) = planted().await;
     world.pass(Duration::from_secs(1800 - 40));
     hold_lease(&world, &record).await;
 
@@ -123,8 +83,7 @@ async fn tokens_that_still_live_are_used_while_another_refreshes_them() {
 
 #[tokio::test]
 async fn tokens_inside_the_margin_are_refreshed_and_those_before_it_are_not() {
-    let world = World::start().await;
-    plant(&world, ACCOUNT, 1).await;
+    let (world, _) = planted().await;
 
     world.pass(Duration::from_secs(1800 - 90));
     assert_eq!(world.execute(&request(ACCOUNT, None)).await.status, 200);
@@ -136,40 +95,28 @@ async fn tokens_inside_the_margin_are_refreshed_and_those_before_it_are_not() {
 }
 
 #[tokio::test]
-async fn a_pause_binds_callers_that_read_the_record_before_it() {
-    let world = World::start().await;
-    plant(&world, ACCOUNT, 1).await;
-    world.pass(HOUR);
-    let read_before = world.record(ACCOUNT, 1).await.unwrap();
-    world.stack.hubspot.script_always(Match::refresh(), Fault::status(500));
-    world.execute(&request(ACCOUNT, None)).await;
+async fn a_caller_with_a_record_from_before_a_pause_or_verdict_does_not_ask_again() {
+    for expected in [TokenErrorKind::Transient, TokenErrorKind::Revoked] {
+        let (world, _) = expired().await;
+        let read_before = world.record(ACCOUNT, 1).await.unwrap();
+        if expected == TokenErrorKind::Transient {
+            world.stack.hubspot.script_always(Match::refresh(), Fault::status(500));
+            world.execute(&request(ACCOUNT, None)).await;
+        } else {
+            world.stack.hubspot.revoke_refresh_tokens(PORTAL);
+            world.refresh(json!({})).await;
+        }
 
-    let late = access(&world).usable(read_before, &need(&world)).await;
+        let late = access(&world).usable(read_before, &need(&world)).await;
 
-    assert!(late.as_ref().is_err_and(|error| error.kind == TokenErrorKind::Transient), "{late:?}");
-    assert_eq!(world.stack.hubspot.count(&Match::refresh()), 1);
-}
-
-#[tokio::test]
-async fn who_read_the_record_before_the_verdict_does_not_ask_again() {
-    let world = World::start().await;
-    plant(&world, ACCOUNT, 1).await;
-    world.pass(HOUR);
-    let read_before = world.record(ACCOUNT, 1).await.unwrap();
-    world.stack.hubspot.revoke_refresh_tokens(PORTAL);
-    world.refresh(json!({})).await;
-
-    let late = access(&world).usable(read_before, &need(&world)).await;
-
-    assert_eq!(late.err().map(|error| error.kind), Some(TokenErrorKind::Revoked));
-    assert_eq!(world.stack.hubspot.count(&Match::refresh()), 1);
+        assert_eq!(late.err().map(|error| error.kind), Some(expected));
+        assert_eq!(world.stack.hubspot.count(&Match::refresh()), 1, "{expected:?}");
+    }
 }
 
 #[tokio::test]
 async fn a_caller_with_a_record_from_before_a_refresh_uses_the_new_tokens() {
-    let world = World::start().await;
-    plant(&world, ACCOUNT, 1).await;
-    world.pass(HOUR);
+    let (world, _) = expired().await;
     let read_before = world.record(ACCOUNT, 1).await.unwrap();
     world.execute(&request(ACCOUNT, None)).await;
 
@@ -182,9 +129,7 @@ async fn a_caller_with_a_record_from_before_a_refresh_uses_the_new_tokens() {
 
 #[tokio::test]
 async fn a_refresh_is_not_begun_when_the_function_has_no_time_to_end_it() {
-    let world = World::start().await;
-    plant(&world, ACCOUNT, 1).await;
-    world.pass(HOUR);
+    let (world, _) = expired().await;
     let record = world.record(ACCOUNT, 1).await.unwrap();
     let now = world.clock.now_millis();
     let short = TokenRequest { deadline: now + 11_000, function_deadline: now + 12_000, ..need(&world) };
@@ -198,9 +143,7 @@ async fn a_refresh_is_not_begun_when_the_function_has_no_time_to_end_it() {
 
 #[tokio::test]
 async fn a_caller_without_time_to_refresh_still_waits_for_another_refresh() {
-    let world = World::start().await;
-    plant(&world, ACCOUNT, 1).await;
-    world.pass(HOUR);
+    let (world, _) = expired().await;
     let (body, late) = (request(ACCOUNT, None), access(&world));
     let gate = world.stack.hubspot.hold(Match::refresh(), At::After);
 
@@ -225,9 +168,7 @@ async fn a_caller_without_time_to_refresh_still_waits_for_another_refresh() {
 
 #[tokio::test]
 async fn a_refresh_that_has_begun_is_brought_to_its_end_past_the_callers_deadline() {
-    let world = World::start().await;
-    let before = plant(&world, ACCOUNT, 1).await;
-    world.pass(HOUR);
+    let (world, before) = expired().await;
     let mut body = request(ACCOUNT, None);
     body["deadline_ms"] = json!(1000);
     let gate = world.stack.hubspot.hold(Match::refresh(), At::After);
@@ -243,29 +184,8 @@ async fn a_refresh_that_has_begun_is_brought_to_its_end_past_the_callers_deadlin
 }
 
 #[tokio::test]
-async fn an_execution_overtaken_by_a_reconnect_uses_the_new_tokens() {
-    let world = World::start().await;
-    let record = plant(&world, ACCOUNT, 1).await;
-    world.pass(HOUR);
-    let gate = world.stack.hubspot.hold(Match::refresh(), At::After);
-    let body = request(ACCOUNT, None);
-
-    let (answer, reconnected) = tokio::join!(world.execute(&body), async {
-        gate.reached(1).await;
-        let reconnected = reconnect(&world, &record).await;
-        gate.open();
-        reconnected
-    });
-
-    assert_eq!(answer.body["hubspot"]["status"], 200, "{}", answer.text);
-    assert_eq!(world.record(ACCOUNT, 1).await.unwrap().pointer, Some(reconnected));
-}
-
-#[tokio::test]
 async fn an_execution_overtaken_by_a_disconnect_writes_nothing() {
-    let world = World::start().await;
-    let record = plant(&world, ACCOUNT, 1).await;
-    world.pass(HOUR);
+    let (world, record) = expired().await;
     let gate = world.stack.hubspot.hold(Match::refresh(), At::After);
     let body = request(ACCOUNT, None);
 
@@ -279,20 +199,6 @@ async fn an_execution_overtaken_by_a_disconnect_writes_nothing() {
     assert_eq!((answer.status, answer.code()), (503, "temporarily_unavailable"), "{}", answer.text);
     assert!(world.record(ACCOUNT, 1).await.is_none());
     assert!(world.stack.secrets_manager.secret(&pointer(&record).secret_id).is_none());
-}
-
-#[tokio::test]
-async fn what_aws_does_not_do_for_the_moment_does_not_lose_hubspots_answer() {
-    let world = World::start().await;
-    world.stack.hubspot.set_rotation(Rotation::Strict);
-    plant(&world, ACCOUNT, 1).await;
-    world.pass(HOUR);
-    world.stack.secrets_manager.fail_next("PutSecretValue", AwsFault::Throttled, 6);
-
-    let answer = world.execute(&request(ACCOUNT, None)).await;
-
-    assert_eq!(answer.status, 200, "{}", answer.text);
-    assert_eq!(world.stack.hubspot.count(&Match::refresh()), 1);
 }
 
 #[tokio::test]
@@ -313,8 +219,7 @@ async fn the_schedule_looks_soon_after_a_caller_takes_a_lease() {
 
 #[tokio::test]
 async fn another_integration_under_the_same_key_is_not_the_same_record_again() {
-    let world = World::start().await;
-    let record = plant(&world, ACCOUNT, 1).await;
+    let (world, record) = planted().await;
     let other = Integration { integration_id: IntegrationId::random(), ..record.clone() };
 
     let same = store(&world).reread(&record).await.unwrap();

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use url::form_urlencoded::Serializer;
 
-use super::{NOTHING, Traces, begin, connect, finish, outcome, traces};
+use super::{NOTHING, Traces, begin, begun, connect, connected_account, finish, outcome, traces};
 use crate::world::{ACCOUNT, ADMIN, Answer, World};
 
 /// Attack inputs of our own; with `ATTACK_INPUTS`, those of that folder too.
@@ -46,47 +46,24 @@ fn whole(answer: &Answer) -> String {
 }
 
 #[tokio::test]
-async fn a_repeated_callback_gets_the_same_outcome_without_a_second_exchange() {
-    let world = World::start().await;
-    let begun = begin(&world, ACCOUNT, &json!({})).await;
+async fn a_used_state_repeats_its_outcome_to_its_browser_and_exchanges_nothing() {
+    let (world, begun) = begun().await;
     let query = begun.accept(&world, PORTAL);
     assert_eq!(outcome(&world, &world.callback(&query, &[&begun.cookie]).await), "connected");
 
-    let again = world.callback(&query, &[&begun.cookie]).await;
+    let repeated = world.callback(&query, &[&begun.cookie]).await;
+    let with_a_second_code = finish(&world, &begun).await;
+    let in_another_browser = world.callback(&query, &[]).await;
 
-    assert_eq!(outcome(&world, &again), "connected");
-    assert_eq!(traces(&world).await, Traces { exchanges: 1, records: 1, secrets: 1 });
-}
-
-#[tokio::test]
-async fn a_used_state_takes_no_second_code_either() {
-    let world = World::start().await;
-    let begun = begin(&world, ACCOUNT, &json!({})).await;
-    assert_eq!(finish(&world, &begun).await, "connected");
-
-    let again = finish(&world, &begun).await;
-
-    assert_eq!(again, "connected", "the outcome that it had");
-    assert_eq!(traces(&world).await, Traces { exchanges: 1, records: 1, secrets: 1 });
-}
-
-#[tokio::test]
-async fn a_used_state_is_expired_in_another_browser() {
-    let world = World::start().await;
-    let begun = begin(&world, ACCOUNT, &json!({})).await;
-    let query = begun.accept(&world, PORTAL);
-    assert_eq!(outcome(&world, &world.callback(&query, &[&begun.cookie]).await), "connected");
-
-    let elsewhere = world.callback(&query, &[]).await;
-
-    assert_eq!(outcome(&world, &elsewhere), "expired");
+    assert_eq!(outcome(&world, &repeated), "connected");
+    assert_eq!(with_a_second_code, "connected", "the outcome that it had");
+    assert_eq!(outcome(&world, &in_another_browser), "expired");
     assert_eq!(traces(&world).await, Traces { exchanges: 1, records: 1, secrets: 1 });
 }
 
 #[tokio::test]
 async fn a_repeated_callback_waits_for_the_first_one() {
-    let world = World::start().await;
-    let begun = begin(&world, ACCOUNT, &json!({})).await;
+    let (world, begun) = begun().await;
     let query = begun.accept(&world, PORTAL);
     let gate = world.stack.hubspot.hold(Match::exchange(), At::After);
     let cookies = [begun.cookie.as_str()];
@@ -110,8 +87,7 @@ async fn a_repeated_callback_waits_for_the_first_one() {
 
 #[tokio::test]
 async fn a_repeated_callback_fails_if_the_first_one_died() {
-    let world = World::start().await;
-    let begun = begin(&world, ACCOUNT, &json!({})).await;
+    let (world, begun) = begun().await;
     let query = begun.accept(&world, PORTAL);
     let gate = world.stack.hubspot.hold(Match::exchange(), At::Before);
     {
@@ -133,8 +109,7 @@ async fn a_repeated_callback_fails_if_the_first_one_died() {
 
 #[tokio::test]
 async fn a_prefetch_consumes_nothing() {
-    let world = World::start().await;
-    let begun = begin(&world, ACCOUNT, &json!({})).await;
+    let (world, begun) = begun().await;
     let query = begun.accept(&world, PORTAL);
 
     for (name, value) in [
@@ -157,30 +132,18 @@ async fn a_prefetch_consumes_nothing() {
 }
 
 #[tokio::test]
-async fn a_forged_state_is_expired_whatever_the_cookies() {
-    let world = World::start().await;
-    let begun = begin(&world, ACCOUNT, &json!({})).await;
-    let forged = "A".repeat(43);
-    let query = begun.accept(&world, PORTAL).replace(&begun.state(), &forged);
-    let named = format!("__Host-hubspot-{}=x", &shared::crypto::sha256_hex(&forged)[..8]);
+async fn a_forged_state_or_the_hash_of_one_is_expired_whatever_the_cookies() {
+    let (world, begun) = begun().await;
+    let query = begun.accept(&world, PORTAL);
 
-    for cookies in [vec![], vec![begun.cookie.as_str()], vec![named.as_str()]] {
-        let answer = world.callback(&query, &cookies).await;
+    for state in ["A".repeat(43), shared::crypto::sha256_hex(begun.state())] {
+        let named = format!("__Host-hubspot-{}=x", &shared::crypto::sha256_hex(&state)[..8]);
+        for cookies in [vec![], vec![begun.cookie.as_str()], vec![named.as_str()]] {
+            let answer = world.callback(&query.replace(&begun.state(), &state), &cookies).await;
 
-        assert_eq!(outcome(&world, &answer), "expired", "{cookies:?}");
+            assert_eq!(outcome(&world, &answer), "expired", "{state} {cookies:?}");
+        }
     }
-    assert_eq!(traces(&world).await, NOTHING);
-}
-
-#[tokio::test]
-async fn the_hash_of_a_state_is_no_state() {
-    let world = World::start().await;
-    let begun = begin(&world, ACCOUNT, &json!({})).await;
-    let query = query(&[("code", "c"), ("state", &shared::crypto::sha256_hex(begun.state()))]);
-
-    let answer = world.callback(&query, &[&begun.cookie]).await;
-
-    assert_eq!(outcome(&world, &answer), "expired");
     assert_eq!(traces(&world).await, NOTHING);
 }
 
@@ -213,8 +176,7 @@ async fn a_callback_that_an_attacker_sends_to_a_victim_is_another_browsers() {
 
 #[tokio::test]
 async fn another_browser_gets_a_page_and_the_right_one_can_still_finish() {
-    let world = World::start().await;
-    let begun = begin(&world, ACCOUNT, &json!({})).await;
+    let (world, begun) = begun().await;
     let other = begin(&world, ACCOUNT, &json!({})).await;
     let query = begun.accept(&world, PORTAL);
     let name = begun.cookie.split_once('=').unwrap().0;
@@ -274,8 +236,7 @@ async fn a_refused_callback_logs_its_cause_and_the_account() {
 
 #[tokio::test]
 async fn another_browser_cannot_end_an_authorization_by_an_error() {
-    let world = World::start().await;
-    let begun = begin(&world, ACCOUNT, &json!({})).await;
+    let (world, begun) = begun().await;
     let refused = query(&[("error", "access_denied"), ("state", &begun.state())]);
 
     let answer = world.callback(&refused, &[]).await;
@@ -286,8 +247,7 @@ async fn another_browser_cannot_end_an_authorization_by_an_error() {
 
 #[tokio::test]
 async fn who_is_connected_is_who_started_whatever_the_callback_says() {
-    let world = World::start().await;
-    let begun = begin(&world, ACCOUNT, &json!({})).await;
+    let (world, begun) = begun().await;
     let query = format!("{}&account_id=acc_other&user_id=u&integration_id=i", begun.accept(&world, PORTAL));
 
     let answer = world.callback(&query, &[&begun.cookie]).await;
@@ -299,8 +259,7 @@ async fn who_is_connected_is_who_started_whatever_the_callback_says() {
 
 #[tokio::test]
 async fn a_query_that_is_incomplete_or_ambiguous_fails_and_consumes_nothing() {
-    let world = World::start().await;
-    let begun = begin(&world, ACCOUNT, &json!({})).await;
+    let (world, begun) = begun().await;
     let good = begun.accept(&world, PORTAL);
     let state = begun.state();
 
@@ -393,8 +352,7 @@ async fn a_forged_host_does_not_move_the_browser() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_identical_callbacks_at_once_exchange_one_code() {
-    let world = World::start().await;
-    let begun = begin(&world, ACCOUNT, &json!({})).await;
+    let (world, begun) = begun().await;
     let query = begun.accept(&world, PORTAL);
     let cookies = [begun.cookie.as_str()];
 
@@ -426,22 +384,8 @@ async fn identical_callbacks_that_meet_in_several_processes_exchange_one_code() 
 }
 
 #[tokio::test]
-async fn only_an_admin_starts_an_authorization() {
-    let world = World::start().await;
-
-    for role in ["member", "Admin", "[admin]", "owner", ""] {
-        let answer = world.dashboard(ACCOUNT, role, "POST", "/v1/authorizations", &json!({})).await;
-
-        assert_eq!((answer.status, answer.code()), (403, "forbidden"), "{role}");
-        assert!(answer.cookies.is_empty(), "{role}");
-    }
-    assert_eq!(world.stack.dynamo.count("PutItem"), 0);
-}
-
-#[tokio::test]
 async fn the_function_sets_no_cors_headers() {
-    let world = World::start().await;
-    let begun = begin(&world, ACCOUNT, &json!({})).await;
+    let (world, begun) = begun().await;
     let origin = [("origin", "https://app.localhost"), ("access-control-request-method", "POST")];
 
     let callback = world.callback_with(&begun.accept(&world, PORTAL), &[&begun.cookie], &origin).await;
@@ -460,20 +404,6 @@ async fn the_function_sets_no_cors_headers() {
     for answer in answers {
         assert!(!answer.headers.keys().any(|name| name.starts_with("access-control-")), "{answer:?}");
     }
-}
-
-#[tokio::test]
-async fn over_http_nobody_starts_an_authorization_without_the_dashboards_token() {
-    let world = World::start().await;
-    let stranger = world.stack.jwt_with(ACCOUNT, ADMIN, "admin", &json!({"aud": "another-api"}));
-
-    let without = world.stack.call("POST", "/v1/authorizations", &[], "{}").await;
-    let other_audience = world.stack.call_as(&stranger, "POST", "/v1/authorizations", "{}").await;
-    let member = world.stack.jwt(ACCOUNT, ADMIN, "member");
-    let not_admin = world.stack.call_as(&member, "POST", "/v1/authorizations", "{}").await;
-
-    assert_eq!((without.status, other_audience.status, not_admin.status), (401, 401, 403));
-    assert_eq!(world.stack.dynamo.count("PutItem"), 0);
 }
 
 #[tokio::test]
@@ -502,8 +432,7 @@ async fn a_body_that_is_not_understood_starts_nothing() {
 
 #[tokio::test]
 async fn an_account_sees_and_reconnects_its_own_integrations_only() {
-    let world = World::start().await;
-    let id = connect(&world, ACCOUNT, &json!({})).await;
+    let (world, id) = connected_account().await;
     connect(&world, "acc_other", &json!({})).await;
 
     let wanted = json!({"integration_id": id});

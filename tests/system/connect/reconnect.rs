@@ -9,8 +9,8 @@ use shared::refresh_policy::RefreshEnd;
 use shared::store::Store;
 use shared::store::WriteResult;
 
-use super::{begin, connect, finish, outcome, secrets};
-use crate::world::{ACCOUNT, ADMIN, Answer, World, reader, request};
+use super::{begin, connect, connected_account, finish, outcome, secrets};
+use crate::world::{ACCOUNT, ADMIN, World, reader, request};
 
 const OTHER_PORTAL: u64 = 55_220_022;
 
@@ -24,10 +24,6 @@ fn store(world: &World) -> Store {
 
 async fn newest(world: &World) -> Integration {
     world.record(ACCOUNT, 1).await.unwrap()
-}
-
-async fn start(world: &World, account: &str, id: &str) -> Answer {
-    world.dashboard(account, "admin", "POST", "/v1/authorizations", &of(id)).await
 }
 
 /// Leaves every mark on the record that a hard life leaves.
@@ -54,6 +50,11 @@ async fn wear_out(world: &World) {
     store.take_lease(&newest(world).await, &lease("three"), now).await.unwrap().unwrap();
 }
 
+async fn assert_runs_with_one_secret(world: &World, id: &str) {
+    assert_eq!(secrets(world), [newest(world).await.pointer.unwrap().secret_id]);
+    assert_eq!(world.execute(&request(ACCOUNT, Some(id))).await.status, 200);
+}
+
 #[tokio::test]
 async fn a_reconnect_brings_a_new_secret_and_deletes_exactly_the_old_one() {
     let world = World::start().await;
@@ -78,8 +79,7 @@ async fn a_reconnect_brings_a_new_secret_and_deletes_exactly_the_old_one() {
 
 #[tokio::test]
 async fn a_reconnect_clears_every_mark_and_the_automations_keep_running() {
-    let world = World::start().await;
-    let id = connect(&world, ACCOUNT, &json!({})).await;
+    let (world, id) = connected_account().await;
     wear_out(&world).await;
     let worn = newest(&world).await;
     assert_eq!(worn.status, Status::NeedsReauthorization);
@@ -103,8 +103,7 @@ async fn a_reconnect_clears_every_mark_and_the_automations_keep_running() {
 
 #[tokio::test]
 async fn the_list_says_who_connected_it_and_since_when_it_needs_attention() {
-    let world = World::start().await;
-    connect(&world, ACCOUNT, &json!({})).await;
+    let (world, _) = connected_account().await;
     let list = || async {
         world.dashboard(ACCOUNT, "member", "GET", "/v1/integrations", &json!(null)).await.body["integrations"][0]
             .clone()
@@ -127,8 +126,7 @@ async fn the_list_says_who_connected_it_and_since_when_it_needs_attention() {
 
 #[tokio::test]
 async fn after_a_revocation_a_reconnect_makes_the_automations_run_again() {
-    let world = World::start().await;
-    let id = connect(&world, ACCOUNT, &json!({})).await;
+    let (world, id) = connected_account().await;
     world.stack.hubspot.uninstall(PORTAL);
     world.pass(std::time::Duration::from_secs(1801));
     // The execution asks for a proof, the schedule marks.
@@ -144,83 +142,56 @@ async fn after_a_revocation_a_reconnect_makes_the_automations_run_again() {
 }
 
 #[tokio::test]
-async fn a_reconnect_to_another_portal_changes_nothing() {
-    let world = World::start().await;
-    let id = connect(&world, ACCOUNT, &json!({})).await;
-    let (before, all) = (newest(&world).await, secrets(&world));
-    world.stack.hubspot.add_portal(OTHER_PORTAL);
-    let begun = begin(&world, ACCOUNT, &of(&id)).await;
+async fn a_reconnect_that_fails_leaves_the_old_tokens() {
+    for expected in ["different-portal", "missing-scopes", "failed"] {
+        let (world, id) = connected_account().await;
+        let (before, all) = (newest(&world).await, secrets(&world));
+        let begun = begin(&world, ACCOUNT, &of(&id)).await;
+        let query = match expected {
+            "different-portal" => {
+                world.stack.hubspot.add_portal(OTHER_PORTAL);
+                begun.accept(&world, OTHER_PORTAL)
+            }
+            "missing-scopes" => {
+                let body = json!({"access_token": "a", "refresh_token": "r", "expires_in": 1800,
+                    "token_type": "bearer", "hub_id": PORTAL, "scopes": ["oauth"]});
+                world.stack.hubspot.script(Match::exchange(), [Fault::Answer(Wire::json(200, &body))]);
+                begun.accept(&world, PORTAL)
+            }
+            _ => format!("code=unknown&state={}", begun.state()),
+        };
 
-    let answer = world.callback(&begun.accept(&world, OTHER_PORTAL), &[&begun.cookie]).await;
+        let answer = world.callback(&query, &[&begun.cookie]).await;
 
-    assert_eq!(outcome(&world, &answer), "different-portal");
-    let after = newest(&world).await;
-    assert_eq!((after.pointer, after.hub_id, secrets(&world)), (before.pointer, Some(PORTAL), all));
-    assert_eq!(world.stack.hubspot.count(&Match::path("/oauth/2026-03/token/revoke")), 0);
-    assert_eq!(world.execute(&request(ACCOUNT, Some(&id))).await.status, 200);
+        assert_eq!(outcome(&world, &answer), expected);
+        let after = newest(&world).await;
+        assert_eq!((after.pointer, after.hub_id), (before.pointer, Some(PORTAL)), "{expected}");
+        assert_eq!((after.scopes, secrets(&world)), (before.scopes, all), "{expected}");
+        assert_eq!(world.stack.hubspot.count(&Match::path("/oauth/2026-03/token/revoke")), 0, "{expected}");
+        assert_eq!(world.execute(&request(ACCOUNT, Some(&id))).await.status, 200, "{expected}");
+    }
 }
 
 #[tokio::test]
-async fn a_reconnect_without_a_required_scope_leaves_the_old_tokens() {
-    let world = World::start().await;
-    let id = connect(&world, ACCOUNT, &json!({})).await;
-    let (before, all) = (newest(&world).await, secrets(&world));
-    let begun = begin(&world, ACCOUNT, &of(&id)).await;
-    let query = begun.accept(&world, PORTAL);
-    let body = json!({"access_token": "a", "refresh_token": "r", "expires_in": 1800, "token_type": "bearer",
-        "hub_id": PORTAL, "scopes": ["oauth"]});
-    world.stack.hubspot.script(Match::exchange(), [Fault::Answer(Wire::json(200, &body))]);
-
-    let answer = world.callback(&query, &[&begun.cookie]).await;
-
-    assert_eq!(outcome(&world, &answer), "missing-scopes");
-    let after = newest(&world).await;
-    assert_eq!((after.pointer, after.scopes, secrets(&world)), (before.pointer, before.scopes, all));
-    assert_eq!(world.execute(&request(ACCOUNT, Some(&id))).await.status, 200);
-}
-
-#[tokio::test]
-async fn a_reconnect_that_hubspot_refuses_leaves_the_old_tokens() {
-    let world = World::start().await;
-    let id = connect(&world, ACCOUNT, &json!({})).await;
-    let (before, all) = (newest(&world).await, secrets(&world));
-    let begun = begin(&world, ACCOUNT, &of(&id)).await;
-
-    let answer = world.callback(&format!("code=unknown&state={}", begun.state()), &[&begun.cookie]).await;
-
-    assert_eq!(outcome(&world, &answer), "failed");
-    assert_eq!((newest(&world).await.pointer, secrets(&world)), (before.pointer, all));
-    assert_eq!(world.execute(&request(ACCOUNT, Some(&id))).await.status, 200);
-}
-
-#[tokio::test]
-async fn an_older_integration_cannot_be_reconnected() {
-    let world = World::start().await;
-    let older = connect(&world, ACCOUNT, &json!({})).await;
+async fn what_is_older_or_not_the_accounts_cannot_be_reconnected() {
+    let (world, older) = connected_account().await;
     connect(&world, ACCOUNT, &json!({"new_instance": true})).await;
 
-    let answer = start(&world, ACCOUNT, &older).await;
+    for (account, id, status, code) in [
+        (ACCOUNT, older.as_str(), 409, "integration_superseded"),
+        (ACCOUNT, "0193-unknown", 404, "integration_not_found"),
+        ("acc_unconnected", "0193-unknown", 409, "not_connected"),
+    ] {
+        let answer = world.dashboard(account, "admin", "POST", "/v1/authorizations", &of(id)).await;
 
-    assert_eq!((answer.status, answer.code()), (409, "integration_superseded"), "{}", answer.text);
-    assert!(answer.cookies.is_empty());
-}
-
-#[tokio::test]
-async fn an_integration_that_the_account_does_not_have_cannot_be_reconnected() {
-    let world = World::start().await;
-    connect(&world, ACCOUNT, &json!({})).await;
-
-    let unknown = start(&world, ACCOUNT, "0193-unknown").await;
-    let unconnected = start(&world, "acc_unconnected", "0193-unknown").await;
-
-    assert_eq!((unknown.status, unknown.code()), (404, "integration_not_found"), "{}", unknown.text);
-    assert_eq!((unconnected.status, unconnected.code()), (409, "not_connected"), "{}", unconnected.text);
+        assert_eq!((answer.status, answer.code()), (status, code), "{}", answer.text);
+        assert!(answer.cookies.is_empty(), "{code}");
+    }
 }
 
 #[tokio::test]
 async fn a_reconnect_that_was_superseded_meanwhile_fails_and_leaves_no_secret() {
-    let world = World::start().await;
-    let id = connect(&world, ACCOUNT, &json!({})).await;
+    let (world, id) = connected_account().await;
     let begun = begin(&world, ACCOUNT, &of(&id)).await;
     connect(&world, ACCOUNT, &json!({"new_instance": true})).await;
     let (before, all) = (newest(&world).await, secrets(&world));
@@ -233,8 +204,7 @@ async fn a_reconnect_that_was_superseded_meanwhile_fails_and_leaves_no_secret() 
 
 #[tokio::test]
 async fn a_reconnect_superseded_during_its_write_fails_and_leaves_no_secret() {
-    let world = World::start().await;
-    let id = connect(&world, ACCOUNT, &json!({})).await;
+    let (world, id) = connected_account().await;
     let begun = begin(&world, ACCOUNT, &of(&id)).await;
     let (before, all) = (newest(&world).await, secrets(&world));
     let newer = Integration { sequence: 2, integration_id: IntegrationId::random(), ..before.clone() };
@@ -252,8 +222,7 @@ async fn a_reconnect_superseded_during_its_write_fails_and_leaves_no_secret() {
 
 #[tokio::test]
 async fn a_reconnect_of_a_disconnected_integration_fails_and_leaves_nothing() {
-    let world = World::start().await;
-    let id = connect(&world, ACCOUNT, &json!({})).await;
+    let (world, id) = connected_account().await;
     let begun = begin(&world, ACCOUNT, &of(&id)).await;
     let path = format!("/v1/integrations/{id}");
     assert_eq!(world.dashboard(ACCOUNT, "admin", "DELETE", &path, &json!(null)).await.status, 204);
@@ -266,8 +235,7 @@ async fn a_reconnect_of_a_disconnected_integration_fails_and_leaves_nothing() {
 
 #[tokio::test]
 async fn a_reconnect_whose_update_got_no_answer_is_reconnected() {
-    let world = World::start().await;
-    let id = connect(&world, ACCOUNT, &json!({})).await;
+    let (world, id) = connected_account().await;
     let begun = begin(&world, ACCOUNT, &of(&id)).await;
     let gate = world.stack.dynamo.hold_one("UpdateItem", &["IntegrationRecovered"], At::After);
 
@@ -277,14 +245,12 @@ async fn a_reconnect_whose_update_got_no_answer_is_reconnected() {
     });
 
     assert_eq!(outcome, "reconnected");
-    assert_eq!(secrets(&world), [newest(&world).await.pointer.unwrap().secret_id]);
-    assert_eq!(world.execute(&request(ACCOUNT, Some(&id))).await.status, 200);
+    assert_runs_with_one_secret(&world, &id).await;
 }
 
 #[tokio::test]
 async fn two_reconnects_at_once_end_with_one_secret_that_the_record_points_at() {
-    let world = World::start().await;
-    let id = connect(&world, ACCOUNT, &json!({})).await;
+    let (world, id) = connected_account().await;
     let (one, two) = (begin(&world, ACCOUNT, &of(&id)).await, begin(&world, ACCOUNT, &of(&id)).await);
     let gate = world.stack.dynamo.hold_naming("UpdateItem", &["IntegrationRecovered"], At::Before);
 
@@ -294,14 +260,12 @@ async fn two_reconnects_at_once_end_with_one_secret_that_the_record_points_at() 
     });
 
     assert_eq!((first.as_str(), second.as_str()), ("reconnected", "reconnected"));
-    assert_eq!(secrets(&world), [newest(&world).await.pointer.unwrap().secret_id]);
-    assert_eq!(world.execute(&request(ACCOUNT, Some(&id))).await.status, 200);
+    assert_runs_with_one_secret(&world, &id).await;
 }
 
 #[tokio::test]
 async fn a_late_refresh_of_the_old_authorization_does_not_undo_a_reconnect() {
-    let world = World::start().await;
-    let id = connect(&world, ACCOUNT, &json!({})).await;
+    let (world, id) = connected_account().await;
     world.pass(std::time::Duration::from_secs(1801));
     let begun = begin(&world, ACCOUNT, &of(&id)).await;
     let gate = world.stack.hubspot.hold(Match::refresh(), At::After);

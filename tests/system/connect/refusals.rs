@@ -6,7 +6,7 @@ use devstack::stack::Options;
 use devstack::wire::Answer as Wire;
 use serde_json::{Value, json};
 
-use super::{NOTHING, Traces, begin, connect, finish, outcome, traces};
+use super::{NOTHING, Traces, begin, begun, connect, finish, outcome, traces};
 use crate::world::{ACCOUNT, World, request};
 
 /// The required scopes of the template.
@@ -25,15 +25,34 @@ fn token_answer(issued: &Issued) -> Value {
     })
 }
 
-/// Lets the next exchange be answered so.
-fn answer_exchange(world: &World, body: &Value) {
-    world.stack.hubspot.script(Match::exchange(), [Fault::Answer(Wire::json(200, body))]);
+/// The same without the fields that an introspection can say.
+fn terse(mut answer: Value) -> Value {
+    answer.as_object_mut().unwrap().retain(|name, _| name != "hub_id" && name != "scopes");
+    answer
+}
+
+/// Connects while the exchange ends so; the outcome.
+async fn exchanged(world: &World, answer: Fault) -> String {
+    let begun = begin(world, ACCOUNT, &json!({})).await;
+    world.stack.hubspot.script(Match::exchange(), [answer]);
+    let outcome = finish(world, &begun).await;
+    assert_eq!(world.stack.hubspot.faults_left(), 0);
+    outcome
+}
+
+/// HubSpot's own answer to an exchange.
+fn answers(body: &Value) -> Fault {
+    Fault::Answer(Wire::json(200, body))
+}
+
+async fn assert_nothing_is_stored(world: &World) {
+    let left = traces(world).await;
+    assert_eq!((left.records, left.secrets), (0, 0));
 }
 
 #[tokio::test]
 async fn a_declined_consent_ends_the_authorization() {
-    let world = World::start().await;
-    let begun = begin(&world, ACCOUNT, &json!({})).await;
+    let (world, begun) = begun().await;
     let callback = world.stack.hubspot.decline(begun.authorize_url.as_str()).unwrap();
 
     let declined = world.callback(callback.split_once('?').unwrap().1, &[&begun.cookie]).await;
@@ -63,8 +82,7 @@ async fn any_other_error_of_hubspot_is_a_failure_that_ends_the_authorization() {
 
 #[tokio::test]
 async fn a_code_that_hubspot_does_not_know_is_a_failure() {
-    let world = World::start().await;
-    let begun = begin(&world, ACCOUNT, &json!({})).await;
+    let (world, begun) = begun().await;
 
     let answer = world.callback(&format!("code=unknown&state={}", begun.state()), &[&begun.cookie]).await;
 
@@ -75,16 +93,16 @@ async fn a_code_that_hubspot_does_not_know_is_a_failure() {
 #[tokio::test]
 async fn whatever_goes_wrong_at_the_token_endpoint_stores_nothing() {
     let world = World::start().await;
-    let issued = world.stack.hubspot.authorize(PORTAL, &REQUIRED);
+    let complete = token_answer(&world.stack.hubspot.authorize(PORTAL, &REQUIRED));
     let without = |name: &str| {
-        let mut body = token_answer(&issued);
+        let mut body = complete.clone();
         body.as_object_mut().unwrap().remove(name);
-        Fault::Answer(Wire::json(200, &body))
+        answers(&body)
     };
     let with = |name: &str, value: Value| {
-        let mut body = token_answer(&issued);
+        let mut body = complete.clone();
         body[name] = value;
-        Fault::Answer(Wire::json(200, &body))
+        answers(&body)
     };
 
     for fault in [
@@ -96,7 +114,7 @@ async fn whatever_goes_wrong_at_the_token_endpoint_stores_nothing() {
         Fault::Answer(Wire::html(502, "<h1>Bad Gateway</h1>")),
         Fault::Answer(Wire::html(200, "<h1>Welcome</h1>")),
         Fault::Answer(Wire::redirect(302, "https://evil.example/")),
-        Fault::Answer(Wire::json(200, &json!([]))),
+        answers(&json!([])),
         Fault::Close,
         Fault::CloseAfterEffect,
         Fault::Reset,
@@ -111,55 +129,37 @@ async fn whatever_goes_wrong_at_the_token_endpoint_stores_nothing() {
         with("refresh_token", json!("")),
         with("refresh_token", json!("two words")),
     ] {
-        let begun = begin(&world, ACCOUNT, &json!({})).await;
-        let query = begun.accept(&world, PORTAL);
-        world.stack.hubspot.script(Match::exchange(), [fault.clone()]);
-        let answer = world.callback(&query, &[&begun.cookie]).await;
-
-        assert_eq!(outcome(&world, &answer), "failed", "{fault:?}");
-        assert_eq!(world.stack.hubspot.faults_left(), 0, "{fault:?}");
+        assert_eq!(exchanged(&world, fault.clone()).await, "failed", "{fault:?}");
     }
-    let left = traces(&world).await;
-    assert_eq!((left.records, left.secrets), (0, 0));
+    assert_nothing_is_stored(&world).await;
 }
 
 #[tokio::test]
 async fn a_grant_without_a_required_scope_is_not_stored() {
     let world = World::start().await;
-    let begun = begin(&world, ACCOUNT, &json!({})).await;
-    let query = begun.accept(&world, PORTAL);
-    answer_exchange(&world, &token_answer(&world.stack.hubspot.authorize(PORTAL, &REQUIRED[..2])));
+    let granted = token_answer(&world.stack.hubspot.authorize(PORTAL, &REQUIRED[..2]));
 
-    let answer = world.callback(&query, &[&begun.cookie]).await;
+    assert_eq!(exchanged(&world, answers(&granted)).await, "missing-scopes");
 
-    assert_eq!(outcome(&world, &answer), "missing-scopes");
     assert_eq!(traces(&world).await, Traces { exchanges: 1, ..NOTHING });
     assert_eq!(world.stack.hubspot.count(&Match::path("/oauth/2026-03/token/revoke")), 0);
 }
 
 #[tokio::test]
-async fn a_scope_that_came_back_under_its_successors_names_is_granted() {
+async fn a_scope_that_came_back_under_its_successors_names_only_is_granted() {
     let environment = [("HUBSPOT_SCOPES".to_owned(), Some("oauth hubdb tickets".to_owned()))].into();
     let world = World::with(Options { environment, ..Default::default() }).await;
-    world.stack.hubspot.rename_scope("hubdb", &["hubdb.rows.read", "hubdb.tables.read"]);
     world.stack.hubspot.rename_scope("tickets", &["crm.objects.tickets.read", "brand.new"]);
 
+    world.stack.hubspot.rename_scope("hubdb", &["database"]);
+    let under_an_unknown_name = finish(&world, &begin(&world, ACCOUNT, &json!({})).await).await;
+    world.stack.hubspot.rename_scope("hubdb", &["hubdb.rows.read", "hubdb.tables.read"]);
     connect(&world, ACCOUNT, &json!({})).await;
 
+    assert_eq!(under_an_unknown_name, "missing-scopes");
     let granted = world.record(ACCOUNT, 1).await.unwrap().scopes;
     let renamed = ["oauth", "hubdb.rows.read", "hubdb.tables.read", "crm.objects.tickets.read", "brand.new"];
     assert!(granted.starts_with(&renamed.map(str::to_owned)), "{granted:?}");
-}
-
-#[tokio::test]
-async fn a_scope_that_came_back_under_an_unknown_name_is_missing() {
-    let environment = [("HUBSPOT_SCOPES".to_owned(), Some("oauth hubdb".to_owned()))].into();
-    let world = World::with(Options { environment, ..Default::default() }).await;
-    world.stack.hubspot.rename_scope("hubdb", &["database"]);
-
-    let ended = finish(&world, &begin(&world, ACCOUNT, &json!({})).await).await;
-
-    assert_eq!(ended, "missing-scopes");
 }
 
 #[tokio::test]
@@ -170,20 +170,16 @@ async fn a_portal_that_lacks_optional_scopes_connects_with_what_it_has() {
     connect(&world, ACCOUNT, &json!({})).await;
 
     assert_eq!(world.record(ACCOUNT, 1).await.unwrap().scopes, REQUIRED);
+    assert_eq!(world.stack.hubspot.count(&Match::path(INTROSPECT)), 0, "a complete answer needs no introspection");
 }
 
 #[tokio::test]
 async fn a_token_answer_without_portal_or_scopes_is_completed_by_introspection() {
     let world = World::start().await;
-    let begun = begin(&world, ACCOUNT, &json!({})).await;
-    let query = begun.accept(&world, PORTAL);
-    let mut terse = token_answer(&world.stack.hubspot.authorize(PORTAL, &REQUIRED));
-    terse.as_object_mut().unwrap().retain(|name, _| name != "hub_id" && name != "scopes");
-    answer_exchange(&world, &terse);
+    let terse = terse(token_answer(&world.stack.hubspot.authorize(PORTAL, &REQUIRED)));
 
-    let answer = world.callback(&query, &[&begun.cookie]).await;
+    assert_eq!(exchanged(&world, answers(&terse)).await, "connected");
 
-    assert_eq!(outcome(&world, &answer), "connected");
     let asked = world.stack.hubspot.requests_that(&Match::path(INTROSPECT));
     let [asked] = &asked[..] else { panic!("{} introspections", asked.len()) };
     assert!(asked.form().contains(&("token".to_owned(), terse["access_token"].as_str().unwrap().to_owned())));
@@ -194,15 +190,11 @@ async fn a_token_answer_without_portal_or_scopes_is_completed_by_introspection()
 #[tokio::test]
 async fn scopes_that_cannot_be_read_are_asked_for() {
     let world = World::start().await;
-    let begun = begin(&world, ACCOUNT, &json!({})).await;
-    let query = begun.accept(&world, PORTAL);
     let mut odd = token_answer(&world.stack.hubspot.authorize(PORTAL, &REQUIRED));
     odd["scopes"] = json!(7);
-    answer_exchange(&world, &odd);
 
-    let answer = world.callback(&query, &[&begun.cookie]).await;
+    assert_eq!(exchanged(&world, answers(&odd)).await, "connected");
 
-    assert_eq!(outcome(&world, &answer), "connected");
     assert_eq!(world.record(ACCOUNT, 1).await.unwrap().scopes, REQUIRED);
 }
 
@@ -219,38 +211,22 @@ async fn only_the_three_fields_that_hubspot_promises_are_needed() {
 }
 
 #[tokio::test]
-async fn a_complete_token_answer_is_not_introspected() {
-    let world = World::start().await;
-
-    connect(&world, ACCOUNT, &json!({})).await;
-
-    assert_eq!(world.stack.hubspot.count(&Match::path(INTROSPECT)), 0);
-}
-
-#[tokio::test]
 async fn tokens_of_which_nobody_says_the_portal_or_the_scopes_are_not_stored() {
     let world = World::start().await;
+    let terse = terse(token_answer(&world.stack.hubspot.authorize(PORTAL, &REQUIRED)));
 
     for introspection in [
-        Fault::Answer(Wire::json(200, &json!({"active": false}))),
-        Fault::Answer(Wire::json(200, &json!({"active": true, "hub_id": PORTAL}))),
-        Fault::Answer(Wire::json(200, &json!({"active": true, "scopes": REQUIRED}))),
+        answers(&json!({"active": false})),
+        answers(&json!({"active": true, "hub_id": PORTAL})),
+        answers(&json!({"active": true, "scopes": REQUIRED})),
         Fault::status(500),
         Fault::Close,
     ] {
-        let begun = begin(&world, ACCOUNT, &json!({})).await;
-        let query = begun.accept(&world, PORTAL);
-        let mut terse = token_answer(&world.stack.hubspot.authorize(PORTAL, &REQUIRED));
-        terse.as_object_mut().unwrap().retain(|name, _| name != "hub_id" && name != "scopes");
-        answer_exchange(&world, &terse);
         world.stack.hubspot.script(Match::path(INTROSPECT), [introspection.clone()]);
-        let answer = world.callback(&query, &[&begun.cookie]).await;
 
-        assert_eq!(outcome(&world, &answer), "failed", "{introspection:?}");
-        assert_eq!(world.stack.hubspot.faults_left(), 0, "{introspection:?}");
+        assert_eq!(exchanged(&world, answers(&terse)).await, "failed", "{introspection:?}");
     }
-    let left = traces(&world).await;
-    assert_eq!((left.records, left.secrets), (0, 0));
+    assert_nothing_is_stored(&world).await;
 }
 
 #[tokio::test]
@@ -261,14 +237,12 @@ async fn a_wrong_client_secret_is_our_misconfiguration() {
     let outcome = finish(&world, &begin(&world, ACCOUNT, &json!({})).await).await;
 
     assert_eq!(outcome, "misconfigured");
-    let left = traces(&world).await;
-    assert_eq!((left.records, left.secrets), (0, 0));
+    assert_nothing_is_stored(&world).await;
 }
 
 #[tokio::test]
 async fn a_client_secret_that_ops_have_replaced_is_read_again() {
-    let world = World::start().await;
-    let begun = begin(&world, ACCOUNT, &json!({})).await;
+    let (world, begun) = begun().await;
     world.stack.hubspot.rotate_client_secret("another");
     let credentials = json!({"client_id": world.stack.hubspot.client_id(), "client_secret": "another"});
     world.stack.put_app_secret(&credentials).await.unwrap();
@@ -319,8 +293,7 @@ async fn a_malformed_app_secret_makes_the_start_unavailable_and_is_not_shown() {
 
 #[tokio::test]
 async fn an_unconsumable_state_exchanges_nothing_and_the_browser_can_come_back() {
-    let world = World::start().await;
-    let begun = begin(&world, ACCOUNT, &json!({})).await;
+    let (world, begun) = begun().await;
     let query = begun.accept(&world, PORTAL);
     world.stack.dynamo.fail_next("UpdateItem", AwsFault::Refused, 3);
 
@@ -333,66 +306,34 @@ async fn an_unconsumable_state_exchanges_nothing_and_the_browser_can_come_back()
 }
 
 #[tokio::test]
-async fn a_state_whose_consumption_got_no_answer_is_consumed_once() {
-    let world = World::start().await;
-    let begun = begin(&world, ACCOUNT, &json!({})).await;
-    world.stack.dynamo.fail_next("UpdateItem", AwsFault::AnswerLost, 1);
+async fn a_write_that_aws_refuses_once_or_does_not_answer_is_made_once() {
+    for faults in [
+        vec![("UpdateItem", AwsFault::AnswerLost)],
+        vec![("CreateSecret", AwsFault::AnswerLost)],
+        vec![("PutItem", AwsFault::AnswerLost)],
+        vec![
+            ("UpdateItem", AwsFault::Throttled),
+            ("CreateSecret", AwsFault::Throttled),
+            ("PutItem", AwsFault::Refused),
+        ],
+    ] {
+        let world = World::start().await;
+        for (count, body) in [(1, json!({})), (2, json!({"new_instance": true}))] {
+            let begun = begin(&world, ACCOUNT, &body).await;
+            for (operation, fault) in &faults {
+                if *operation == "CreateSecret" {
+                    world.stack.secrets_manager.fail_next(operation, *fault, 1);
+                } else {
+                    world.stack.dynamo.fail_next(operation, *fault, 1);
+                }
+            }
 
-    let outcome = finish(&world, &begun).await;
+            assert_eq!(finish(&world, &begun).await, "connected", "{body} {faults:?}");
 
-    assert_eq!(outcome, "connected");
-    assert_eq!(traces(&world).await, Traces { exchanges: 1, records: 1, secrets: 1 });
-}
-
-#[tokio::test]
-async fn one_hiccup_of_aws_at_each_write_is_not_noticed() {
-    let world = World::start().await;
-    let begun = begin(&world, ACCOUNT, &json!({})).await;
-    world.stack.dynamo.fail_next("UpdateItem", AwsFault::Throttled, 1);
-    world.stack.secrets_manager.fail_next("CreateSecret", AwsFault::Throttled, 1);
-    world.stack.dynamo.fail_next("PutItem", AwsFault::Refused, 1);
-
-    let outcome = finish(&world, &begun).await;
-
-    assert_eq!(outcome, "connected");
-    assert_eq!(traces(&world).await, Traces { exchanges: 1, records: 1, secrets: 1 });
-}
-
-#[tokio::test]
-async fn a_record_whose_first_put_got_no_answer_is_there_once_and_connected() {
-    let world = World::start().await;
-    let begun = begin(&world, ACCOUNT, &json!({})).await;
-    world.stack.dynamo.fail_next("PutItem", AwsFault::AnswerLost, 1);
-
-    let outcome = finish(&world, &begun).await;
-
-    assert_eq!(outcome, "connected");
-    assert_eq!(traces(&world).await, Traces { exchanges: 1, records: 1, secrets: 1 });
-}
-
-#[tokio::test]
-async fn a_new_instance_whose_first_put_got_no_answer_is_there_once() {
-    let world = World::start().await;
-    connect(&world, ACCOUNT, &json!({})).await;
-    let begun = begin(&world, ACCOUNT, &json!({"new_instance": true})).await;
-    world.stack.dynamo.fail_next("PutItem", AwsFault::AnswerLost, 1);
-
-    let outcome = finish(&world, &begun).await;
-
-    assert_eq!(outcome, "connected");
-    assert_eq!(traces(&world).await, Traces { exchanges: 2, records: 2, secrets: 2 });
-}
-
-#[tokio::test]
-async fn a_secret_whose_creation_got_no_answer_is_there_once() {
-    let world = World::start().await;
-    let begun = begin(&world, ACCOUNT, &json!({})).await;
-    world.stack.secrets_manager.fail_next("CreateSecret", AwsFault::AnswerLost, 1);
-
-    let outcome = finish(&world, &begun).await;
-
-    assert_eq!(outcome, "connected");
-    assert_eq!(traces(&world).await, Traces { exchanges: 1, records: 1, secrets: 1 });
+            let once = Traces { exchanges: count, records: count, secrets: count };
+            assert_eq!(traces(&world).await, once, "{body} {faults:?}");
+        }
+    }
 }
 
 #[tokio::test]

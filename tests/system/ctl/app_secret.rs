@@ -11,7 +11,7 @@ use devstack::stack::Options;
 use serde_json::{Value, json};
 
 use super::{run, run_with};
-use crate::refresh::planted::{HOUR, plant, store};
+use crate::refresh::planted::{HOUR, planted, store};
 use crate::world::{ACCOUNT, World, request};
 
 /// The value of the app's secret.
@@ -30,8 +30,7 @@ fn credentials(world: &World) -> (String, String) {
 
 #[tokio::test]
 async fn credentials_from_stdin_are_set_and_functions_read_them() {
-    let world = World::start().await;
-    plant(&world, ACCOUNT, 1).await;
+    let (world, _) = planted().await;
     let (client_id, client_secret) = credentials(&world);
     world.stack.put_app_secret(&json!({"client_id": client_id, "clientSecret": "odd", "note": 1})).await.unwrap();
     world.pass(HOUR);

@@ -7,7 +7,7 @@ use shared::integration::Status;
 
 use super::run;
 use crate::refresh::planted::{
-    another_has_refreshed, change, change_text, expire, hold_lease, plant, pointer, refused, store,
+    another_has_refreshed, change, change_text, expire, hold_lease, plant, planted, pointer, refused, store,
 };
 use crate::world::{ACCOUNT, World, request};
 
@@ -60,8 +60,7 @@ async fn one_line_shows_the_health_of_an_account() {
 
 #[tokio::test]
 async fn the_line_for_people_names_account_health_and_integration() {
-    let world = World::start().await;
-    let record = plant(&world, ACCOUNT, 1).await;
+    let (world, record) = planted().await;
     plant(&world, ACCOUNT, 2).await;
     change_text(&world, &record, "status", text("needs_reauthorization")).await;
 
@@ -131,8 +130,7 @@ async fn a_list_is_of_one_account_of_all_or_of_those_to_reconnect() {
 
 #[tokio::test]
 async fn an_integration_is_shown_with_versions_and_next_execution() {
-    let world = World::start().await;
-    let record = plant(&world, ACCOUNT, 1).await;
+    let (world, record) = planted().await;
     let served = another_has_refreshed(&world, &record).await;
     let show = async || run(&world.stack, &["integrations", "show", ACCOUNT, "integration-1", "--json"]).await;
 
@@ -152,8 +150,7 @@ async fn an_integration_is_shown_with_versions_and_next_execution() {
 
 #[tokio::test]
 async fn a_refresh_replaces_tokens_that_are_still_valid() {
-    let world = World::start().await;
-    let record = plant(&world, ACCOUNT, 1).await;
+    let (world, record) = planted().await;
 
     let ended = run(&world.stack, &["refresh", ACCOUNT, "--json"]).await;
 
@@ -205,8 +202,7 @@ async fn show_gives_the_time_since_which_an_integration_is_marked() {
 
 #[tokio::test]
 async fn a_refresh_recovers_an_integration_marked_by_mistake() {
-    let world = World::start().await;
-    let record = plant(&world, ACCOUNT, 1).await;
+    let (world, record) = planted().await;
     change_text(&world, &record, "status", text("needs_reauthorization")).await;
 
     let ended = run(&world.stack, &["refresh", ACCOUNT]).await;
@@ -233,8 +229,7 @@ async fn a_disconnect_asks_deletes_and_schedules_the_previous_one() {
 
 #[tokio::test]
 async fn a_disconnect_reports_what_it_leaves_behind() {
-    let world = World::start().await;
-    plant(&world, ACCOUNT, 1).await;
+    let (world, _) = planted().await;
     world.stack.secrets_manager.fail_next("DeleteSecret", AwsFault::AccessDenied, 1);
 
     let ended = run(&world.stack, &["disconnect", ACCOUNT, "integration-1", "--yes"]).await;
@@ -254,8 +249,7 @@ async fn a_list_of_an_account_without_integrations_says_so() {
 
 #[tokio::test]
 async fn status_shows_authorizations_that_never_came_back() {
-    let world = World::start().await;
-    plant(&world, ACCOUNT, 1).await;
+    let (world, _) = planted().await;
     let begun = world.dashboard(ACCOUNT, "admin", "POST", "/v1/authorizations", &json!({"new_instance": true})).await;
 
     let of_account = run(&world.stack, &["status", ACCOUNT, "--json"]).await;
@@ -271,8 +265,7 @@ async fn status_shows_authorizations_that_never_came_back() {
 
 #[tokio::test]
 async fn a_change_shows_account_region_and_who_acts() {
-    let world = World::start().await;
-    plant(&world, ACCOUNT, 1).await;
+    let (world, _) = planted().await;
 
     let asked = run(&world.stack, &["disconnect", ACCOUNT, "integration-1"]).await;
     let done = run(&world.stack, &["disconnect", ACCOUNT, "integration-1", "--yes", "--json"]).await;

@@ -116,8 +116,7 @@ async fn a_verdict_is_what_the_function_then_does() {
 
 #[tokio::test]
 async fn an_import_file_replaces_the_table_before_the_import() {
-    let world = World::start().await;
-    let folder = Folder::new();
+    let (world, folder) = (World::start().await, Folder::new());
     let mut lines = [("acc_fine", "integration-1"), ("acc_two", "integration-2"), ("acc_two", "integration-1")]
         .map(|(account, id)| legacy(&world, account, id, if id.ends_with('2') { 20 } else { 10 }));
     lines[0]["scopes"] = json!(["crm.objects.contacts.read"]);
@@ -180,8 +179,7 @@ async fn a_missing_file_is_reported_before_anything_starts() {
 
 #[tokio::test]
 async fn the_scopes_in_the_table_decide() {
-    let world = World::start().await;
-    let folder = Folder::new();
+    let (world, folder) = (World::start().await, Folder::new());
     plant(&world, "acc_fine", 1).await;
     world.stack.hubspot.set_granted_scopes(PORTAL, &["crm.objects.contacts.read"]);
     let request = json!({"method": "POST", "endpoint": "/crm/v3/objects/deals/search"});
@@ -195,8 +193,7 @@ async fn the_scopes_in_the_table_decide() {
 
 #[tokio::test]
 async fn the_summary_counts_each_finding_about_an_endpoint() {
-    let world = World::start().await;
-    let folder = Folder::new();
+    let (world, folder) = (World::start().await, Folder::new());
     plant(&world, "acc_fine", 1).await;
     let endpoints = [
         ("GET", "/crm-pipelines/v1/pipelines/deals"),

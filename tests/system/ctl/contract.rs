@@ -7,8 +7,8 @@ use jsonschema::Validator;
 use serde_json::Value;
 
 use super::{run, run_with};
-use crate::refresh::planted::plant;
-use crate::world::{ACCOUNT, World};
+use crate::refresh::planted::planted;
+use crate::world::ACCOUNT;
 
 static SCHEMA: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(include_str!("../../../infra/hubspotctl.schema.json")).unwrap());
@@ -34,8 +34,7 @@ fn the_schema_knows_each_type_by_its_name() {
 
 #[tokio::test]
 async fn every_command_prints_lines_of_the_contract() {
-    let world = World::start().await;
-    plant(&world, ACCOUNT, 1).await;
+    let (world, _) = planted().await;
     let mut types = BTreeSet::new();
     for arguments in [
         &["status"][..],

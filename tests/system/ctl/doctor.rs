@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::sweep::old_world;
 use super::{Ended, command, ended};
-use crate::refresh::planted::{SCOPES, change, change_text, item, plant, pointer, store};
+use crate::refresh::planted::{SCOPES, change, change_text, item, plant, planted, pointer, store};
 use crate::world::{ACCOUNT, World};
 
 /// The findings, by name.
@@ -45,8 +45,7 @@ async fn state(world: &World) -> (usize, Vec<String>) {
 
 #[tokio::test]
 async fn a_healthy_stack_has_no_finding() {
-    let world = World::start().await;
-    plant(&world, ACCOUNT, 1).await;
+    let (world, _) = planted().await;
 
     let ended = doctor(&world).await;
 
@@ -68,8 +67,7 @@ async fn orphaned_secrets_are_counted() {
 
 #[tokio::test]
 async fn secrets_with_another_key_than_the_stacks_are_found() {
-    let world = World::start().await;
-    plant(&world, ACCOUNT, 1).await;
+    let (world, _) = planted().await;
     let key = "arn:aws:kms:us-east-1:123456789012:key/of-the-stack";
     let named = world.stack.secrets().create_secret().name("local/integrations/right").kms_key_id(key);
     named.secret_string("{}").send().await.unwrap();
@@ -99,8 +97,7 @@ async fn configured_scopes_that_nobody_was_granted_are_found() {
 
 #[tokio::test]
 async fn a_scope_under_its_successors_name_is_found_as_renamed() {
-    let world = World::start().await;
-    let record = plant(&world, ACCOUNT, 1).await;
+    let (world, record) = planted().await;
     let granted = ["crm.objects.contacts.read", "hubdb.rows.read"].map(|scope| AttributeValue::S(scope.to_owned()));
     change_text(&world, &record, "scopes", AttributeValue::L(granted.to_vec())).await;
 
@@ -113,8 +110,7 @@ async fn a_scope_under_its_successors_name_is_found_as_renamed() {
 
 #[tokio::test]
 async fn the_doctor_points_at_status_if_accounts_need_attention() {
-    let world = World::start().await;
-    let record = plant(&world, ACCOUNT, 1).await;
+    let (world, record) = planted().await;
     let marked = AttributeValue::S("needs_reauthorization".to_owned());
     change_text(&world, &record, "status", marked).await;
 
@@ -218,8 +214,7 @@ async fn an_incomplete_environment_is_one_finding_that_names_all_of_it() {
 
 #[tokio::test]
 async fn an_unreadable_record_does_not_stop_the_doctor() {
-    let world = World::start().await;
-    let record = plant(&world, ACCOUNT, 1).await;
+    let (world, record) = planted().await;
     let mut odd = item(&record);
     odd.insert("status".to_owned(), AttributeValue::S("odd".to_owned()));
     let put = world.stack.dynamodb().put_item().table_name(world.stack.table("INTEGRATIONS_TABLE"));

@@ -27,8 +27,7 @@ pub(super) async fn records(world: &World, account: &str) -> Vec<Integration> {
 
 #[tokio::test]
 async fn an_imported_integration_keeps_its_id_and_runs_its_automations() {
-    let world = World::start().await;
-    let folder = Folder::new();
+    let (world, folder) = (World::start().await, Folder::new());
     let file = folder.file("old", &[legacy(&world, ACCOUNT, "legacy-1", THEN)]);
 
     let ended = import(&world, &file, &[]).await;
@@ -43,8 +42,7 @@ async fn an_imported_integration_keeps_its_id_and_runs_its_automations() {
 
 #[tokio::test]
 async fn an_import_never_supersedes_a_connect() {
-    let world = World::start().await;
-    let folder = Folder::new();
+    let (world, folder) = (World::start().await, Folder::new());
     let accounts: Vec<String> = (0..10).map(|number| format!("acc_{number}")).collect();
     let lines: Vec<Value> =
         accounts.iter().map(|account| legacy(&world, account, &format!("old-{account}"), THEN)).collect();
@@ -68,8 +66,7 @@ async fn an_import_never_supersedes_a_connect() {
 
 #[tokio::test]
 async fn instances_of_one_account_keep_their_original_order() {
-    let world = World::start().await;
-    let folder = Folder::new();
+    let (world, folder) = (World::start().await, Folder::new());
     let lines =
         [("third", 2), ("first", 0), ("second", 0)].map(|(id, later)| legacy(&world, ACCOUNT, id, THEN + later));
     let file = folder.file("old", &lines);
@@ -83,8 +80,7 @@ async fn instances_of_one_account_keep_their_original_order() {
 
 #[tokio::test]
 async fn a_rerun_does_not_restore_what_a_customer_disconnected() {
-    let world = World::start().await;
-    let folder = Folder::new();
+    let (world, folder) = (World::start().await, Folder::new());
     let lines = ["acc_1", "acc_2"].map(|account| legacy(&world, account, &format!("old-{account}"), THEN));
     let file = folder.file("old", &lines);
     import(&world, &file, &[]).await;
@@ -98,8 +94,7 @@ async fn a_rerun_does_not_restore_what_a_customer_disconnected() {
 
 #[tokio::test]
 async fn a_rerun_after_a_crash_does_not_restore_a_disconnected_one() {
-    let world = World::start().await;
-    let folder = Folder::new();
+    let (world, folder) = (World::start().await, Folder::new());
     let file = folder.file("old", &[legacy(&world, ACCOUNT, "legacy-1", THEN)]);
     import(&world, &file, &[]).await;
     world.dashboard(ACCOUNT, "admin", "DELETE", "/v1/integrations/legacy-1", &json!({})).await;
@@ -114,8 +109,7 @@ async fn a_rerun_after_a_crash_does_not_restore_a_disconnected_one() {
 
 #[tokio::test]
 async fn invalid_lines_are_reported_by_number_and_the_rest_continues() {
-    let world = World::start().await;
-    let folder = Folder::new();
+    let (world, folder) = (World::start().await, Folder::new());
     let connected = world.stack.connect("acc_2", ADMIN).await;
     let good = legacy(&world, "acc_1", "legacy-1", THEN);
     let other = |change: Value| {
@@ -151,8 +145,7 @@ async fn invalid_lines_are_reported_by_number_and_the_rest_continues() {
 
 #[tokio::test]
 async fn a_dead_token_leaves_an_integration_that_an_admin_can_reconnect() {
-    let world = World::start().await;
-    let folder = Folder::new();
+    let (world, folder) = (World::start().await, Folder::new());
     let file = folder.file("old", &[legacy(&world, ACCOUNT, "legacy-1", THEN)]);
     world.stack.hubspot.revoke_refresh_tokens(PORTAL);
 
@@ -166,8 +159,7 @@ async fn a_dead_token_leaves_an_integration_that_an_admin_can_reconnect() {
 
 #[tokio::test]
 async fn a_dry_run_uses_the_words_of_the_run_and_writes_nothing() {
-    let world = World::start().await;
-    let folder = Folder::new();
+    let (world, folder) = (World::start().await, Folder::new());
     let there = legacy(&world, "acc_1", "legacy-1", THEN);
     import(&world, &folder.file("first", std::slice::from_ref(&there)), &[]).await;
     let moved =
@@ -186,8 +178,7 @@ async fn a_dry_run_uses_the_words_of_the_run_and_writes_nothing() {
 
 #[tokio::test]
 async fn a_rate_limit_pauses_all_lines_and_says_for_how_long() {
-    let world = World::start().await;
-    let folder = Folder::new();
+    let (world, folder) = (World::start().await, Folder::new());
     let lines: Vec<Value> = (0..6).map(|n| legacy(&world, &format!("acc_{n}"), &format!("legacy-{n}"), THEN)).collect();
     let file = folder.file("old", &lines);
     let limited = Fault::Answer(devstack::wire::Answer::new(429).header("retry-after", "2"));
@@ -203,8 +194,7 @@ async fn a_rate_limit_pauses_all_lines_and_says_for_how_long() {
 
 #[tokio::test]
 async fn refused_app_credentials_stop_the_import_and_a_rerun_continues() {
-    let world = World::start().await;
-    let folder = Folder::new();
+    let (world, folder) = (World::start().await, Folder::new());
     let lines: Vec<Value> = (0..9).map(|n| legacy(&world, &format!("acc_{n}"), &format!("legacy-{n}"), THEN)).collect();
     let file = folder.file("old", &lines);
     world.stack.hubspot.script_always(Match::refresh(), refused("invalid_client", "BAD_CLIENT_SECRET"));
@@ -220,8 +210,7 @@ async fn refused_app_credentials_stop_the_import_and_a_rerun_continues() {
 
 #[tokio::test]
 async fn a_corrected_line_of_a_refused_integration_is_tried_again() {
-    let world = World::start().await;
-    let folder = Folder::new();
+    let (world, folder) = (World::start().await, Folder::new());
     let good = legacy(&world, ACCOUNT, "legacy-1", THEN);
     let mut wrong = good.clone();
     wrong["refresh_token"] = json!("eu1-mistyped");
@@ -245,8 +234,7 @@ async fn a_corrected_line_of_a_refused_integration_is_tried_again() {
 
 #[tokio::test]
 async fn the_credentials_of_another_app_stop_the_import_without_a_trace() {
-    let world = World::start().await;
-    let folder = Folder::new();
+    let (world, folder) = (World::start().await, Folder::new());
     let lines: Vec<Value> = (0..30)
         .map(|n| {
             json!({"account_id": format!("acc_{n}"), "integration_id": "legacy", "created_at": THEN,
@@ -268,8 +256,7 @@ async fn the_credentials_of_another_app_stop_the_import_without_a_trace() {
 
 #[tokio::test]
 async fn the_counts_of_an_import_add_up() {
-    let world = World::start().await;
-    let folder = Folder::new();
+    let (world, folder) = (World::start().await, Folder::new());
     let mut lines: Vec<Value> =
         (0..5).map(|n| legacy(&world, &format!("acc_{n}"), "legacy", THEN + i64::from(n))).collect();
     lines.push(json!({"account_id": "acc_9", "integration_id": "legacy", "created_at": THEN, "refresh_token": "dead"}));
@@ -289,8 +276,7 @@ async fn the_counts_of_an_import_add_up() {
 
 #[tokio::test]
 async fn the_ledger_is_private_and_follows_no_symbolic_link() {
-    let world = World::start().await;
-    let folder = Folder::new();
+    let (world, folder) = (World::start().await, Folder::new());
     let file = folder.file("old", &[legacy(&world, ACCOUNT, "legacy-1", THEN)]);
     let victim = folder.text("victim", "untouched");
     std::os::unix::fs::symlink(&victim, folder.path().join("old.done")).unwrap();
@@ -307,8 +293,7 @@ async fn the_ledger_is_private_and_follows_no_symbolic_link() {
 
 #[tokio::test]
 async fn a_token_file_that_others_can_read_gets_a_warning() {
-    let world = World::start().await;
-    let folder = Folder::new();
+    let (world, folder) = (World::start().await, Folder::new());
     let file = folder.file("old", &[legacy(&world, ACCOUNT, "legacy-1", THEN)]);
     let set = |mode: u32| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
 
@@ -323,8 +308,7 @@ async fn a_token_file_that_others_can_read_gets_a_warning() {
 
 #[tokio::test]
 async fn an_import_needs_the_key_of_the_stack() {
-    let world = World::start().await;
-    let folder = Folder::new();
+    let (world, folder) = (World::start().await, Folder::new());
     let file = folder.file("old", &[legacy(&world, ACCOUNT, "legacy-1", THEN)]);
     let name = store(&world).app_secret_id();
     let secrets = world.stack.secrets();

@@ -116,8 +116,7 @@ async fn no_command_prints_a_token_or_a_secret_in_any_spelling() {
 
 #[tokio::test]
 async fn import_and_check_print_no_token_and_no_secret() {
-    let world = World::start().await;
-    let folder = Folder::new();
+    let (world, folder) = (World::start().await, Folder::new());
     world.stack.connect("acc_1", ADMIN).await;
     let mut lines: Vec<Value> =
         (0..6).map(|n| legacy(&world, &format!("acc_{n}"), &format!("legacy-{n}"), 1_600_000_000)).collect();

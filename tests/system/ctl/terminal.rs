@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use tokio::process::Command;
 
 use super::{Ended, Folder, command, ended, legacy, path, run};
-use crate::refresh::planted::{change_text, plant};
+use crate::refresh::planted::{change_text, plant, planted};
 use crate::world::{ACCOUNT, World};
 
 /// A command that does not read the AWS files of the developer who runs the tests.
@@ -66,8 +66,7 @@ async fn missing_credentials_and_missing_tables_are_named() {
 
 #[tokio::test]
 async fn texts_of_customers_cannot_control_the_terminal() {
-    let world = World::start().await;
-    let record = plant(&world, ACCOUNT, 1).await;
+    let (world, record) = planted().await;
     let hostile = "\u{1b}[2J\u{202e}nimda\nforged line";
     change_text(&world, &record, "connected_by", AttributeValue::S(hostile.to_owned())).await;
 

@@ -135,8 +135,7 @@ fn tool_commands() -> BTreeSet<(String, String)> {
 
 #[tokio::test]
 async fn every_documented_command_of_the_tool_runs_on_a_stack() {
-    let world = World::start().await;
-    let folder = Folder::new();
+    let (world, folder) = (World::start().await, Folder::new());
     folder.text("stack.json", &json!(world.stack.operator()).to_string());
     let id = world.stack.connect("acme", ADMIN).await;
     let commands = tool_commands();

@@ -58,8 +58,7 @@ fn files(world: &World, folder: &Folder) {
 
 #[tokio::test]
 async fn the_cutover_goes_as_its_page_shows() {
-    let world = World::start().await;
-    let folder = Folder::new();
+    let (world, folder) = (World::start().await, Folder::new());
     files(&world, &folder);
     world.stack.connect("acme", ADMIN).await;
 

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use devstack::hubspot::{Fault, Match, PORTAL, PortalLocation, RecordedRequest};
-use devstack::wire::Answer;
 use serde_json::json;
 
-use crate::connect::{begin, connect, finish};
+use crate::connect::{begin, connect, connected_account, finish};
+use crate::execution::hubs::moved;
 use crate::world::{ACCOUNT, World, request};
 
 /// How many of the requests came to the common host and how many to the hubs; they are forgotten.
@@ -22,16 +22,9 @@ async fn hub(world: &World) -> Option<String> {
     world.record(ACCOUNT, 1).await.unwrap().hub
 }
 
-/// HubSpot's answer where a portal lives elsewhere.
-fn moved(hub: &str) -> Fault {
-    let body = json!({"status": "error", "message": "Wrong hub.", "correlationId": "c", "correctHublet": hub});
-    Fault::Answer(Answer::json(488, &body).header("X-Hubspot-Correct-Hublet", hub))
-}
-
 #[tokio::test]
 async fn a_refresh_keeps_the_hub_at_which_later_refreshes_begin() {
-    let world = World::start().await;
-    connect(&world, ACCOUNT, &json!({})).await;
+    let (world, _) = connected_account().await;
     world.stack.hubspot.set_location(PORTAL, PortalLocation::Hub("eu1"));
 
     for (counts, calls) in [((1, 1), (1, 1)), ((0, 1), (0, 1))] {
@@ -49,8 +42,7 @@ async fn a_refresh_keeps_the_hub_at_which_later_refreshes_begin() {
 
 #[tokio::test]
 async fn a_hub_found_by_the_schedule_is_called_by_the_next_execution_at_once() {
-    let world = World::start().await;
-    connect(&world, ACCOUNT, &json!({})).await;
+    let (world, _) = connected_account().await;
     world.stack.hubspot.set_location(PORTAL, PortalLocation::Hub("na2"));
     world.pass(Duration::from_secs(1_801));
     let report = world.refresh(json!({})).await;
@@ -65,8 +57,7 @@ async fn a_hub_found_by_the_schedule_is_called_by_the_next_execution_at_once() {
 
 #[tokio::test]
 async fn a_hub_that_names_another_hub_is_replaced_on_the_record() {
-    let world = World::start().await;
-    connect(&world, ACCOUNT, &json!({})).await;
+    let (world, _) = connected_account().await;
     world.stack.hubspot.set_location(PORTAL, PortalLocation::Hub("na2"));
     world.pass(Duration::from_secs(1_801));
     world.refresh(json!({})).await;
@@ -80,8 +71,7 @@ async fn a_hub_that_names_another_hub_is_replaced_on_the_record() {
 
 #[tokio::test]
 async fn a_refusal_by_the_named_hub_keeps_no_hub() {
-    let world = World::start().await;
-    connect(&world, ACCOUNT, &json!({})).await;
+    let (world, _) = connected_account().await;
     world.pass(Duration::from_secs(1_801));
     world.stack.hubspot.script(Match::refresh(), [moved("eu1"), Fault::status(503)]);
 

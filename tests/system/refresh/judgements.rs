@@ -11,48 +11,38 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use shared::integration::Status;
 
-use super::planted::{HOUR, change_text, expire, plant, plant_due, refused, versions};
+use super::planted::{HOUR, change_text, expire, expired, plant, plant_due, planted, refused, versions};
 use crate::world::{ACCOUNT, World, request};
 
 #[tokio::test]
 async fn a_revoked_authorization_is_marked_once_and_not_asked_for_again() {
-    let world = World::start().await;
-    plant(&world, ACCOUNT, 1).await;
-    world.stack.hubspot.revoke_refresh_tokens(PORTAL);
-    world.pass(HOUR);
+    for portal_is_gone in [false, true] {
+        let (world, _) = expired().await;
+        if portal_is_gone {
+            world.stack.hubspot.remove_portal(PORTAL);
+        } else {
+            world.stack.hubspot.revoke_refresh_tokens(PORTAL);
+        }
 
-    world.refresh(json!({})).await;
-    let first = world.execute(&request(ACCOUNT, None)).await;
-    let second = world.execute(&request(ACCOUNT, None)).await;
+        world.refresh(json!({})).await;
+        let first = world.execute(&request(ACCOUNT, None)).await;
+        let second = world.execute(&request(ACCOUNT, None)).await;
 
-    assert_eq!((first.status, first.code()), (409, "reauthorization_required"), "{}", first.text);
-    assert_eq!((second.status, second.code()), (409, "reauthorization_required"), "{}", second.text);
-    assert_eq!(world.stack.hubspot.requests().len(), 1);
-    let record = world.record(ACCOUNT, 1).await.unwrap();
-    let reason = record.status_reason.as_deref();
-    assert_eq!((record.status, reason, record.failures), (Status::NeedsReauthorization, Some("revoked"), Some(1)));
-    let next = record.refresh_at.unwrap() - world.clock.now();
-    assert!((230..=300).contains(&next) && record.lease_owner.is_none(), "{record:?}");
-}
-
-#[tokio::test]
-async fn a_portal_that_is_gone_counts_as_revoked() {
-    let world = World::start().await;
-    plant(&world, ACCOUNT, 1).await;
-    world.stack.hubspot.remove_portal(PORTAL);
-    world.pass(HOUR);
-
-    world.refresh(json!({})).await;
-    let answer = world.execute(&request(ACCOUNT, None)).await;
-
-    assert_eq!(answer.code(), "reauthorization_required", "{}", answer.text);
-    assert_eq!(world.record(ACCOUNT, 1).await.unwrap().status, Status::NeedsReauthorization);
+        for answer in [first, second] {
+            assert_eq!((answer.status, answer.code()), (409, "reauthorization_required"), "{}", answer.text);
+        }
+        assert_eq!(world.stack.hubspot.requests().len(), 1, "the portal is gone: {portal_is_gone}");
+        let record = world.record(ACCOUNT, 1).await.unwrap();
+        let reason = record.status_reason.as_deref();
+        assert_eq!((record.status, reason, record.failures), (Status::NeedsReauthorization, Some("revoked"), Some(1)));
+        let next = record.refresh_at.unwrap() - world.clock.now();
+        assert!((230..=300).contains(&next) && record.lease_owner.is_none(), "{record:?}");
+    }
 }
 
 #[tokio::test]
 async fn a_marked_integration_executes_while_its_token_lives_and_then_nothing() {
-    let world = World::start().await;
-    plant(&world, ACCOUNT, 1).await;
+    let (world, _) = planted().await;
     world.stack.hubspot.revoke_refresh_tokens(PORTAL);
     world.pass(Duration::from_secs(1800 - 40));
     world.refresh(json!({})).await;
@@ -70,8 +60,7 @@ async fn a_marked_integration_executes_while_its_token_lives_and_then_nothing() 
 
 #[tokio::test]
 async fn a_marked_integration_is_healed_by_the_schedule() {
-    let world = World::start().await;
-    plant(&world, ACCOUNT, 1).await;
+    let (world, _) = planted().await;
     world.stack.hubspot.script(Match::refresh(), [refused("invalid_grant", "BAD_REFRESH_TOKEN")]);
     world.pass(HOUR);
     world.refresh(json!({})).await;
@@ -101,8 +90,7 @@ async fn a_marked_integration_is_tried_by_the_schedule_even_while_its_token_live
 
 #[tokio::test]
 async fn a_wrong_client_secret_marks_nobody_and_waits_out_the_pause() {
-    let world = World::start().await;
-    plant(&world, ACCOUNT, 1).await;
+    let (world, _) = planted().await;
     world.stack.hubspot.rotate_client_secret("another one");
     world.pass(HOUR);
 
@@ -147,9 +135,7 @@ async fn another_refusal_that_hubspot_does_not_explain_marks_nobody() {
 
 #[tokio::test]
 async fn a_new_client_secret_is_picked_up_by_a_warm_function() {
-    let world = World::start().await;
-    plant(&world, ACCOUNT, 1).await;
-    world.pass(HOUR);
+    let (world, _) = expired().await;
     assert_eq!(world.execute(&request(ACCOUNT, None)).await.status, 200);
     world.stack.hubspot.rotate_client_secret("rotated");
     let client_id = world.stack.hubspot.client_id();
@@ -164,8 +150,7 @@ async fn a_new_client_secret_is_picked_up_by_a_warm_function() {
 
 #[tokio::test]
 async fn the_previous_client_secret_works_until_hubspot_knows_the_new_one() {
-    let world = World::start().await;
-    plant(&world, ACCOUNT, 1).await;
+    let (world, _) = planted().await;
     let (client_id, old) = (world.stack.hubspot.client_id(), world.stack.hubspot.client_secret());
     let rotating = json!({"client_id": client_id, "client_secret": "new", "previous_client_secret": old});
     world.stack.put_app_secret(&rotating).await.unwrap();
@@ -174,22 +159,6 @@ async fn the_previous_client_secret_works_until_hubspot_knows_the_new_one() {
     let answer = world.execute(&request(ACCOUNT, None)).await;
 
     assert_eq!(answer.status, 200, "{}", answer.text);
-}
-
-#[tokio::test]
-async fn an_app_secret_that_ops_have_not_put_yet_is_looked_for_again() {
-    let world = World::with(Options { app_secret: false, ..Options::default() }).await;
-    plant(&world, ACCOUNT, 1).await;
-    world.pass(HOUR);
-    let before = world.execute(&request(ACCOUNT, None)).await;
-    let (client_id, client_secret) = (world.stack.hubspot.client_id(), world.stack.hubspot.client_secret());
-    let credentials = json!({"client_id": client_id, "client_secret": client_secret});
-    world.stack.put_app_secret(&credentials).await.unwrap();
-    world.pass(Duration::from_secs(60));
-
-    let after = world.execute(&request(ACCOUNT, None)).await;
-
-    assert_eq!((before.code(), after.status), ("temporarily_unavailable", 200), "{} {}", before.text, after.text);
 }
 
 /// Transient failures, and answers that must not be believed.
@@ -273,8 +242,7 @@ async fn transient_and_malformed_answers_store_nothing() {
 
 #[tokio::test]
 async fn scopes_come_as_a_text_or_a_list_and_odd_ones_cost_no_tokens() {
-    let world = World::start().await;
-    let planted = plant(&world, ACCOUNT, 1).await;
+    let (world, planted) = planted().await;
     for (scopes, expected) in [
         (json!("oauth crm.objects.deals.read"), vec!["oauth".to_owned(), "crm.objects.deals.read".to_owned()]),
         (json!(["oauth", "tickets"]), vec!["oauth".to_owned(), "tickets".to_owned()]),
@@ -317,9 +285,7 @@ async fn tokens_of_another_portal_are_never_adopted_and_reach_an_alarm() {
 
 #[tokio::test]
 async fn a_caller_gets_retry_after_once_the_old_token_has_expired_too() {
-    let world = World::start().await;
-    plant(&world, ACCOUNT, 1).await;
-    world.pass(HOUR);
+    let (world, _) = expired().await;
     world.stack.hubspot.script(Match::refresh(), [Fault::status(429).header("retry-after", "120")]);
 
     let first = world.execute(&request(ACCOUNT, None)).await;
@@ -337,9 +303,7 @@ async fn a_caller_gets_retry_after_once_the_old_token_has_expired_too() {
 
 #[tokio::test]
 async fn retry_after_is_obeyed_for_fifteen_minutes_at_most() {
-    let world = World::start().await;
-    plant(&world, ACCOUNT, 1).await;
-    world.pass(HOUR);
+    let (world, _) = expired().await;
     world.stack.hubspot.script(Match::refresh(), [Fault::status(503).header("retry-after", "86400")]);
 
     world.execute(&request(ACCOUNT, None)).await;

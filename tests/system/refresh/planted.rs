@@ -13,9 +13,9 @@ use shared::clients::Http;
 use shared::hubspot::HubSpot;
 use shared::integration::{Integration, Pointer};
 use shared::refresh_policy::Purpose;
-use shared::store::{Store, WriteResult};
+use shared::store::Store;
 
-use crate::world::{World, reader};
+use crate::world::{ACCOUNT, World, reader};
 
 /// Longer than access tokens live.
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
@@ -28,6 +28,20 @@ pub(crate) async fn plant(world: &World, account: &str, sequence: i64) -> Integr
 /// The same with tokens that expire and a look of the schedule that comes in so many seconds.
 pub(crate) async fn plant_due(world: &World, account: &str, sequence: i64, expires: i64, due: i64) -> Integration {
     world.stack.plant(account, sequence, expires, due).await
+}
+
+/// A world with one integration.
+pub(crate) async fn planted() -> (World, Integration) {
+    let world = World::start().await;
+    let record = plant(&world, ACCOUNT, 1).await;
+    (world, record)
+}
+
+/// A world with one integration, whose access token has expired.
+pub(crate) async fn expired() -> (World, Integration) {
+    let (world, record) = planted().await;
+    world.pass(HOUR);
+    (world, record)
 }
 
 /// A store of its own, as another process has one.
@@ -128,25 +142,6 @@ fn attribute(value: Value) -> AttributeValue {
         Value::Array(list) => AttributeValue::L(list.into_iter().map(attribute).collect()),
         Value::Object(members) => AttributeValue::M(members.into_iter().map(|(k, v)| (k, attribute(v))).collect()),
     }
-}
-
-/// The writes of a reconnect, in their order.
-pub(crate) async fn reconnect(world: &World, record: &Integration) -> Pointer {
-    let issued = world.stack.hubspot.authorize(PORTAL, SCOPES);
-    let tokens = world.stack.tokens_of(record, &issued.access_token, &issued.refresh_token, &[]);
-    let new = store(world).create_secret(&tokens).await.unwrap();
-    let settled = shared::integration::TokenState {
-        pointer: new.clone(),
-        token_expires_at: tokens.expires_at,
-        scopes: tokens.scopes.clone(),
-        hub_id: tokens.hub_id,
-        named_hub: None,
-        refresh_at: tokens.expires_at - 300,
-        unverified_since: None,
-    };
-    assert_eq!(store(world).reconnect(record, &settled, "user").await.unwrap(), WriteResult::Applied);
-    store(world).delete_secret(&pointer(record).secret_id).await.unwrap();
-    new
 }
 
 /// The token endpoint's refusal in HubSpot's shape.
