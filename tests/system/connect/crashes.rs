@@ -21,44 +21,38 @@ async fn killed(world: &World, body: &Value, hold: impl FnOnce(&World) -> Gate) 
     assert!(finished.is_err(), "the process is dead, and yet: {finished:?}");
 }
 
-/// Connects again and executes; what is left.
-async fn connects_again(world: &World) -> Traces {
-    let connected = world.stack.connect_with(ACCOUNT, ADMIN, &json!({})).await.unwrap();
-    assert_eq!(connected.outcome, "connected");
-    let execution = world.execute(&request(ACCOUNT, connected.integration_id.as_deref())).await;
-    assert_eq!(execution.status, 200, "{}", execution.text);
-    traces(world).await
-}
-
 #[tokio::test]
-async fn killed_before_the_code_is_exchanged_a_new_attempt_connects() {
-    let world = World::start().await;
-    killed(&world, &json!({}), |world| world.stack.dynamo.hold_one("UpdateItem", &["consumed_by"], At::After)).await;
+async fn killed_before_its_record_is_put_a_new_attempt_connects() {
+    let steps: [(&str, fn(&World) -> Gate, Traces); 3] = [
+        (
+            "the state is consumed",
+            |world| world.stack.dynamo.hold_one("UpdateItem", &["consumed_by"], At::After),
+            Traces { exchanges: 1, records: 1, secrets: 1 },
+        ),
+        (
+            "it has the tokens in hand",
+            |world| world.stack.hubspot.hold(Match::exchange(), At::After),
+            Traces { exchanges: 2, records: 1, secrets: 1 },
+        ),
+        (
+            "the secret is stored",
+            |world| world.stack.dynamo.hold("PutItem", At::Before),
+            Traces { exchanges: 2, records: 1, secrets: 2 },
+        ),
+    ];
 
-    let left = connects_again(&world).await;
+    for (step, hold, expected) in steps {
+        let world = World::start().await;
+        killed(&world, &json!({}), hold).await;
+        assert_eq!(traces(&world).await.records, 0, "{step}");
 
-    assert_eq!(left, Traces { exchanges: 1, records: 1, secrets: 1 });
-}
+        let connected = world.stack.connect_with(ACCOUNT, ADMIN, &json!({})).await.unwrap();
+        assert_eq!(connected.outcome, "connected", "{step}");
+        let execution = world.execute(&request(ACCOUNT, connected.integration_id.as_deref())).await;
 
-#[tokio::test]
-async fn killed_with_the_tokens_in_hand_a_new_attempt_connects() {
-    let world = World::start().await;
-    killed(&world, &json!({}), |world| world.stack.hubspot.hold(Match::exchange(), At::After)).await;
-
-    let left = connects_again(&world).await;
-
-    assert_eq!(left, Traces { exchanges: 2, records: 1, secrets: 1 });
-}
-
-#[tokio::test]
-async fn killed_between_secret_and_record_a_new_attempt_connects() {
-    let world = World::start().await;
-    killed(&world, &json!({}), |world| world.stack.dynamo.hold("PutItem", At::Before)).await;
-    assert_eq!(traces(&world).await, Traces { exchanges: 1, records: 0, secrets: 1 });
-
-    let left = connects_again(&world).await;
-
-    assert_eq!(left, Traces { exchanges: 2, records: 1, secrets: 2 });
+        assert_eq!(execution.status, 200, "{step}: {}", execution.text);
+        assert_eq!(traces(&world).await, expected, "{step}");
+    }
 }
 
 #[tokio::test]
