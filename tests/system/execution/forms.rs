@@ -13,12 +13,14 @@ const ATTRIBUTES: [&str; 4] = ["cooldown_until", "search_cooldown_until", "hub",
 /// The end of an execution: outcome, retryability, attempts.
 type ExecutionEnd = (&'static str, bool, u64);
 
-/// One form: the answer, its ends for idempotent requests and for others, what is recorded of a search and of others.
+/// One form: the answer, its ends for idempotent requests and for others, the seconds after which one that may be sent
+/// again should be, what is recorded of a search and of others.
 struct Form {
     name: &'static str,
     answer: Answer,
     idempotent: ExecutionEnd,
     other: ExecutionEnd,
+    wait: Option<u64>,
     recorded: [&'static [&'static str]; 2],
 }
 
@@ -27,12 +29,17 @@ const ANSWERED: ExecutionEnd = ("answered", false, 1);
 impl Form {
     /// A form that ends everything at once and is recorded nowhere.
     fn new(name: &'static str, answer: Answer) -> Self {
-        Self { name, answer, idempotent: ANSWERED, other: ANSWERED, recorded: [&[], &[]] }
+        Self { name, answer, idempotent: ANSWERED, other: ANSWERED, wait: None, recorded: [&[], &[]] }
     }
 
     fn ends(mut self, idempotent: ExecutionEnd, other: ExecutionEnd) -> Self {
         self.idempotent = idempotent;
         self.other = other;
+        self
+    }
+
+    fn wait(mut self, seconds: u64) -> Self {
+        self.wait = Some(seconds);
         self
     }
 
@@ -65,6 +72,7 @@ fn plain_forms() -> Vec<Form> {
             .records(proof[0], proof[1]),
         Form::new("young token called expired", error(401, &json!({"category": "EXPIRED_AUTHENTICATION"})))
             .records(proof[0], proof[1]),
+        Form::new("empty 401", Answer::new(401)),
         Form::new("401 for one path", error(401, &json!({"message": "credentials not found"}))),
         Form::new("ok", Answer::json(200, &json!({"results": []}))),
         Form::new("created instead of ok", Answer::json(201, &json!({}))),
@@ -73,6 +81,10 @@ fn plain_forms() -> Vec<Form> {
         Form::new("batch with failures", Answer::json(207, &json!({"numErrors": 1, "errors": [{}]}))),
         Form::new("JSON type without a body", Answer::new(204).header("content-type", "application/json")),
         Form::new("empty 400", Answer::new(400)),
+        Form::new("400 that asks to wait", error(400, &json!({})).header("retry-after", "5")),
+        Form::new("conflict", error(409, &json!({"category": "CONFLICT"}))),
+        Form::new("another content type", Answer::new(415)),
+        Form::new("not processable", Answer::new(422)),
         Form::new("missing scopes", error(403, &json!({"category": "MISSING_SCOPES"}))),
         Form::new(
             "missing scopes that name a retired one",
@@ -120,19 +132,25 @@ fn waiting_forms() -> Vec<Form> {
     };
     let date = "Thu, 01 Jan 2015 00:00:00 GMT";
     vec![
-        limit("limit per second", limited("SECONDLY"), 3).records(&["search_cooldown_until"], portal[1]),
-        limit("limit per ten seconds", limited("TEN_SECONDLY_ROLLING"), 1),
-        limit("limit per day", limited("DAILY"), 1),
-        limit("two seconds", limited("TEN_SECONDLY_ROLLING").header("retry-after", "2"), 2),
-        limit("no seconds", limited("TEN_SECONDLY_ROLLING").header("retry-after", "0"), 3),
-        limit("decimals", limited("TEN_SECONDLY_ROLLING").header("retry-after", "0.25"), 3),
-        limit("a date that has passed", limited("TEN_SECONDLY_ROLLING").header("retry-after", date), 3),
-        limit("a date to come", limited("DAILY").header("retry-after", "Fri, 31 Dec 2100 23:59:59 GMT"), 1),
-        limit("an absurd number", limited("DAILY").header("retry-after", "18446744073709551615"), 1),
-        limit("portal moves", Answer::new(477).header("retry-after", "86400"), 1),
+        limit("limit per second", limited("SECONDLY"), 3).records(&["search_cooldown_until"], portal[1]).wait(1),
+        limit("limit per ten seconds", limited("TEN_SECONDLY_ROLLING"), 1).wait(10),
+        limit("limit per day", limited("DAILY"), 1).wait(900),
+        limit("limit of nobody", Answer::new(429), 1).wait(10),
+        limit("forty seconds", limited("DAILY").header("retry-after", "40"), 1).wait(40),
+        limit("two seconds", limited("TEN_SECONDLY_ROLLING").header("retry-after", "2"), 2).wait(2),
+        limit("no seconds", limited("TEN_SECONDLY_ROLLING").header("retry-after", "0"), 3).wait(1),
+        limit("decimals", limited("TEN_SECONDLY_ROLLING").header("retry-after", "0.25"), 3).wait(1),
+        limit("a date that has passed", limited("TEN_SECONDLY_ROLLING").header("retry-after", date), 3).wait(1),
+        limit("a date to come", limited("DAILY").header("retry-after", "Fri, 31 Dec 2100 23:59:59 GMT"), 1)
+            .wait(86_400),
+        limit("an absurd number", limited("DAILY").header("retry-after", "18446744073709551615"), 1).wait(86_400),
+        limit("portal moves", Answer::new(477).header("retry-after", "86400"), 1).wait(86_400),
         Form::new("portal moves, without a time", Answer::new(477)).ends(retryable(1), retryable(1)),
-        Form::new("edge limits", edge(429)).ends(retryable(1), retryable(1)),
-        Form::new("locked", error(423, &json!({}))).ends(retryable(2), retryable(2)),
+        Form::new("edge limits", edge(429)).ends(retryable(1), retryable(1)).wait(10),
+        Form::new("locked", error(423, &json!({}))).ends(retryable(2), retryable(2)).wait(2),
+        Form::new("locked for nine seconds", error(423, &json!({})).header("retry-after", "9"))
+            .ends(retryable(1), retryable(1))
+            .wait(9),
     ]
 }
 
@@ -144,7 +162,8 @@ fn failing_forms() -> Vec<Form> {
     vec![
         ambiguous("500", error(500, &json!({})), 1),
         ambiguous("502", Answer::html(502, "<html>"), 3),
-        ambiguous("503", Answer::new(503).header("retry-after", "1"), 3),
+        ambiguous("503", Answer::new(503).header("retry-after", "1"), 3).wait(1),
+        ambiguous("503 that asks to wait", Answer::new(503).header("retry-after", "30"), 1).wait(30),
         ambiguous("504", Answer::new(504), 3),
         ambiguous("edge: unknown error", edge(520), 3),
         ambiguous("edge: timed out", edge(522), 3),
@@ -195,6 +214,8 @@ async fn every_reported_answer_ends_as_the_contract_says_for_every_method() {
             assert_eq!(body["outcome"], outcome, "{place}");
             assert_eq!(body["retryable"], retryable, "{place}");
             assert_eq!(body["attempts"], attempts, "{place}");
+            let wait = if retryable { json!(form.wait) } else { Value::Null };
+            assert_eq!(body["retry_after_seconds"], wait, "{place}");
             let search = endpoint.ends_with("/search");
             assert_eq!(take_recorded(&world).await, form.recorded[usize::from(!search)], "{place}");
         }

@@ -7,6 +7,7 @@ use devstack::wire::Answer;
 use serde_json::{Value, json};
 
 use super::{connected, to, with};
+use crate::refresh::planted::refused;
 use crate::world::World;
 
 /// Old enough for HubSpot's word to be believed.
@@ -104,30 +105,18 @@ async fn a_replay_that_is_lost_is_of_unknown_outcome_and_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_second_word_of_an_expired_token_is_handed_on() {
-    let world = connected().await;
-    world.pass(OLD);
-    world.stack.hubspot.forget_requests();
-    world.stack.hubspot.script_always(Match::api(), Fault::Answer(expired()));
-
-    let answer = world.execute(&create()).await;
-
-    assert_eq!((answer.status, &answer.body["hubspot"]["status"]), (200, &json!(401)));
-    assert_eq!((&answer.body["outcome"], &answer.body["retryable"]), (&json!("answered"), &json!(false)));
-    assert_eq!(counted(&world), (2, 0, 1));
-}
-
-#[tokio::test]
 async fn a_401_is_handed_on_when_no_new_tokens_can_be_had() {
-    let world = connected().await;
-    world.pass(OLD);
-    world.stack.hubspot.forget_requests();
-    world.stack.hubspot.script_always(Match::api(), Fault::Answer(expired()));
-    world.stack.hubspot.script_always(Match::refresh(), Fault::status(503));
+    for refresh in [Fault::status(503), refused("invalid_grant", "BAD_REFRESH_TOKEN")] {
+        let world = connected().await;
+        world.pass(OLD);
+        world.stack.hubspot.forget_requests();
+        world.stack.hubspot.script_always(Match::api(), Fault::Answer(expired()));
+        world.stack.hubspot.script_always(Match::refresh(), refresh.clone());
 
-    let answer = world.execute(&create()).await;
+        let answer = world.execute(&create()).await;
 
-    assert_eq!((answer.status, &answer.body["hubspot"]["status"]), (200, &json!(401)), "{}", answer.text);
-    assert_eq!((&answer.body["outcome"], &answer.body["attempts"]), (&json!("answered"), &json!(1)));
-    assert_eq!(counted(&world), (1, 0, 1));
+        assert_eq!((answer.status, &answer.body["hubspot"]["status"]), (200, &json!(401)), "{}", answer.text);
+        assert_eq!((&answer.body["outcome"], &answer.body["attempts"]), (&json!("answered"), &json!(1)), "{refresh:?}");
+        assert_eq!(counted(&world), (1, 0, 1), "{refresh:?}");
+    }
 }

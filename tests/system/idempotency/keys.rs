@@ -157,22 +157,6 @@ async fn what_may_be_sent_again_and_what_was_not_sent_leaves_the_key_free() {
 }
 
 #[tokio::test]
-async fn an_unknown_outcome_stays_unknown_and_is_never_sent_a_second_time() {
-    let world = connected().await;
-    for (key, fault, status) in [("a", Fault::CloseAfterEffect, 502), ("b", Fault::status(500), 200)] {
-        world.stack.hubspot.forget_requests();
-        world.stack.hubspot.script(Match::api(), [fault]);
-
-        let first = world.execute(&create(key)).await;
-        let again = world.execute(&create(key)).await;
-
-        assert_eq!((first.status, &first.body["outcome"]), (status, &json!("unknown")), "{}", first.text);
-        assert_eq!((again.status, unmarked(&again.text), again.headers), (first.status, first.text, first.headers));
-        assert_eq!(sent(&world), 1);
-    }
-}
-
-#[tokio::test]
 async fn a_replay_comes_before_the_newest_check() {
     let world = connected().await;
     let mut request = create("k");

@@ -70,6 +70,7 @@ async fn what_is_refused_was_not_sent_and_stays_refused() {
             (of(&old, on("acc_2", fine)), refused(409, "integration_superseded")),
             (on("acc_3", fine), refused(409, "reauthorization_required")),
             (on("acc_9", fine), refused(409, "not_connected")),
+            (of("another", on("acc_9", fine)), refused(409, "not_connected")),
         ] {
             assert_ends(&world.execute(&request).await, end, &request.to_string());
             let under_a_key = keyed(request, "k");
@@ -214,7 +215,10 @@ async fn a_hubspot_that_cannot_be_reached_got_nothing() {
     let world = World::with(Options { environment, ..Options::default() }).await;
     plant(&world, ACCOUNT, 1).await;
 
-    assert_both_end(&world, ACCOUNT, EngineOutcome(502, "hubspot_unreachable", NOT_SENT, Any), "no connection").await;
+    let unreached = EngineOutcome(502, "hubspot_unreachable", NOT_SENT, Any);
+    assert_both_end(&world, ACCOUNT, unreached, "no connection").await;
+    // Without a body there is no other sign than the connection that failed.
+    assert_ends(&world.execute(&to("GET", "/crm/v3/owners")).await, unreached, "no connection for a GET");
 }
 
 /// An execution that ends where the claim's next write stands.
