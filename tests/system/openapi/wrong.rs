@@ -55,25 +55,17 @@ impl Draft {
 /// The error, the edit, and the part that the refusal names.
 type Wrong = (&'static str, fn(&mut Draft), &'static str);
 
-/// One sample for each check: the tests of the answers themselves try the document's rules.
-const WRONGS: [Wrong; 13] = [
+/// A few samples: the tests of the answers themselves try the document's rules.
+const WRONGS: [Wrong; 5] = [
     ("a further field", |draft| draft.body["cause"] = json!("secret"), "'cause'"),
-    ("parts that do not belong together", |draft| draft.body["retryable"] = json!(false), "/retryable"),
-    ("a code that is not known", |draft| draft.body["code"] = json!("teapot"), "/code"),
     ("a status that is not documented", |draft| draft.status = 201, "this status"),
-    ("an answer where there is no route", |draft| draft.path = "/v1/nowhere", "no such operation"),
-    ("another content type", |draft| draft.set("content-type", "text/plain"), "content type text/plain"),
-    ("no content type", |draft| draft.headers.retain(|(name, _)| name != "content-type"), "no content type"),
     ("a header that is not documented", |draft| draft.set("set-cookie", "a=1"), "set-cookie is not documented"),
-    ("a header of another value", |draft| draft.set("cache-control", "public"), "cache-control"),
-    ("an answer that may be cached", |draft| draft.headers.retain(|(name, _)| name != "cache-control"), "be cached"),
     ("a header that is missing", Draft::start_without_cookie, "set-cookie is missing"),
-    ("another wait in the header", |draft| draft.set("retry-after", "9"), "Retry-After"),
     ("a request that is invalid", |draft| draft.request = r#"{"querry":1}"#.to_owned(), "the request"),
 ];
 
 #[test]
-fn each_check_refuses_the_answer_that_is_wrong_for_it() {
+fn wrong_answers_are_refused_for_what_is_wrong_with_them() {
     Draft::limited().check().unwrap_or_else(|why| panic!("the right one is refused: {why}"));
     for (what, edit, named) in WRONGS {
         let mut wrong = Draft::limited();
