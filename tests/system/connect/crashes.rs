@@ -23,7 +23,8 @@ async fn killed(world: &World, body: &Value, hold: impl FnOnce(&World) -> Gate) 
 
 #[tokio::test]
 async fn killed_before_its_record_is_put_a_new_attempt_connects() {
-    let steps: [(&str, fn(&World) -> Gate, Traces); 3] = [
+    type Step = (&'static str, fn(&World) -> Gate, Traces);
+    let steps: [Step; 3] = [
         (
             "the state is consumed",
             |world| world.stack.dynamo.hold_one("UpdateItem", &["consumed_by"], At::After),
