@@ -28,10 +28,10 @@ use crate::config::Reader;
 use crate::error::{Error, chain};
 
 /// A connection to HubSpot that cannot be made in this time is not made.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3 * SLOWER as u64);
 
 /// Connect timeout for AWS (the SDK retries).
-const AWS_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const AWS_CONNECT_TIMEOUT: Duration = Duration::from_secs(2 * SLOWER as u64);
 
 /// Valgrind, by which the bench counts instructions, takes fifty times as long: with the same limits the count would depend
 /// on how fast the machine is.
@@ -120,8 +120,8 @@ pub fn aws() -> Result<ConfigLoader, Error> {
 /// A thawed sandbox's connection may be dead: without these a call on it would never end.
 fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
-        .operation_attempt_timeout(Duration::from_secs(3))
-        .operation_timeout(Duration::from_secs(8))
+        .operation_attempt_timeout(Duration::from_secs(3) * SLOWER)
+        .operation_timeout(Duration::from_secs(8) * SLOWER)
         .build()
 }
 
