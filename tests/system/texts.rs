@@ -19,8 +19,24 @@ A name in braces is replaced by a value.
 
 /// Sources whose texts are the `detail` of a refusal, with what each text of a source begins with.
 const REFUSALS: &[(&str, &str, &str)] = &[
-    ("The endpoint", "request.endpoint: ", include_str!("../../shared/guard/src/target.rs")),
-    ("The request", "", include_str!("../../shared/guard/src/request.rs")),
+    (
+        "The endpoint",
+        "request.endpoint: ",
+        concat!(
+            include_str!("../../shared/guard/src/target.rs"),
+            include_str!("../../shared/guard/src/target/host.rs"),
+            include_str!("../../shared/guard/src/target/path.rs"),
+            include_str!("../../shared/guard/src/target/query.rs"),
+        ),
+    ),
+    (
+        "The request",
+        "",
+        concat!(
+            include_str!("../../shared/guard/src/request.rs"),
+            include_str!("../../shared/guard/src/request/call.rs"),
+        ),
+    ),
     ("Fields", "", include_str!("../../shared/guard/src/fields.rs")),
     ("Ids", "", include_str!("../../shared/guard/src/ids.rs")),
     ("The caller", "", include_str!("../../shared/src/caller.rs")),
