@@ -81,7 +81,7 @@ pub struct Function {
     pub timeout: Duration,
     /// Memory in MB.
     pub memory: u64,
-    /// The environment.
+    /// The environment, the globals' included.
     pub environment: BTreeMap<String, String>,
     /// Permissions of its role, if the template gives it one.
     pub statements: Option<Vec<Statement>>,

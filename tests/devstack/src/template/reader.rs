@@ -88,10 +88,11 @@ impl<'a> Reader<'a> {
             text.parse().map_err(|_| format!("{name} is no number: {text}"))
         };
         let mut environment = BTreeMap::new();
-        let variables = resource["Properties"]["Environment"]["Variables"].as_object();
-        for (name, value) in variables.into_iter().flatten() {
-            if let Some(value) = self.resolver.text(value).map_err(|error| format!("{name}: {error}"))? {
-                environment.insert(name.clone(), value);
+        for variables in [&globals["Environment"]["Variables"], &resource["Properties"]["Environment"]["Variables"]] {
+            for (name, value) in variables.as_object().into_iter().flatten() {
+                if let Some(value) = self.resolver.text(value).map_err(|error| format!("{name}: {error}"))? {
+                    environment.insert(name.clone(), value);
+                }
             }
         }
         let name = self.resolver.resolve(&json!({ "Ref": logical }))?;

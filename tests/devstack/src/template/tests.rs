@@ -23,7 +23,10 @@ fn the_template_of_the_repository_makes_all_that_the_local_stack_needs() {
     let deployment = deployed(&given.copied().collect::<Vec<_>>()).unwrap();
 
     for binary in ["automation-execute", "oauth-callback", "token-refresh"] {
-        assert!(deployment.function(binary).is_some(), "no function has the binary {binary}");
+        let function = deployment.function(binary).unwrap_or_else(|| panic!("no function has the binary {binary}"));
+        for variable in ["INTEGRATIONS_TABLE", "GLIBC_TUNABLES"] {
+            assert!(function.environment.contains_key(variable), "{binary} has its own and the globals' environment");
+        }
     }
     assert_eq!((deployment.tables.len(), deployment.routes.len()), (3, 7));
     let expiring = deployment.tables.iter().filter_map(|table| table.expires_by.as_deref());
