@@ -49,6 +49,20 @@ impl Kind {
         KINDS.iter().find(|kind| [kind.plural, kind.singular, kind.type_id].contains(&name))
     }
 
+    /// The properties that a reader gets who names none, but those that every object has (HubSpot's guides to contacts,
+    /// companies, deals and tickets: "Retrieve").
+    pub(super) fn default_properties(&self) -> &'static [&'static str] {
+        match self.plural {
+            "contacts" => &["firstname", "lastname", "email"],
+            "companies" => &["name", "domain"],
+            "deals" => &["dealname", "amount", "closedate", "pipeline", "dealstage"],
+            "tickets" => {
+                &["subject", "content", "hs_pipeline", "hs_pipeline_stage", "hs_ticket_category", "hs_ticket_priority"]
+            }
+            _ => &[],
+        }
+    }
+
     /// The type id of the default association to another kind.
     pub(super) fn link_to(&self, other: &Self) -> Option<u64> {
         LINKS.iter().find_map(|(from, to, id, reverse)| match (self.plural, other.plural) {

@@ -15,7 +15,7 @@ type ApiResult = Result<Answer, Answer>;
 
 pub(super) fn list(portal: &Portal, call: &Call<'_>, kind: &Kind) -> ApiResult {
     let limit = call.one("limit").map_or(10, |limit| limit.parse().unwrap_or_default());
-    let found: Vec<_> = portal.store.all(kind).map(|object| object.shown(kind, &call.list("properties"))).collect();
+    let found: Vec<_> = portal.store.all(kind).map(|object| object.read(kind, &call.list("properties"))).collect();
     page(&found, limit, call.one("after")).map(|page| Answer::json(200, &page))
 }
 
@@ -34,8 +34,8 @@ pub(super) fn search(portal: &Portal, call: &Call<'_>, kind: &Kind) -> ApiResult
     let fits = |object: &&Object| {
         groups.is_empty() || groups.iter().any(|group| group.iter().all(|filter| equal(object, filter)))
     };
-    let asked: Vec<String> = items(&input, "properties").iter().filter_map(Value::as_str).map(str::to_owned).collect();
-    let found: Vec<_> = portal.store.all(kind).filter(fits).map(|object| object.shown(kind, &asked)).collect();
+    let asked: Vec<String> = texts(&input, "properties").collect();
+    let found: Vec<_> = portal.store.all(kind).filter(fits).map(|object| object.read(kind, &asked)).collect();
     let limit = input.get("limit").map_or(10, |limit| limit.as_u64().unwrap_or_default());
     let mut page = page(&found, limit, input.get("after").and_then(Value::as_str))?;
     page["total"] = json!(found.len());
@@ -64,20 +64,21 @@ pub(super) fn create(portal: &mut Portal, call: &Call<'_>, kind: &Kind) -> ApiRe
     {
         return Err(problem(409, "CONFLICT", &format!("Contact already exists. Existing ID: {id}")));
     }
-    Ok(Answer::json(201, &portal.store.insert(kind, properties, call.now).shown(kind, &[])))
+    Ok(Answer::json(201, &portal.store.insert(kind, properties, call.now).written(kind)))
 }
 
 pub(super) fn read(portal: &Portal, call: &Call<'_>, kind: &Kind, id: &str) -> ApiResult {
     let object = portal.store.find(kind, id).ok_or_else(not_found)?;
-    Ok(Answer::json(200, &object.shown(kind, &call.list("properties"))))
+    Ok(Answer::json(200, &object.read(kind, &call.list("properties"))))
 }
 
 pub(super) fn batch_read(portal: &Portal, call: &Call<'_>, kind: &Kind) -> ApiResult {
     let input = call.json()?;
     let ids = items(&input, "inputs").iter().map(|input| input["id"].as_str().unwrap_or_default());
     let (found, missing): (Vec<_>, Vec<_>) = ids.partition(|id| portal.store.find(kind, id).is_some());
+    let asked: Vec<String> = texts(&input, "properties").collect();
     let objects = found.into_iter().filter_map(|id| portal.store.find(kind, id));
-    let results: Vec<_> = objects.map(|object| object.shown(kind, &[])).collect();
+    let results: Vec<_> = objects.map(|object| object.read(kind, &asked)).collect();
     if missing.is_empty() {
         return Ok(batch(200, call.now, &results, &[]));
     }
@@ -89,7 +90,7 @@ pub(super) fn batch_read(portal: &Portal, call: &Call<'_>, kind: &Kind) -> ApiRe
 pub(super) fn update(portal: &mut Portal, call: &Call<'_>, kind: &Kind, id: &str) -> ApiResult {
     let properties = properties(&call.json()?)?;
     let object = portal.store.update(kind, id, properties, call.now).ok_or_else(not_found)?;
-    Ok(Answer::json(200, &object.shown(kind, &[])))
+    Ok(Answer::json(200, &object.written(kind)))
 }
 
 /// Archiving what is not there is a success, as at HubSpot.
@@ -115,6 +116,10 @@ pub(super) fn associate(portal: &mut Portal, now: i64, from: (&Kind, &str), to: 
 
 fn items<'a>(input: &'a Map<String, Value>, name: &str) -> &'a [Value] {
     input.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+fn texts(input: &Map<String, Value>, name: &str) -> impl Iterator<Item = String> {
+    items(input, name).iter().filter_map(Value::as_str).map(str::to_owned)
 }
 
 /// Properties become text, as everything in HubSpot's CRM is.

@@ -219,7 +219,7 @@ impl HubSpot {
     #[must_use]
     pub fn objects(&self, hub_id: u64, kind: &str) -> Vec<Value> {
         let kind = Kind::find(kind).expect("the kind is known");
-        self.portal(hub_id, |portal| portal.store.all(kind).map(|object| object.shown(kind, &[])).collect())
+        self.portal(hub_id, |portal| portal.store.all(kind).map(|object| object.written(kind)).collect())
     }
 
     /// The ids of the objects of a kind that an object is associated with.

@@ -76,12 +76,21 @@ impl Store {
 }
 
 impl Object {
-    /// As HubSpot shows it: the properties asked for, else all of them.
-    pub(super) fn shown(&self, kind: &Kind, asked: &[String]) -> Value {
-        let names: Vec<&String> =
-            if asked.is_empty() { self.properties.keys().collect() } else { asked.iter().collect() };
-        let mut properties: Map<_, _> =
-            names.into_iter().map(|name| (name.clone(), json!(self.properties.get(name)))).collect();
+    /// As HubSpot shows it to who reads: the properties asked for, else those that its kind shows by default.
+    pub(super) fn read(&self, kind: &Kind, asked: &[String]) -> Value {
+        if asked.is_empty() {
+            return self.shown(kind, kind.default_properties().iter().copied());
+        }
+        self.shown(kind, asked.iter().map(String::as_str))
+    }
+
+    /// As HubSpot shows it to who writes: all properties that it has.
+    pub(super) fn written(&self, kind: &Kind) -> Value {
+        self.shown(kind, self.properties.keys().map(String::as_str))
+    }
+
+    fn shown<'a>(&self, kind: &Kind, names: impl Iterator<Item = &'a str>) -> Value {
+        let mut properties: Map<_, _> = names.map(|name| (name.to_owned(), json!(self.properties.get(name)))).collect();
         let (created, updated) = (iso(self.created_at), iso(self.updated_at));
         let modified = if kind.plural == "contacts" { "lastmodifieddate" } else { "hs_lastmodifieddate" };
         properties.insert("createdate".to_owned(), json!(created));

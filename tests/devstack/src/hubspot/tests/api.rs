@@ -23,6 +23,10 @@ async fn an_object_is_created_once_found_changed_and_archived() {
     let groups = json!({ "filterGroups": [filter("7"), filter("420")], "properties": ["firstname"] });
     let (_, found) = send("POST", &format!("{CONTACTS}/search"), groups).await;
     assert_eq!((&found["total"], text(&found["results"][0]["properties"], "firstname")), (&json!(1), "Ann"));
+    // Who names no properties reads those that HubSpot shows by default.
+    let ann = world.call("GET", &one, None).await.body;
+    let names: Vec<&String> = ann["properties"].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["createdate", "email", "firstname", "hs_object_id", "lastmodifieddate", "lastname"]);
     let page = world.call("GET", &format!("{CONTACTS}?limit=1"), None).await.body;
     let next = format!("{CONTACTS}?limit=1&after={}", text(&page["paging"]["next"], "after"));
     let last = world.call("GET", &next, None).await.body;
