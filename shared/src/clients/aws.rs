@@ -126,7 +126,7 @@ impl HttpConnector for Sender {
     }
 }
 
-/// Leaves out the headers in which the SDK describes itself, the call and the attempt. AWS needs none of them; to put
+/// Leaves out the headers in which the SDK describes itself, the call and the attempt. AWS does not need them; to put
 /// them together and to sign one of them took 5 % of a warm execution's instructions. Our own name is in their place.
 #[derive(Debug)]
 pub(crate) struct PlainHeaders;

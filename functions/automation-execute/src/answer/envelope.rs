@@ -77,7 +77,7 @@ impl Envelope<'_> {
     }
 }
 
-/// The body of HubSpot's answer, in the form that fits it; none if it is empty.
+/// The body of HubSpot's answer, in the form that fits it. An empty one has no field.
 pub(super) fn reply_body<'a>(reply: &Reply, body: &'a [u8]) -> Option<ReplyBody<'a>> {
     if body.is_empty() {
         return None;
