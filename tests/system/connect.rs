@@ -224,6 +224,7 @@ async fn neither_state_nor_browser_secret_nor_code_is_ever_stored() {
 async fn an_authorization_expires_after_thirty_minutes_although_its_row_exists() {
     for (seconds, expected) in [(1795, "connected"), (1800, "expired")] {
         let (world, begun) = begun().await;
+        world.stop_time();
         world.pass(Duration::from_secs(seconds));
 
         assert_eq!(finish(&world, &begun).await, expected, "after {seconds} s");

@@ -42,7 +42,7 @@ async fn only_due_newest_integrations_are_refreshed() {
 
 #[tokio::test]
 async fn a_due_older_instance_is_marked_superseded_once_and_rescheduled() {
-    let world = World::start().await;
+    let world = stopped().await;
     let older = plant_due(&world, ACCOUNT, 1, -60, -10).await;
     plant(&world, ACCOUNT, 2).await;
 
@@ -63,7 +63,7 @@ async fn a_due_older_instance_is_marked_superseded_once_and_rescheduled() {
 #[tokio::test]
 async fn an_older_instance_gives_up_its_tokens_after_thirty_days() {
     for answer_is_lost in [false, true] {
-        let world = World::start().await;
+        let world = stopped().await;
         let (older, newest) = superseded_for(&world, 30 * DAY).await;
         if answer_is_lost {
             world.stack.dynamo.fail_next("TransactWriteItems", AwsFault::AnswerLost, 1);
@@ -90,7 +90,7 @@ async fn an_older_instance_gives_up_its_tokens_after_thirty_days() {
 
 #[tokio::test]
 async fn an_older_instance_keeps_its_tokens_and_runs_again_when_newest() {
-    let world = World::start().await;
+    let world = stopped().await;
     let (older, newest) = superseded_for(&world, 30 * DAY - 60).await;
     world.refresh(json!({})).await;
     store(&world).delete(&newest).await.unwrap();
@@ -104,7 +104,7 @@ async fn an_older_instance_keeps_its_tokens_and_runs_again_when_newest() {
 
 #[tokio::test]
 async fn an_older_instance_becoming_the_newest_keeps_its_tokens() {
-    let world = World::start().await;
+    let world = stopped().await;
     let (older, newest) = superseded_for(&world, 31 * DAY).await;
     let gate = world.stack.dynamo.hold("TransactWriteItems", At::Before);
 
@@ -120,7 +120,7 @@ async fn an_older_instance_becoming_the_newest_keeps_its_tokens() {
 
 #[tokio::test]
 async fn an_event_limits_a_run_to_its_shards() {
-    let world = World::start().await;
+    let world = stopped().await;
     let planted = plant_all(&world, (0..24).map(|number| (number, 1)), |_| (300, -10)).await;
     let shards: BTreeSet<u8> = planted.iter().filter_map(|record| record.refresh_shard).take(4).collect();
     let own = |record: &&Integration| shards.contains(&record.refresh_shard.unwrap());
@@ -137,7 +137,7 @@ async fn an_event_limits_a_run_to_its_shards() {
 
 #[tokio::test]
 async fn a_malformed_event_is_refused_and_nothing_is_done() {
-    let world = World::start().await;
+    let world = stopped().await;
     plant_due(&world, ACCOUNT, 1, 300, -10).await;
 
     for event in [
@@ -161,7 +161,7 @@ async fn a_malformed_event_is_refused_and_nothing_is_done() {
 
 #[tokio::test]
 async fn eventbridges_own_event_means_all_shards() {
-    let world = World::start().await;
+    let world = stopped().await;
     let of_a_rule = published::event("eventbridge-schedule");
     // Scheduler differs in these two.
     let mut of_scheduler = of_a_rule.clone();
@@ -177,7 +177,7 @@ async fn eventbridges_own_event_means_all_shards() {
 
 #[tokio::test]
 async fn a_run_that_cannot_read_the_index_says_so() {
-    let world = World::start().await;
+    let world = stopped().await;
     world.stack.dynamo.fail_next("Query", AwsFault::Refused, 3);
 
     let failed = world.refresh_until(json!({"shards": [3]}), world.clock.now_millis() + 55_000).await;
@@ -204,7 +204,7 @@ async fn a_run_near_its_deadline_leaves_the_rest_to_the_next() {
 
 #[tokio::test]
 async fn a_run_without_time_leaves_all_as_it_is() {
-    let world = World::start().await;
+    let world = stopped().await;
     let before = plant_due(&world, ACCOUNT, 1, 300, -10).await;
 
     let report = world.refresh_until(json!({}), world.clock.now_millis() + 9_000).await.unwrap();
@@ -237,7 +237,7 @@ async fn corrupt_records_are_counted_and_put_off_and_the_rest_is_refreshed() {
 
 #[tokio::test]
 async fn what_passes_is_put_off_until_its_pause_is_over() {
-    let world = World::start().await;
+    let world = stopped().await;
     plant_due(&world, ACCOUNT, 1, 300, -10).await;
     world.stack.hubspot.script(Match::refresh(), [Fault::status(429).header("retry-after", "100")]);
 
@@ -254,7 +254,7 @@ async fn what_passes_is_put_off_until_its_pause_is_over() {
 
 #[tokio::test]
 async fn one_that_pauses_after_an_executions_failure_is_not_asked_for() {
-    let world = World::start().await;
+    let world = stopped().await;
     let record = plant_due(&world, ACCOUNT, 1, 300, -10).await;
     let until = world.clock.now() + 100;
     change(&world, &record, &[("refresh_not_before", Some(until))]).await;
@@ -268,7 +268,7 @@ async fn one_that_pauses_after_an_executions_failure_is_not_asked_for() {
 
 #[tokio::test]
 async fn a_revoked_integration_is_retried_for_a_week_and_then_no_more() {
-    let world = World::start().await;
+    let world = stopped().await;
     plant_due(&world, ACCOUNT, 1, 300, -10).await;
     world.stack.hubspot.revoke_refresh_tokens(PORTAL);
     let revoked = counts(&[("due", 1), ("revoked", 1)]);
@@ -311,7 +311,7 @@ async fn a_run_stops_after_five_refusals_of_our_own_credentials_and_marks_nobody
 
 #[tokio::test]
 async fn integrations_in_use_are_refreshed_early_and_idle_ones_two_hourly() {
-    let world = World::start().await;
+    let world = stopped().await;
     let used = plant_due(&world, "acc_used", 1, 300, -10).await;
     let idle = plant_due(&world, "acc_idle", 1, 300, -10).await;
     let now = world.clock.now();
@@ -328,7 +328,7 @@ async fn integrations_in_use_are_refreshed_early_and_idle_ones_two_hourly() {
 
 #[tokio::test]
 async fn two_runs_at_once_refresh_each_due_integration_once() {
-    let world = World::start().await;
+    let world = stopped().await;
     // As many as a run begins with.
     plant_all(&world, (0..10).map(|number| (number, 1)), |_| (300, -10)).await;
     let gate = world.stack.hubspot.hold(Match::refresh(), At::Before);
@@ -345,7 +345,7 @@ async fn two_runs_at_once_refresh_each_due_integration_once() {
 
 #[tokio::test]
 async fn one_that_is_fresh_already_is_only_put_off() {
-    let world = World::start().await;
+    let world = stopped().await;
     plant_due(&world, ACCOUNT, 1, 1800, -10).await;
 
     let first = world.refresh(json!({})).await;
@@ -368,10 +368,17 @@ async fn revocations_do_not_keep_the_rest_from_being_refreshed() {
 }
 
 /// A world whose functions have these variables.
+/// A world in which what is just due stays so, however busy the machine is.
+async fn stopped() -> World {
+    with(&[]).await
+}
+
 async fn with(variables: &[(&str, &str)]) -> World {
     let set = |(name, value): &(&str, &str)| ((*name).to_owned(), Some((*value).to_owned()));
     let environment: BTreeMap<_, _> = variables.iter().map(set).collect();
-    World::with(Options { environment, ..Options::default() }).await
+    let world = World::with(Options { environment, ..Options::default() }).await;
+    world.stop_time();
+    world
 }
 
 /// Integrations of the accounts `acc_{number}`; `times` says when the tokens expire and when the schedule looks.

@@ -9,6 +9,7 @@ use shared::clock::Clock;
 use shared::config::Reader;
 use shared::gateway::Response;
 
+use crate::histories::setting;
 use crate::lines;
 use crate::openapi::{self, ObservedCall};
 
@@ -77,6 +78,13 @@ impl World {
         }
     }
 
+    /// Stops time, for our handlers in this process and for HubSpot, but for what is waited and [`World::pass`]: so no
+    /// result depends on how busy the machine is. Not for tests that share times with real processes.
+    pub(crate) fn stop_time(&self) {
+        self.clock.stop();
+        self.stack.hubspot.clock().stop();
+    }
+
     /// Lets time pass, for our handlers in this process and for HubSpot.
     pub(crate) fn pass(&self, time: Duration) {
         self.clock.advance(time);
@@ -105,6 +113,7 @@ impl World {
     }
 
     async fn execute_by(&self, authorizer: &Value, body: &str, deadline: i64) -> Answer {
+        slowed().await;
         let event = json!({
             "rawPath": "/v1/automation-requests",
             "body": body,
@@ -147,6 +156,7 @@ impl World {
 
     /// The same for an event that API Gateway cannot make, so that the document does not know the answer.
     pub(crate) async fn unseen(&self, binary: &str, event: Value) -> Response {
+        slowed().await;
         if binary == "oauth-callback" {
             return oauth_callback::handle(&self.callback, &event.to_string()).await;
         }
@@ -162,6 +172,7 @@ impl World {
 
     /// One scheduled run, in this process.
     pub(crate) async fn refresh(&self, event: Value) -> Value {
+        slowed().await;
         let deadline = self.clock.now_millis() + 55_000;
         let report = token_refresh::handle(&self.refresh, event, deadline).await.unwrap();
         serde_json::to_value(report).unwrap()
@@ -175,10 +186,18 @@ impl World {
 
     /// The record of an integration, as it is stored.
     pub(crate) async fn record(&self, account: &str, sequence: i64) -> Option<shared::integration::Integration> {
+        slowed().await;
         let mut reader = reader(&self.stack, "oauth-callback");
         let store = shared::store::Store::new(self.stack.aws_config(), reader.state());
         let account_id = shared::integration::AccountId::try_from(account.to_owned()).unwrap();
         store.get(&shared::integration::Key { account_id, sequence }).await.unwrap()
+    }
+}
+
+/// Lets a step of a test come later, by so many milliseconds as `SLOW` says: so tests show that depend on their pace.
+async fn slowed() {
+    if let Some(millis) = setting("SLOW") {
+        tokio::time::sleep(Duration::from_millis(millis)).await;
     }
 }
 

@@ -30,9 +30,10 @@ pub(crate) async fn plant_due(world: &World, account: &str, sequence: i64, expir
     world.stack.plant(account, sequence, expires, due).await
 }
 
-/// A world with one integration.
+/// A world with one integration, in which time stands still.
 pub(crate) async fn planted() -> (World, Integration) {
     let world = World::start().await;
+    world.stop_time();
     let record = plant(&world, ACCOUNT, 1).await;
     (world, record)
 }

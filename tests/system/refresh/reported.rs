@@ -42,6 +42,7 @@ fn consequence(name: &str) -> Option<Consequence> {
 #[tokio::test]
 async fn every_reported_answer_of_the_token_endpoint_has_its_consequence() {
     let world = World::start().await;
+    world.stop_time();
     for (number, reported) in REPORTED.into_iter().enumerate() {
         let fault @ Fault::Answer(_) = (reported.fault)() else { continue };
         let expected = consequence(reported.name).unwrap_or_else(|| panic!("{} has no consequence", reported.name));

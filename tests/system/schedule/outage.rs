@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use devstack::hubspot::{Fault, Match, PORTAL, RecordedRequest};
 use serde_json::Value;
 
-use super::plant_all;
+use super::{plant_all, stopped};
 use crate::histories::setting;
 use crate::refresh::planted::{change, plant_due, refused};
 use crate::world::{ACCOUNT, World};
@@ -95,7 +95,7 @@ async fn a_hundredth_of_resets_for_hours_marks_nobody_and_leaves_nothing_behind(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_that_begins_in_the_middle_of_a_run_ends_it() {
-    let world = World::start().await;
+    let world = stopped().await;
     plant_all(&world, (0..120).map(|number| (number, 1)), |_| (300, -10)).await;
     world.stack.hubspot.script(Match::refresh(), std::iter::repeat_n(Fault::Pass, 30));
     world.stack.hubspot.script_always(Match::refresh(), Fault::status(503));
@@ -131,7 +131,7 @@ async fn a_run_that_ends_early_for_an_outage_says_so_and_one_that_is_healed_too(
 
 #[tokio::test]
 async fn refusals_of_single_authorizations_are_no_outage() {
-    let world = World::start().await;
+    let world = stopped().await;
     plant_all(&world, (0..40).map(|number| (number, 1)), |_| (300, -10)).await;
     let gone = refused("invalid_grant", "BAD_REFRESH_TOKEN");
     world.stack.hubspot.script(Match::refresh(), std::iter::repeat_n(gone, 25));
@@ -145,7 +145,7 @@ async fn refusals_of_single_authorizations_are_no_outage() {
 
 #[tokio::test]
 async fn a_revocation_of_an_idle_integration_is_known_within_two_hours() {
-    let world = World::start().await;
+    let world = stopped().await;
     let idle = plant_due(&world, ACCOUNT, 1, 300, -10).await;
     change(&world, &idle, &[("created_at", Some(0))]).await;
     minutes(&world, 1).await;
@@ -159,7 +159,7 @@ async fn a_revocation_of_an_idle_integration_is_known_within_two_hours() {
 
 /// Integrations in use, whose looks are spread as the schedule spreads them.
 async fn in_use(number: usize) -> World {
-    let world = World::start().await.without_stream().await;
+    let world = stopped().await.without_stream().await;
     let due = move |one: usize| (one * 1350 / number) as i64;
     plant_all(&world, (0..number).map(|one| (one, 1)), |one| (due(one) + 450, due(one))).await;
     world
