@@ -14,9 +14,9 @@ use super::{connected, to, with};
 use crate::world::World;
 
 /// Cases under way at once.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 16;
 /// The deadline of what never ends by itself.
-const PATIENCE: Duration = Duration::from_millis(2000);
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// A kind of request.
 #[derive(Clone, Debug)]

@@ -1,4 +1,4 @@
-//! A thousand users of one expired token, in several processes: one asks HubSpot, the others wait in their time.
+//! A crowd of users of one expired token, in several processes: one asks HubSpot, the others wait in their time.
 
 use devstack::hubspot::Match;
 use devstack::stack::Options;
@@ -12,7 +12,7 @@ use crate::histories::setting;
 use crate::world::{ACCOUNT, World, execute_by, reader, request};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_executions_with_one_expired_token_ask_hubspot_once() {
+async fn executions_of_six_processes_with_one_expired_token_ask_hubspot_once() {
     let world = World::with(Options { concurrency: 6, ..Options::default() }).await;
     let record = plant(&world, ACCOUNT, 1).await;
     world.stack.hubspot.expire_access_tokens();
@@ -21,7 +21,7 @@ async fn a_thousand_executions_with_one_expired_token_ask_hubspot_once() {
     let reads = world.stack.dynamo.count("Query");
     let body = request(ACCOUNT, None).to_string();
 
-    let all = join_all((0..1000).map(|_| world.stack.post_automation(body.clone())));
+    let all = join_all((0..users()).map(|_| world.stack.post_automation(body.clone())));
     let (answers, processes) = tokio::join!(all, async {
         gate.reached(1).await;
         world.stack.dynamo.wait_for_calls("Query", reads + 6).await;
@@ -40,7 +40,7 @@ async fn executions_waiting_in_four_processes_use_the_refreshed_tokens() {
     let (world, _) = expired().await;
     let gate = world.stack.hubspot.hold(Match::refresh(), At::Before);
     let reads = world.stack.dynamo.count("Query");
-    let users = setting("LOAD").map_or(100, |_| 1000);
+    let users = users();
 
     let (answers, ()) = tokio::join!(crowd(&world, users, 25_000), async {
         world.stack.dynamo.wait_for_calls("Query", reads + users).await;
@@ -51,6 +51,11 @@ async fn executions_waiting_in_four_processes_use_the_refreshed_tokens() {
     let failed = answers.iter().filter(|answer| body(answer)["hubspot"]["status"] != 200);
     assert_eq!(failed.map(|answer| answer.body.clone()).collect::<Vec<_>>(), Vec::<String>::new());
     assert_eq!(world.stack.hubspot.count(&Match::refresh()), 1);
+}
+
+/// How many come at once. On a busy machine a thousand do not end in the time that the engine gives them.
+fn users() -> usize {
+    setting("LOAD").map_or(200, |_| 1000)
 }
 
 /// So many executions at once, in four functions of which none knows what another has in memory.
