@@ -16,6 +16,8 @@ mod verdicts;
 
 use std::time::Duration;
 
+use guard::hubs::Hub;
+
 use self::cache::TokenCache;
 use self::decision::{Look, Moment, Step};
 use self::refresh::{Refresh, RefreshStep};
@@ -77,6 +79,9 @@ pub struct UsableTokens {
     /// True if this call waited, or found that another process has just refreshed them: another integration may have
     /// become the newest meanwhile.
     pub waited: bool,
+    /// The hub that the token endpoint named when this very call refreshed them; a record that was read before does not
+    /// have it.
+    pub named_hub: Option<Hub>,
 }
 
 /// A caller that waits.
@@ -254,7 +259,7 @@ impl Access {
 }
 
 fn found(version: Version) -> UsableTokens {
-    UsableTokens { version, refreshed: false, waited: false }
+    UsableTokens { version, refreshed: false, waited: false, named_hub: None }
 }
 
 /// A secret that names another account or integration than the record is corruption, never a token.

@@ -58,7 +58,7 @@ impl Attempts {
                 return Err(Error::unavailable(1, "the deadline has passed before an attempt"));
             }
             self.newest.confirm(app, integration, deadline).await?;
-            let end = self.attempt(delivery, headers.clone()).await;
+            let end = self.attempt(delivery, tokens.named_hub, headers.clone()).await;
             let result = self.result(&end);
             let pause = retry::next(self.state(delivery), result);
             let recording = delivery.record(end.as_ref().ok(), result, pause);
@@ -72,11 +72,16 @@ impl Attempts {
     }
 
     /// Makes one attempt, and counts it.
-    async fn attempt(&mut self, delivery: &Delivery<'_>, headers: HeaderMap) -> Result<Reply, SendError> {
+    async fn attempt(
+        &mut self,
+        delivery: &Delivery<'_>,
+        named_hub: Option<Hub>,
+        headers: HeaderMap,
+    ) -> Result<Reply, SendError> {
         let clock = &delivery.app.clock;
         let started_at = clock.now_millis();
         self.made += 1;
-        let end = delivery.attempt(self.moved_to, headers).await;
+        let end = delivery.attempt(self.moved_to.or(named_hub), headers).await;
         self.millis += clock.now_millis() - started_at;
         end
     }
@@ -119,7 +124,7 @@ impl Attempts {
 }
 
 impl Delivery<'_> {
-    async fn attempt(&self, moved_to: Option<Hub>, headers: HeaderMap) -> Result<Reply, SendError> {
+    async fn attempt(&self, named_hub: Option<Hub>, headers: HeaderMap) -> Result<Reply, SendError> {
         let target = self.call.target();
         let clock = &self.app.clock;
         let body = body(self.call);
@@ -131,7 +136,7 @@ impl Delivery<'_> {
         };
         let mut request = client
             .map_err(unsent)?
-            .request(target.method().clone(), self.url(moved_to))
+            .request(target.method().clone(), self.url(named_hub))
             .headers(headers)
             .timeout(clock.remaining(self.deadline));
         let probe = BodyProbe::default();
@@ -155,9 +160,9 @@ impl Delivery<'_> {
 
     /// The URL of the call on the origin of the portal's hub: the one that HubSpot has named, else the one that the
     /// customer wrote. Only the origin changes, and only to one of the fixed list.
-    fn url(&self, moved_to: Option<Hub>) -> Url {
+    fn url(&self, named_hub: Option<Hub>) -> Url {
         let target = self.call.target();
-        let hub = moved_to.or_else(|| self.integration.hub()).or_else(|| target.hub_hint());
+        let hub = named_hub.or_else(|| self.integration.hub()).or_else(|| target.hub_hint());
         match hub.and_then(|hub| self.app.config.hubspot.hub_api_urls.get(hub)) {
             Some(origin) => at_origin(target.url().clone(), origin),
             None => target.url().clone(),

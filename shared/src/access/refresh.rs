@@ -285,7 +285,7 @@ impl<'a> Refresh<'a> {
         }
         self.access.verdicts.record_success(self.access.clock.now());
         self.access.cache.insert(&version.pointer, &version.tokens);
-        Ok(RefreshStep::Tokens(UsableTokens { version, refreshed: true, waited: false }))
+        Ok(RefreshStep::Tokens(UsableTokens { version, refreshed: true, waited: false, named_hub }))
     }
 
     /// Repeats a write that fails for a reason that passes, with growing pauses, until the lease ends. A write that AWS

@@ -27,7 +27,7 @@ async fn a_refresh_keeps_the_hub_at_which_later_refreshes_begin() {
     let (world, _) = connected_account().await;
     world.stack.hubspot.set_location(PORTAL, PortalLocation::Hub("eu1"));
 
-    for (counts, calls) in [((1, 1), (1, 1)), ((0, 1), (0, 1))] {
+    for counts in [(1, 1), (0, 1)] {
         world.pass(Duration::from_secs(1_801));
         world.stack.hubspot.forget_requests();
 
@@ -35,7 +35,8 @@ async fn a_refresh_keeps_the_hub_at_which_later_refreshes_begin() {
 
         assert_eq!((answer.status, &answer.body["hubspot"]["status"]), (200, &json!(200)), "{}", answer.text);
         assert_eq!(take_counts(&world, &Match::refresh()), counts);
-        assert_eq!(take_counts(&world, &Match::api()), calls);
+        // The refresh has learned the hub, or an earlier one.
+        assert_eq!((take_counts(&world, &Match::api()), &answer.body["attempts"]), ((0, 1), &json!(1)));
         assert_eq!(hub(&world).await.as_deref(), Some("eu1"));
     }
 }
