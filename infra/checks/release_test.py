@@ -10,6 +10,8 @@ import tomllib
 import unittest
 from pathlib import Path
 
+from samcli.cli.types import CfnParameterOverridesType
+
 from resolve import Resolver, Unresolved
 from template_test import EXAMPLE, ROOT, TEMPLATE, read
 from translate import translate
@@ -35,6 +37,10 @@ def versions(parameters: list) -> set:
     return {name for name, resource in translated["Resources"].items() if resource["Type"] == "AWS::Lambda::Version"}
 
 
+def of_samconfig(overrides: str | list) -> dict:
+    return {"default": {"deploy": {"parameters": {"parameter_overrides": overrides}}}}
+
+
 class Script(unittest.TestCase):
     def run_with_fake_sam(self, *arguments: str) -> subprocess.CompletedProcess:
         with tempfile.TemporaryDirectory() as folder:
@@ -53,8 +59,15 @@ class Script(unittest.TestCase):
         self.assertRegex(
             deploy,
             r"^sam deploy --config-env staging --no-confirm-changeset "
-            r"--parameter-overrides Architecture=arm64 Environment=staging Release=[0-9a-f]{10}$",
+            r'--parameter-overrides Architecture="arm64" Environment="staging" Release="[0-9a-f]{10}"$',
         )
+
+    def test_parameters_are_set_in_one_place(self):
+        for option in (["--parameter-overrides", "Canary=true"], ["--parameter-overrides=Canary=true"]):
+            done = self.run_with_fake_sam("staging", *option)
+
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            self.assertIn("set parameters in samconfig.toml", done.stderr)
 
     def test_an_unknown_environment_is_refused(self):
         done = self.run_with_fake_sam("nope")
@@ -89,10 +102,19 @@ class Versions(unittest.TestCase):
         for environment in set(CONFIG) - {"version"}:
             given = CONFIG[environment]["deploy"]["parameters"]["parameter_overrides"]
             self.assertEqual(DEPLOY.overrides_of(CONFIG, environment), given)
-        guided = {"default": {"deploy": {"parameters": {"parameter_overrides": 'A="x y" Release="0123456789"'}}}}
-        self.assertEqual(DEPLOY.overrides_of(guided, "default"), ["A=x y"])
+        with self.assertRaises(SystemExit):
+            DEPLOY.overrides_of(of_samconfig(["A=x y"]), "default")
         with self.assertRaises(SystemExit):
             DEPLOY.overrides_of(CONFIG, "nope")
+
+    def test_sam_reads_each_value_whole(self):
+        expected = {"A": "x y", "B": "", "C": "a=b,c", "D": 'the "x"'}
+        guided = r'''A="x y" B="" C="a=b,c" D="the \"x\"" Release="0123456789"'''
+        for given in (guided, ["A='x y'", "B=", "C=a=b,c", r'D="the \"x\""', "Release=0123456789"]):
+            overrides = DEPLOY.overrides_of(of_samconfig(given), "default")
+
+            read = CfnParameterOverridesType().convert([DEPLOY.quoted(one) for one in overrides], None, None)
+            self.assertEqual(read, expected)
 
     def test_only_a_test_may_leave_the_release_out(self):
         translated = translate(read())
