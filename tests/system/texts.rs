@@ -89,15 +89,17 @@ const INTERNAL: &[&str] = &[
 const KNOWN_NAMES: &[&str] =
     &["HubSpot", "HubSpot's", "CloudTalk", "portalId", "formId", "contactId", "OAuth", "API's", "URLs", "KiB"];
 
-/// The string literal at the beginning of `code`, after blanks and `format!(`.
+/// The string literal at the beginning of `code`, after blanks and `format!(`, with its placeholders.
 fn literal(code: &str) -> Option<String> {
     let code = code.trim_start();
-    let code = code.strip_prefix("format!(").unwrap_or(code).trim_start().strip_prefix('"')?;
+    let formatted = code.strip_prefix("format!(");
+    let code = formatted.unwrap_or(code).trim_start().strip_prefix('"')?;
     let mut text = String::new();
     let mut chars = code.chars();
     loop {
         match chars.next()? {
-            '"' => return Some(text.replace("{{", "{").replace("}}", "}")),
+            '"' if formatted.is_some() => return Some(text),
+            '"' => return Some(text.replace('{', "{{").replace('}', "}}")),
             '\\' => match chars.next()? {
                 '\n' => chars = chars.as_str().trim_start().chars(),
                 other => text.push(other),
@@ -109,17 +111,26 @@ fn literal(code: &str) -> Option<String> {
 
 /// A text whose placeholders have no name of the code's constants.
 fn public(text: &str) -> String {
-    let mut pieces = text.split('{');
-    let mut public = pieces.next().unwrap_or_default().to_owned();
-    for piece in pieces {
-        let (name, rest) = piece.split_once('}').unwrap_or((piece, ""));
-        let name = match name {
-            "" => "value",
-            name if name.chars().all(|c| c.is_ascii_uppercase() || c == '_') => "limit",
-            name => name,
+    let (mut public, mut rest) = (String::new(), text);
+    while let Some(at) = rest.find(['{', '}']) {
+        let (before, from) = rest.split_at(at);
+        public.push_str(before);
+        let doubled = ["{{", "}}"].into_iter().find(|doubled| from.starts_with(doubled));
+        rest = if let Some(doubled) = doubled {
+            public.push_str(&doubled[1..]);
+            &from[2..]
+        } else {
+            let (name, rest) = from[1..].split_once('}').expect("a placeholder ends");
+            let name = match name {
+                "" => "value",
+                name if name.chars().all(|c| c.is_ascii_uppercase() || c == '_') => "limit",
+                name => name,
+            };
+            write!(public, "{{{name}}}").unwrap();
+            rest
         };
-        write!(public, "{{{name}}}{rest}").unwrap();
     }
+    public.push_str(rest);
     public
 }
 
@@ -134,7 +145,10 @@ fn refusals(source: &str) -> Vec<String> {
     for function in WHOLE {
         let Some(start) = source.find(function) else { continue };
         let body = source[start..].split("\n}").next().unwrap_or_default();
-        let texts = body.match_indices('"').filter_map(|(at, _)| Some((start + at, literal(&body[at..])?)));
+        let texts = body.match_indices('"').filter_map(|(at, _)| {
+            let from = body[..at].trim_end().strip_suffix("format!(").map_or(at, str::len);
+            Some((start + at, literal(&body[from..])?))
+        });
         // Quotes that end a text begin none with a sentence in it.
         found.extend(texts.filter(|(_, text)| text.contains("; ") || text.ends_with("expected")));
     }
