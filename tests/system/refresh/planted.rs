@@ -30,7 +30,7 @@ pub(crate) async fn plant_due(world: &World, account: &str, sequence: i64, expir
     world.stack.plant(account, sequence, expires, due).await
 }
 
-/// A world with one integration, in which time stands still.
+/// A world with one integration, in which time has stopped.
 pub(crate) async fn planted() -> (World, Integration) {
     let world = World::start().await;
     world.stop_time();
