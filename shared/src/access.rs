@@ -128,8 +128,8 @@ impl Access {
         Ok(UsableTokens { waited: waiting.pause > FIRST_WAIT || by_another, ..tokens })
     }
 
-    /// Begins a run that may mark integrations: of many verdicts in a row without one success, only the first few are
-    /// believed, since HubSpot may refuse everybody for a while.
+    /// Begins a run that may mark integrations: of many verdicts in a row without one success, in this run and those
+    /// before it, only the first few are believed, since HubSpot may refuse everybody for a while.
     pub fn begin_run(&self) {
         self.verdicts.begin_run();
     }

@@ -47,7 +47,7 @@ async fn a_secret_that_cannot_be_written_does_not_stop_a_run() {
 }
 
 #[tokio::test]
-async fn a_run_in_which_everybody_is_refused_marks_ten_at_most() {
+async fn runs_in_which_everybody_is_refused_mark_ten_at_most() {
     let world = World::start().await;
     for number in 0..30 {
         plant_due(&world, &format!("acc_{number}"), 1, 200, -10).await;
@@ -62,12 +62,27 @@ async fn a_run_in_which_everybody_is_refused_marks_ten_at_most() {
         let answer = world.execute(&request(&format!("acc_{number}"), None)).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
     }
+    // Nor do the runs of the next minutes mark further ones, whatever they meet, until HubSpot refreshes somebody.
+    minutes(&world, 8).await;
+    let mut marked = 0;
+    for number in 0..30 {
+        let record = world.record(&format!("acc_{number}"), 1).await.unwrap();
+        marked += usize::from(record.status == Status::NeedsReauthorization);
+    }
+    assert_eq!(marked, 10);
     world.stack.hubspot.clear_scripts();
-    world.pass(Duration::from_secs(301));
-    world.refresh(json!({})).await;
+    minutes(&world, 15).await;
     for number in 0..30 {
         let record = world.record(&format!("acc_{number}"), 1).await.unwrap();
         assert_eq!(record.status, Status::Active, "{record:?}");
+    }
+}
+
+/// Lets minutes pass, each with its run.
+async fn minutes(world: &World, number: usize) {
+    for _ in 0..number {
+        world.pass(Duration::from_secs(60));
+        world.refresh(json!({})).await;
     }
 }
 

@@ -1,9 +1,9 @@
-//! A limit to the verdicts that a run believes: HubSpot may refuse everybody for a while.
+//! A limit to the verdicts that runs believe: HubSpot may refuse everybody for a while.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
-/// How many verdicts in a row, without one success, a run believes.
+/// How many verdicts in a row, without one success, the runs of a process believe.
 const BELIEVED_VERDICTS: usize = 10;
 /// A success in this time, in seconds, shows that HubSpot refreshes other integrations.
 const LATELY: i64 = 3_600;
@@ -25,9 +25,9 @@ impl Default for VerdictLimit {
 }
 
 impl VerdictLimit {
-    /// Begins a run, of whose verdicts only so many in a row are believed.
+    /// Begins a run. It believes what earlier ones have left: only a success renews that.
     pub(super) fn begin_run(&self) {
-        self.left.store(BELIEVED_VERDICTS, Ordering::Relaxed);
+        self.left.fetch_min(BELIEVED_VERDICTS, Ordering::Relaxed);
         self.withheld.store(0, Ordering::Relaxed);
     }
 
