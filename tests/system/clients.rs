@@ -62,6 +62,10 @@ impl Engine {
     }
 
     async fn run_with(&self, request: &Value, key: &str, tries: usize) -> Ended {
+        self.run_text(&request.to_string(), key, tries).await
+    }
+
+    async fn run_text(&self, request: &str, key: &str, tries: usize) -> Ended {
         let (interpreter, file) = self.sample;
         let mut child = Command::new(interpreter)
             .args([&format!("{FOLDER}/{file}"), key])
@@ -81,7 +85,7 @@ impl Engine {
             .spawn()
             .unwrap_or_else(|error| panic!("{interpreter} does not start: {error}"));
         let mut stdin = child.stdin.take().unwrap();
-        stdin.write_all(request.to_string().as_bytes()).await.unwrap();
+        stdin.write_all(request.as_bytes()).await.unwrap();
         drop(stdin);
         let output = child.wait_with_output().await.unwrap();
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -306,5 +310,23 @@ fn a_sample_has_sixty_lines_at_most() {
     for (_, file) in SAMPLES {
         let text = std::fs::read_to_string(format!("{FOLDER}/{file}")).unwrap();
         assert!(text.lines().count() <= 60, "{file}");
+    }
+}
+
+#[tokio::test]
+async fn the_samples_send_numbers_as_they_are_written() {
+    let world = World::start().await;
+    plant(&world, ACCOUNT, 1).await;
+    let body = r#"{"properties": {"amount": 1.10, "id": 12345678901234567890}}"#;
+    let request = format!(
+        r#" {{"account_id": "{ACCOUNT}", "request": {{"method": "POST", "endpoint": "/crm/v3/objects/contacts", "body": {body}}}}}"#
+    );
+
+    for sample in SAMPLES {
+        let ended = Engine::new(sample, &world.stack).run_text(&request, sample.1, 1).await;
+
+        assert_eq!(ended.end, "answered", "{ended:?}");
+        let sent = world.stack.hubspot.api_requests().pop().unwrap();
+        assert_eq!(sent.text(), body, "{}", sample.1);
     }
 }

@@ -39,7 +39,8 @@ async function send(url, body) {
 
 /** The end and the last answer: answered (see `hubspot`), failed (not sent) or look (a person looks in HubSpot first). */
 export async function execute(request, key) {
-  const body = JSON.stringify({ ...request, idempotency_key: key });
+  // Into the text: parsed and written again, numbers could change.
+  const body = `{"idempotency_key":${JSON.stringify(key)},${request.trim().slice(1)}`;
   const start = Date.now();
   for (let nth = 0, mayHaveActed = false; ; nth++) {
     const { status, answer } = await send(`${process.env.API_URL}/v1/automation-requests`, body);
@@ -55,4 +56,4 @@ export async function execute(request, key) {
   }
 }
 
-console.log(JSON.stringify(await execute(JSON.parse(await text(process.stdin)), process.argv[2])));
+console.log(JSON.stringify(await execute(await text(process.stdin), process.argv[2])));
