@@ -107,6 +107,16 @@ class Versions(unittest.TestCase):
         with self.assertRaises(SystemExit):
             DEPLOY.overrides_of(CONFIG, "nope")
 
+    def test_numbers_are_whole(self):
+        text = (ROOT / "infra/template.yaml").read_text(encoding="utf-8")
+        numbers = [name for name, parameter in TEMPLATE["Parameters"].items() if parameter["Type"] == "Number"]
+        self.assertGreaterEqual(len(numbers), 9)
+        for name in numbers:
+            DEPLOY.check_numbers([f"{name}=20", "AdminRole=1.5"], text)
+            for value in ("1.5", "011", "1e1", " 1", "-1", ""):
+                with self.assertRaises(SystemExit, msg=name):
+                    DEPLOY.check_numbers([f"{name}={value}"], text)
+
     def test_sam_reads_each_value_whole(self):
         expected = {"A": "x y", "B": "", "C": "a=b,c", "D": 'the "x"'}
         guided = r'''A="x y" B="" C="a=b,c" D="the \"x\"" Release="0123456789"'''
