@@ -99,10 +99,15 @@ def names_of(stack: Deployment, shell: Shell) -> dict:
     shown = json.loads(shell.run("hubspotctl --stack stack.json integrations show acc_1 --json").splitlines()[0])
     outputs = stack.outputs
     first = lambda command: shell.run(f"aws {command} --output text").strip()  # noqa: E731
+    stream = first(f"dynamodb describe-table --table-name {outputs['IntegrationsTableName']} --query Table.LatestStreamArn")
+    shard = f"dynamodbstreams describe-stream --stream-arn {stream} --query StreamDescription.Shards[0]"
     return {
         "STACK": stack.name,
         "FUNCTION": outputs["TokenRefreshFunctionName"],
         "QUEUE": outputs["RefreshFailuresUrl"],
+        "STREAM": stream,
+        "SHARD": first(f"{shard}.ShardId"),
+        "SEQUENCE": first(f"{shard}.SequenceNumberRange.StartingSequenceNumber"),
         "KEY": outputs["KeyArn"],
         "BUS": "default",
         "ACCOUNT": "acc_1",
