@@ -98,7 +98,7 @@ def before_the_app_secret(stack: Deployment) -> None:
     check(listed.status == 200 and listed.json() == {"integrations": []}, f"a new account has none ({listed})")
     for method, path in (("GET", "/v1/integrations"), ("POST", "/v1/authorizations"), ("POST", "/v1/automation-requests")):
         refused = call(method, stack.api + path, {}, b"{}" if method == "POST" else None)
-        check(refused.status in (401, 403), f"{path} refuses who is nobody ({refused})")
+        check(refused.status in (401, 403), f"{path} refuses a caller who is nobody ({refused})")
     member = stack.as_member("POST", "/v1/authorizations", {}, role="member")
     check(member.status == 403, f"a member cannot connect ({member})")
     early = stack.as_member("POST", "/v1/authorizations", {})

@@ -215,7 +215,7 @@ fn builder(connect_timeout: Duration) -> Result<reqwest::ClientBuilder, Error> {
     Ok(builder)
 }
 
-/// The TLS of all clients of this process, with the sessions that it remembers: who connects again to the same server
+/// The TLS of all clients of this process, with the sessions that it remembers: the next connection to the same server
 /// resumes one, and verifies no certificate anew (RFC 8446, section 2.2). Early data, which can be replayed, stays off.
 fn tls() -> Result<ClientConfig, Error> {
     static TLS: OnceLock<ClientConfig> = OnceLock::new();

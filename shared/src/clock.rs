@@ -46,7 +46,7 @@ impl Clock {
         self.ahead_millis.fetch_add(millis(by), Ordering::Relaxed);
     }
 
-    /// Lets waiting take no time from now on: who waits moves this clock and all its clones forward instead.
+    /// Lets waiting take no time from now on: each wait moves this clock and all its clones forward instead.
     pub fn skip_waits(&self) {
         self.hurried.store(true, Ordering::Relaxed);
     }

@@ -77,7 +77,7 @@ impl HubSpot {
         grant(&self.call(EndpointRequest { path: "", form: &form, hub: None }).await?)
     }
 
-    /// Reads our credentials, if they are not known yet: it takes time that who holds a lease has to count.
+    /// Reads our credentials, if they are not known yet: the holder of a lease has to count the time that it takes.
     pub async fn load_credentials(&self) -> Result<(), TokenError> {
         self.credentials().await.map(drop).inspect_err(log_refused_app)
     }

@@ -1,5 +1,5 @@
 //! JSON texts that mean the same, written the same way: without white space, members by name, and characters escaped
-//! only where they have to be. Numbers keep their spelling, since HubSpot may tell `1` from `1.0`.
+//! only where they have to be. Numbers keep their spelling, since HubSpot may distinguish `1` from `1.0`.
 //!
 //! One pass, and never more memory than a few times the text.
 

@@ -96,7 +96,7 @@ impl World {
         Traffic { aws, hubspot: self.hubspot.seen() }
     }
 
-    /// An automation as customers have stored it, credentials of old included.
+    /// An automation as customers have stored it, with old credentials.
     pub(crate) fn automation(&self) -> Bytes {
         let old = "66666666-7777-8888-9999-000000000000";
         self.event(ACCOUNT, Some(&self.integration_id), &format!("https://api.hubapi.com{SEARCH}?hapikey={old}"))

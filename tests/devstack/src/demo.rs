@@ -62,7 +62,7 @@ async fn connect(stack: &Stack) -> Result<String, String> {
 }
 
 async fn execute(stack: &Stack, integration: &str) -> Result<(), String> {
-    println!("\n2. An automation runs that still carries the credentials of old.");
+    println!("\n2. An automation runs that still carries old credentials.");
     println!("   POST https://api.hubapi.com/crm/v3/objects/contacts/search?hapikey={OLD_KEY}");
     println!("   Authorization: Bearer {OLD_TOKEN}");
     let before = stack.hubspot.api_requests().len();

@@ -1,9 +1,9 @@
 //! `FILE.done`: the progress of an import.
 //!
 //! An integration is recorded as *started* when its secret exists and before its record does, and as *finished* or
-//! *refused* at the end. So a rerun tells a crash between the two (the secret is there) from a customer who has
-//! disconnected meanwhile (it is not), never brings back what is gone, and tries a refused line again once its refresh
-//! token has been corrected: a refusal is recorded with a digest of what was tried, never with the token.
+//! *refused* at the end. So a rerun distinguishes a crash between the two (the secret is there) from a customer
+//! who has disconnected meanwhile (it is not), never brings back what is gone, and tries a refused line again once its
+//! refresh token has been corrected: a refusal is recorded with a digest of what was tried, never with the token.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions, TryLockError};

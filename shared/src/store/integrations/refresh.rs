@@ -67,7 +67,7 @@ impl Store {
             .set("secret_version", s(&to.pointer.secret_version))
             .set("token_expires_at", n(to.token_expires_at))
             .set("status", s("active"))
-            // Always: who comes late may not have seen the verdict that this overrules.
+            // Always: a late caller may not have seen the verdict that this overrules.
             .event("IntegrationRecovered", &self.acted_by, &About::sound(record))
             .set("refresh_shard", n(shard(&record.account_id)))
             .set("refresh_at", n(to.refresh_at));

@@ -76,7 +76,7 @@ impl Store {
 }
 
 impl Object {
-    /// As HubSpot shows it to who reads: the properties asked for, else those that its kind shows by default.
+    /// As HubSpot shows it to a reader: the properties asked for, else those that its kind shows by default.
     pub(super) fn read(&self, kind: &Kind, asked: &[String]) -> Value {
         if asked.is_empty() {
             return self.shown(kind, kind.default_properties().iter().copied());
@@ -84,7 +84,7 @@ impl Object {
         self.shown(kind, asked.iter().map(String::as_str))
     }
 
-    /// As HubSpot shows it to who writes: all properties that it has.
+    /// As HubSpot shows it to a writer: all properties that it has.
     pub(super) fn written(&self, kind: &Kind) -> Value {
         self.shown(kind, self.properties.keys().map(String::as_str))
     }

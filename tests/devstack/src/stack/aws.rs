@@ -8,7 +8,7 @@ use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
 use crate::template::REGION;
 
-/// The key of who is no function. The emulators ask for a signature and check none.
+/// The key of a caller that is not a function. The emulators ask for a signature and check none.
 pub(super) const NO_FUNCTION: &str = "ASIALOCALTESTS";
 
 /// The credentials that a function gets, with the key by which the emulators know whose role counts.

@@ -52,7 +52,7 @@ impl Answer {
         Self::new(status).header("location", to)
     }
 
-    /// The answer of this status that says it is gzip and is not: who unpacks it unasked fails or shows rubbish.
+    /// The answer of this status that says it is gzip and is not: a client that unpacks it unasked fails.
     #[must_use]
     pub fn declared_gzip(status: u16, body: impl Into<Vec<u8>>) -> Self {
         Self::new(status).header("content-type", "application/json").header("content-encoding", "gzip").body(body)
