@@ -33,7 +33,11 @@ PHRASES = [
     (r"begun", "started"),
     (r"(?:lies|lie|lay) (?:in|at|on|under|beside|there)", "is in"),
     (r"in no (?:encoding|case|form)", "not … in any"),
-    (r"the matter with", "the issue"),
+    (r"the matter (?:of|with)", "the issue, belongs to"),
+    (r"of old(?= ?(?:[.,;:)\"'!?]|$|included))", "old before the noun"),
+    (r"tell(?:s|ing)?(?: (?!(?:about|that|whether|which|who|how|what|when|where|why)\b)[\w`'’(),/-]+){1,12} from", "distinguish"),
+    (r"(?:to|of|that|in which) who(?: [a-z]+|$)", "name the actor"),
+    (r"\w+: (?-i:who) (?!is\b|has\b)[a-z]+s", "name the actor"),
     (r"dearer", "more expensive"),
     (r"disregarded", "ignored"),
 ]

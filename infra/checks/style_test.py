@@ -29,6 +29,15 @@ class Phrases(unittest.TestCase):
             "something is the matter with it",
             "makes a function dearer",
             "credentials are disregarded",
+            "the matter of another alarm",
+            "the credentials of old.",
+            "credentials of old included",
+            "a log that tells throttled calls from others",
+            "a rerun tells a crash (the secret is there) from a customer who left",
+            "as HubSpot shows it to who reads",
+            "time that who holds a lease has to count",
+            "five minutes, in which who",
+            "Always: who comes late may not have seen it",
         ):
             self.assertEqual(set(found("page.md", text)), {1}, text)
 
@@ -40,6 +49,13 @@ class Phrases(unittest.TestCase):
             "HubSpot's API",
             "an outstanding_request and `told`",
             "for understanding in detail",
+            "a matter of seconds",
+            "a list of old tokens, of older ones",
+            "headers that tell a browser about a request from another origin",
+            "the events so far, each with who acted",
+            "API calls: who may do what, and who is calling",
+            "the admin who connected it",
+            "default: Who calls",
         ):
             self.assertEqual(found("page.md", text), [], text)
 
