@@ -11,7 +11,7 @@ const AFTER_HELP: &str = "\
 Where the stack is:
   The tool reads the variables that the functions have (INTEGRATIONS_TABLE, SECRET_PREFIX, …) from the environment \
 or from a JSON file. Create the file with:
-    aws lambda get-function-configuration --function-name NAME-OF-AUTOMATION-EXECUTE \\
+    aws lambda get-function-configuration --function-name NAME-OF-OAUTH-CALLBACK \\
       --qualifier live --query Environment.Variables > stack.json
   AWS credentials, profile, region and endpoints are found as by every AWS tool.
 

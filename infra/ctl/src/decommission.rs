@@ -43,6 +43,13 @@ struct DecommissionCounts<'a> {
 
 pub(crate) async fn run(args: &DecommissionArgs, stack_args: &StackArgs, output: &mut Output) -> Result<Exit, Failure> {
     let stack = Stack::open(stack_args).await?;
+    let authorizations_table = stack.settings.authorizations_table.as_deref().ok_or_else(|| {
+        Failure::usage(
+            "AUTHORIZATIONS_TABLE is not set: without this table's name a stack that still exists is not recognized. \
+             The variables of oauth-callback have it (`hubspotctl --help`), and CloudFormation's events of a deleted \
+             stack. Nothing was deleted",
+        )
+    })?;
     let name = stack.settings.state.secret_prefix.clone();
     let secrets = secrets::all(&stack).await?;
     let marked_for_deletion = secrets.iter().filter(|secret| secret.deleted).count();
@@ -59,7 +66,7 @@ pub(crate) async fn run(args: &DecommissionArgs, stack_args: &StackArgs, output:
     if args.dry_run {
         return Ok(Exit::Success);
     }
-    if let Some(sign) = sign_of_life(&stack).await? {
+    if let Some(sign) = sign_of_life(&stack, authorizations_table).await? {
         return Err(Failure::usage(format!("the stack {name} may still exist: {sign}. Nothing was deleted")));
     }
     counts.operator = Some(Operator::identify(&stack, output).await?);
@@ -80,14 +87,12 @@ pub(crate) async fn run(args: &DecommissionArgs, stack_args: &StackArgs, output:
 
 /// Why the stack seems to exist still, if it does. `sam delete` deletes the app secret and the table of authorizations;
 /// the table of integrations stays, and nothing writes it any more.
-async fn sign_of_life(stack: &Stack) -> Result<Option<String>, Failure> {
+async fn sign_of_life(stack: &Stack, authorizations_table: &str) -> Result<Option<String>, Failure> {
     if stack.store.app_secret_key().await?.is_some() {
         return Ok(Some(format!("its secret {} is there; run `sam delete` first", stack.store.app_secret_id())));
     }
-    if let Some(table) = &stack.settings.authorizations_table
-        && stack.store.table_exists(table).await?
-    {
-        return Ok(Some(format!("its table {table} is there; run `sam delete` first")));
+    if stack.store.table_exists(authorizations_table).await? {
+        return Ok(Some(format!("its table {authorizations_table} is there; run `sam delete` first")));
     }
     if !stack.store.table_exists(&stack.settings.state.integrations_table).await? {
         return Ok(None);

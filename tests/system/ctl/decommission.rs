@@ -3,8 +3,8 @@
 use devstack::aws::AwsFault;
 use serde_json::{Value, json};
 
-use super::run;
 use super::sweep::old_world;
+use super::{command, ended, run};
 use crate::refresh::planted::{plant, pointer, store};
 use crate::world::World;
 
@@ -78,6 +78,26 @@ async fn nothing_is_deleted_of_a_live_stack_by_another_name_or_unasked() {
 
     assert_eq!([alive.code, other.code, unasked.code], [2, 2, 2], "{alive:?} {other:?} {unasked:?}");
     assert!(alive.errors.contains("sam delete") && unasked.errors.contains("--stack-name"), "{alive:?} {unasked:?}");
+    assert_eq!(names(&world).len(), 4);
+}
+
+#[tokio::test]
+async fn nothing_is_counted_or_deleted_without_the_authorizations_table() {
+    // The variables of automation-execute, which does not have it.
+    let world = world().await;
+    delete_app_secret(&world).await;
+    let without = async |arguments: &[&str]| {
+        let mut command = command(&world.stack, arguments);
+        ended(command.env_remove("AUTHORIZATIONS_TABLE").spawn().unwrap()).await
+    };
+
+    let counted = without(&["decommission", "--dry-run"]).await;
+    let deleted = without(&["decommission", "--stack-name", "local"]).await;
+
+    for ended in [&counted, &deleted] {
+        assert!(ended.code == 2 && ended.text.is_empty(), "{ended:?}");
+        assert!(ended.errors.contains("AUTHORIZATIONS_TABLE is not set"), "{ended:?}");
+    }
     assert_eq!(names(&world).len(), 4);
 }
 
