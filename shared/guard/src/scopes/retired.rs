@@ -49,6 +49,9 @@ const NUMBERED: Deprecation = Deprecation {
 /// HubSpot's announcement for a path, if any.
 pub(super) fn deprecation(segments: &[&str]) -> Option<Deprecation> {
     match segments {
+        // HubSpot keeps these three, which read contacts: changelog, "Extension: Contact Lists API v1 sunset moved".
+        ["contacts", "v1", "lists", "all", "contacts", "all" | "recent"]
+        | ["contacts", "v1", "lists", "recently_updated", "contacts", "recent"] => Some(NUMBERED),
         ["contacts", "v1", "lists", ..] => Some(LISTS),
         ["crm-pipelines", "v1", ..] => Some(PIPELINES),
         ["owners", "v2", ..] => Some(OWNERS),
@@ -68,6 +71,11 @@ mod tests {
         for (path, since) in [
             ("contacts/v1/lists", Some("2026-04-30")),
             ("contacts/v1/lists/7/contacts/all", Some("2026-04-30")),
+            ("contacts/v1/lists/7/contacts/recent", Some("2026-04-30")),
+            ("contacts/v1/lists/all/contacts/all", Some("2027-09")),
+            ("contacts/v1/lists/all/contacts/recent", Some("2027-09")),
+            ("contacts/v1/lists/recently_updated/contacts/recent", Some("2027-09")),
+            ("contacts/v1/lists/recently_updated/contacts/all", Some("2026-04-30")),
             ("crm-pipelines/v1/pipelines/deals", Some("2026-12-04")),
             ("owners/v2/owners", Some("2025-03-24")),
             ("crm/v4/objects/contacts/1/associations/deals", Some("2027-03-30")),
