@@ -1,7 +1,8 @@
 //! The OAuth scopes that a request needs, as far as they are known. Explains and never blocks: HubSpot decides.
 //!
 //! Rows written by hand go first, since they know better than HubSpot's OpenAPI files where those contradict the
-//! documentation; then the table of published operations.
+//! documentation; then the table of published operations. For owners, lists and files the table goes first, and the
+//! row has the page and the scopes that it names.
 
 mod by_type;
 mod hint;
@@ -30,6 +31,9 @@ pub struct Required {
     pub scopes: Vec<&'static str>,
     /// Where HubSpot names alternatives: each of them, its scopes separated by blanks as OAuth writes them.
     pub any_of: Vec<&'static str>,
+    /// Beside alternatives: those that the page names. All of them are enough, whatever else HubSpot's files list.
+    #[serde(skip)]
+    documented: Vec<&'static str>,
     /// How sure that is.
     pub knowledge: Knowledge,
     /// The page on which HubSpot documents them, where there is one for people.
@@ -78,7 +82,11 @@ impl Explanation {
         let Some(required) = &self.required else { return Vec::new() };
         let alternatives = required.any_of.iter().flat_map(|set| set.split(' '));
         let mut missing = missing(required, granted);
-        missing.extend(alternatives.filter(|scope| !granted.iter().any(|one| one == scope)));
+        for scope in alternatives {
+            if !granted.iter().any(|one| one == scope) && !missing.contains(&scope) {
+                missing.push(scope);
+            }
+        }
         missing
     }
 
@@ -123,7 +131,7 @@ impl Required {
             [one] => (one.split(' ').collect(), Vec::new()),
             _ => (Vec::new(), any_of),
         };
-        Self { scopes, any_of, knowledge: Knowledge::Exact, docs: None }
+        Self { scopes, any_of, documented: Vec::new(), knowledge: Knowledge::Exact, docs: None }
     }
 }
 
@@ -155,6 +163,10 @@ pub enum Verdict {
 pub fn verdict(required: Option<&Required>, granted: &[String]) -> Verdict {
     let Some(required) = required else { return Verdict::Unknown };
     if !required.any_of.is_empty() {
+        let has = |scope: &&str| granted.iter().any(|one| one == scope);
+        if !required.documented.is_empty() && required.documented.iter().all(has) {
+            return Verdict::Covered;
+        }
         return verdict_of_alternatives(&required.any_of, granted);
     }
     let missing = missing(required, granted);

@@ -148,6 +148,37 @@ fn the_object_type_in_the_path_decides() {
 }
 
 #[test]
+fn published_alternatives_go_before_a_row_written_by_hand() {
+    let (members, groups) = ("/crm/v3/lists/7/memberships/add", "cms.membership.access_groups.write");
+    for (method, path, scopes, expected) in [
+        (Method::GET, "/crm/v3/owners", "automation", Verdict::Unknown),
+        (Method::GET, "/crm/v3/owners", "crm.objects.owners.read", Verdict::Covered),
+        (Method::GET, "/crm/v3/owners", "oauth", Verdict::Missing),
+        (Method::PUT, members, "cms.membership.access_groups.write crm.lists.read", Verdict::Unknown),
+        (Method::PUT, members, "crm.lists.read crm.lists.write", Verdict::Covered),
+        (Method::PUT, members, "crm.lists.write", Verdict::Missing),
+        (Method::POST, "/crm/v3/lists", "oauth", Verdict::Missing),
+        (Method::POST, "/crm/v3/lists", "crm.lists.read", Verdict::Missing),
+        (Method::POST, "/crm/v3/lists", "crm.lists.write", Verdict::Unknown),
+        (Method::POST, "/crm/v3/lists", "crm.lists.read crm.lists.write", Verdict::Covered),
+        (Method::DELETE, "/crm/v3/lists/7", "oauth", Verdict::Missing),
+        (Method::POST, "/files/v3/files", "files", Verdict::Covered),
+        (Method::POST, "/files/v3/files", "files.read", Verdict::Missing),
+        (Method::POST, "/files/v3/files", "files.write", Verdict::Unknown),
+        // HubSpot's files have this path in other versions only.
+        (Method::POST, "/files/2026-09/files/import-from-url/async", "files", Verdict::Covered),
+    ] {
+        assert_eq!(Explanation::of(&method, path).verdict(&granted(scopes)), expected, "{method} {path} {scopes}");
+    }
+    let required = |method, path| Explanation::of(&method, path).required.unwrap();
+    let files = required(Method::POST, "/files/v3/files");
+    assert_eq!(files.any_of, ["files", "files.ui_hidden.write", "files.write"]);
+    assert_eq!(files.docs, Some("https://developers.hubspot.com/docs/api-reference/legacy/files/guide"));
+    let missing = Explanation::of(&Method::PUT, members).missing(&granted("oauth"));
+    assert_eq!(missing, [groups, "crm.lists.read", "crm.lists.write"]);
+}
+
+#[test]
 fn an_unknown_path_gets_a_hint_at_the_published_one() {
     for (method, path, meant) in [
         (Method::GET, "/crm/v3/object/contacts", Some("/crm/v3/objects/contacts")),

@@ -69,8 +69,9 @@ async fn scopes(world: &World) -> BTreeSet<String> {
     grant(world, &[]).await;
     for (method, endpoint) in requests() {
         let check = world.check(ACCOUNT, &asking(method, &endpoint)).await;
-        let required = check.body["required_scopes"].as_array().unwrap().iter();
-        scopes.extend(required.map(|scope| scope.as_str().unwrap().to_owned()));
+        let named = ["required_scopes", "any_of"].map(|field| check.body[field].as_array().unwrap().iter());
+        let named = named.into_iter().flatten().flat_map(|scopes| scopes.as_str().unwrap().split(' '));
+        scopes.extend(named.map(str::to_owned));
     }
     scopes
 }

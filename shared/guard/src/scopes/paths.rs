@@ -3,6 +3,7 @@
 //! Invariant: what is not documented is unknown. A path is compared as it is sent, so another case or an encoded name
 //! is unknown too; only ids may be percent-encoded.
 
+use super::published::{self, Published};
 use super::rows::{
     ACCOUNT, ASSOCIATIONS_DOCS, EVENTS, FILES, FLOWS, LISTS, OBJECTS, OLD_CONTACTS, OLD_ENGAGEMENTS, OWNERS, Row,
     TIMELINE,
@@ -12,9 +13,12 @@ use super::{Knowledge, Required};
 /// The scopes that HubSpot's documentation names for a request; `None` where it names none.
 pub(super) fn documented(method: &str, segments: &[&str]) -> Option<Required> {
     match segments {
-        ["crm", version @ ("v3" | "v4"), api, rest @ ..] => crm(method, version, api, rest),
-        ["crm", api, version, rest @ ..] if is_date(version) => crm(method, version, api, rest),
-        ["files", version, "files" | "folders", ..] if is_v3(version) => Some(FILES.writes(Knowledge::Exact)),
+        ["crm", "v4", api, rest @ ..] => associations_of(api, rest, method),
+        ["crm", "v3", api, rest @ ..] => crm(method, segments, api, rest),
+        ["crm", api, version, rest @ ..] if is_date(version) => crm(method, segments, api, rest),
+        ["files", version, "files" | "folders", ..] if is_v3(version) => {
+            published_first(method, segments, FILES.writes(Knowledge::Exact))
+        }
         ["automation", version, "flows", ..] if *version == "v4" || is_date(version) => {
             Some(FLOWS.writes(Knowledge::Exact))
         }
@@ -37,16 +41,34 @@ pub(super) fn documented(method: &str, segments: &[&str]) -> Option<Required> {
     }
 }
 
-fn crm(method: &str, version: &str, api: &str, rest: &[&str]) -> Option<Required> {
+/// The scopes of HubSpot's files with the page of a row and the scopes that it names. The row alone is for an operation
+/// that HubSpot publishes in other versions.
+fn published_first(method: &str, segments: &[&str], row: Required) -> Option<Required> {
+    match published::operation(method, segments) {
+        Some(Published::Scopes(scopes)) => {
+            Some(Required { documented: row.scopes, docs: row.docs, ..Required::published(scopes) })
+        }
+        Some(Published::DeveloperKey | Published::ByObjectType) => None,
+        None => published::has_other_version(method, segments).then_some(row),
+    }
+}
+
+fn crm(method: &str, segments: &[&str], api: &str, rest: &[&str]) -> Option<Required> {
+    match (api, rest) {
+        ("objects", [_, _, "associations", ..]) | ("associations", _) => associations_of(api, rest, method),
+        ("objects", [name, rest @ ..]) => object(Row::of(name)?, method, rest),
+        ("owners", _) if method == "GET" => published_first(method, segments, OWNERS.reads(Knowledge::Exact)),
+        ("lists", rest) => published_first(method, segments, lists(method, rest)),
+        ("timeline", ["events"]) if method == "POST" => Some(TIMELINE.writes(Knowledge::Disputed)),
+        _ => None,
+    }
+}
+
+/// Version 4 of the CRM consists of associations.
+fn associations_of(api: &str, rest: &[&str], method: &str) -> Option<Required> {
     match (api, rest) {
         ("objects", [from, _, "associations", rest @ ..]) => association(from, rest, method),
         ("associations", [from, to, rest @ ..]) => associations(from, to, rest, method),
-        // Version 4 of the CRM consists of associations.
-        _ if version == "v4" => None,
-        ("objects", [name, rest @ ..]) => object(Row::of(name)?, method, rest),
-        ("owners", [] | [_]) if method == "GET" => Some(OWNERS.reads(Knowledge::Exact)),
-        ("lists", rest) => Some(lists(method, rest)),
-        ("timeline", ["events"]) if method == "POST" => Some(TIMELINE.writes(Knowledge::Disputed)),
         _ => None,
     }
 }
@@ -135,11 +157,23 @@ impl Row {
     }
 
     pub(super) fn reads(&self, knowledge: Knowledge) -> Required {
-        Required { scopes: self.read.to_vec(), any_of: Vec::new(), knowledge, docs: Some(self.docs) }
+        Required {
+            scopes: self.read.to_vec(),
+            any_of: Vec::new(),
+            documented: Vec::new(),
+            knowledge,
+            docs: Some(self.docs),
+        }
     }
 
     pub(super) fn writes(&self, knowledge: Knowledge) -> Required {
-        Required { scopes: self.write.to_vec(), any_of: Vec::new(), knowledge, docs: Some(self.docs) }
+        Required {
+            scopes: self.write.to_vec(),
+            any_of: Vec::new(),
+            documented: Vec::new(),
+            knowledge,
+            docs: Some(self.docs),
+        }
     }
 }
 

@@ -53,9 +53,11 @@ const SHAPES: [(&str, &[Method], &[Method]); 15] = [
     ("/151/associations", &[], &[]),
 ];
 
+/// The scopes or the alternatives, how sure they are, and the page.
 fn known(method: &Method, path: &str) -> Option<(String, Knowledge, String)> {
     let known = paths::documented(method.as_str(), &segments(path)?)?;
-    Some((known.scopes.join(" "), known.knowledge, known.docs?.to_owned()))
+    let scopes = if known.any_of.is_empty() { known.scopes.join(" ") } else { known.any_of.join("|") };
+    Some((scopes, known.knowledge, known.docs?.to_owned()))
 }
 
 fn owned(scopes: &str) -> Vec<String> {

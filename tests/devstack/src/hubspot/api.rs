@@ -25,6 +25,8 @@ pub(super) enum Endpoint {
     Associate(&'static Kind, String, &'static Kind, String),
     /// An operation of which only the scopes are emulated, all of them needed.
     ScopesOnly(&'static [&'static str]),
+    /// The same, where one of several sets of scopes is enough.
+    Alternatives(elsewhere::Alternatives),
     /// Any other published operation, whose scopes are those of the product's table.
     Published(Published),
 }
@@ -72,7 +74,7 @@ fn perform(portal: &mut Portal, call: &Call<'_>, route: &Endpoint) -> Answer {
         Endpoint::Search(kind) => objects::search(portal, call, kind),
         Endpoint::BatchRead(kind) => objects::batch_read(portal, call, kind),
         Endpoint::Associate(from, id, to, other) => objects::associate(portal, call.now, (from, id), (to, other)),
-        Endpoint::ScopesOnly(_) => Ok(Answer::json(200, &json!({ "results": [] }))),
+        Endpoint::ScopesOnly(_) | Endpoint::Alternatives(_) => Ok(Answer::json(200, &json!({ "results": [] }))),
         Endpoint::Published(_) => Ok(Answer::json(200, &json!({}))),
     };
     outcome.unwrap_or_else(|refusal| refusal)
@@ -85,11 +87,13 @@ impl Endpoint {
             return operation.refusal(granted);
         }
         let required = self.scopes();
-        let covered = required.iter().all(|scope| granted.iter().any(|own| own == scope));
+        let covers = |set: &[&str]| set.iter().all(|scope| granted.iter().any(|own| own == scope));
+        let covered =
+            if let Self::Alternatives(sets) = self { sets.iter().any(|set| covers(set)) } else { covers(&required) };
         (!covered).then(|| problem::missing_scopes(&required))
     }
 
-    /// The scopes that it takes, all of them.
+    /// The scopes that it takes, all of them; of alternatives the first.
     fn scopes(&self) -> Vec<&'static str> {
         match self {
             Self::List(kind) | Self::Read(kind, _) | Self::Search(kind) | Self::BatchRead(kind) => kind.read.to_vec(),
@@ -97,6 +101,7 @@ impl Endpoint {
             Self::Associate(from, _, to, _) if from.write == to.write => from.write.to_vec(),
             Self::Associate(from, _, to, _) => [from.write, to.write].concat(),
             Self::ScopesOnly(scopes) => scopes.to_vec(),
+            Self::Alternatives(sets) => sets.first().map_or_else(Vec::new, |set| set.to_vec()),
             Self::Published(_) => Vec::new(),
         }
     }
@@ -132,7 +137,7 @@ fn modelled(request: &RecordedRequest) -> Result<Endpoint, Answer> {
         ["crm", "v4", "objects", from, _, "associations", _] => {
             only(method, "GET", Endpoint::ScopesOnly(kind(from)?.read))
         }
-        segments => elsewhere::scopes(method, segments).map(Endpoint::ScopesOnly).ok_or_else(problem::no_route),
+        segments => elsewhere::scopes(method, segments).map(Endpoint::Alternatives).ok_or_else(problem::no_route),
     }
 }
 

@@ -15,19 +15,22 @@ fn every_other_api_of_the_table_is_known_with_its_page() {
         "legacy/crm/objects/contacts/v1/post-contacts-v1-contact-create-OrUpdate-email-contact-email";
     const EVENTS: &str = "latest/events/send-event-data/send-event-occurrence";
     const FLOWS: &str = "legacy/automation/workflows/guide";
+    const FILES: &str = "legacy/files/guide";
     const LISTS: &str = "latest/crm/lists/guide";
+    const OWNERS: &str = "latest/crm/owners/guide";
     const TIMELINE: &str = "legacy/crm/extensions/timeline/guide";
-    let both = "crm.lists.read crm.lists.write";
+    let both = "cms.membership.access_groups.write crm.lists.read|crm.lists.read crm.lists.write";
     let (read, write) = ("crm.objects.contacts.read", "crm.objects.contacts.write");
     let (get, post, put, patch, delete) = (&Method::GET, &Method::POST, &Method::PUT, &Method::PATCH, &Method::DELETE);
-    let apis: [Api<'_>; 29] = [
+    let apis: [Api<'_>; 32] = [
         (
             get,
-            &["/crm/v3/owners", "/crm/v3/owners/", "/crm/v3/owners/7", "/crm/owners/2026-09/7"],
-            "crm.objects.owners.read",
+            &["/crm/v3/owners", "/crm/v3/owners/", "/crm/v3/owners/7", "/crm/owners/2026-03/7"],
+            "automation|crm.objects.owners.read",
             Exact,
-            "latest/crm/owners/guide",
+            OWNERS,
         ),
+        (get, &["/crm/owners/2026-09/7", "/crm/owners/2026-09-beta/7"], "crm.objects.owners.read", Exact, OWNERS),
         (
             get,
             &["/crm/v3/lists/7/memberships", "/crm/lists/2026-03/", "/crm/v3/lists/folders"],
@@ -60,24 +63,21 @@ fn every_other_api_of_the_table_is_known_with_its_page() {
             LISTS,
         ),
         (delete, &["/crm/v3/lists/7/memberships"], both, Exact, LISTS),
+        (post, &["/crm/v3/lists"], "cms.membership.access_groups.write|crm.lists.write", Exact, LISTS),
+        (post, &["/crm/v3/lists/folders"], both, Exact, LISTS),
+        (put, &["/crm/v3/lists/7/update-list-name"], both, Exact, LISTS),
+        (delete, &["/crm/v3/lists/7"], both, Exact, LISTS),
         (
-            post,
-            &["/crm/v3/lists", "/crm/v3/lists/folders", "/crm/v3/lists/memberships/batch/read"],
-            both,
-            Enough,
-            LISTS,
-        ),
-        (put, &["/crm/v3/lists/7/update-list-name", "/crm/v3/lists/search"], both, Enough, LISTS),
-        (delete, &["/crm/v3/lists/7"], both, Enough, LISTS),
-        (get, &["/files/v3/files/7", "/files/2026-03/folders"], "files", Exact, "legacy/files/guide"),
-        (
-            post,
-            &["/files/v3/files", "/files/2026-09/files/import-from-url/async"],
-            "files",
+            get,
+            &["/files/v3/files/7", "/files/2026-03/folders/7"],
+            "files|files.read|files.ui_hidden.read",
             Exact,
-            "legacy/files/guide",
+            FILES,
         ),
-        (delete, &["/files/v3/files/7/gdpr-delete"], "files", Exact, "legacy/files/guide"),
+        (post, &["/files/v3/files"], "files|files.ui_hidden.write|files.write", Exact, FILES),
+        (delete, &["/files/v3/files/7/gdpr-delete"], "files|files.delete|files.ui_hidden.write", Exact, FILES),
+        // Published in other versions only.
+        (post, &["/files/2026-09/files/import-from-url/async"], "files", Exact, FILES),
         (get, &["/automation/v4/flows", "/automation/2026-09-beta/flows/7"], "automation", Exact, FLOWS),
         (post, &["/automation/v4/flows/batch/read"], "automation", Exact, FLOWS),
         (post, &["/events/v3/send", "/events/2026-03/send/batch"], "analytics.behavioral_events.send", Exact, EVENTS),
@@ -110,7 +110,13 @@ fn every_other_api_of_the_table_is_known_with_its_page() {
         // Not documented, or for other purposes: unknown.
         (
             post,
-            &["/crm/v3/owners", "/account-info/v3/details", "/crm/v3/timeline", "/integrators/timeline/v1/events"],
+            &[
+                "/crm/v3/lists/memberships/batch/read",
+                "/crm/v3/owners",
+                "/account-info/v3/details",
+                "/crm/v3/timeline",
+                "/integrators/timeline/v1/events",
+            ],
             "",
             Exact,
             "",
@@ -132,6 +138,7 @@ fn every_other_api_of_the_table_is_known_with_its_page() {
                 "/crm/v3/timeline/events",
                 "/integrators/timeline/v3/events",
                 "/Files/v3/files",
+                "/files/2026-03/folders",
             ],
             "",
             Exact,
@@ -144,7 +151,7 @@ fn every_other_api_of_the_table_is_known_with_its_page() {
             Exact,
             "",
         ),
-        (put, &["/engagements/v1/engagements", "/contacts/v1/contact"], "", Exact, ""),
+        (put, &["/engagements/v1/engagements", "/contacts/v1/contact", "/crm/v3/lists/search"], "", Exact, ""),
         (patch, &["/engagements/v1/engagements/7", "/crm/v3/owners/7"], "", Exact, ""),
         (delete, &["/contacts/v1/contact/vid/7", "/account-info/v3/details"], "", Exact, ""),
     ];
