@@ -179,6 +179,22 @@ fn published_alternatives_go_before_a_row_written_by_hand() {
 }
 
 #[test]
+fn a_misspelt_path_is_unknown() {
+    let all = granted("files automation crm.lists.read crm.lists.write crm.objects.owners.read");
+    for (method, path, meant) in [
+        (Method::GET, "/files/v3/files/serch/x/y", None),
+        (Method::GET, "/files/v3/folders/7/files", None),
+        (Method::GET, "/crm/v3/lists/7/membership", Some("/crm/v3/lists/7/memberships")),
+        (Method::POST, "/crm/v3/lists/serch", Some("/crm/v3/lists/search")),
+        (Method::DELETE, "/automation/v4/flows/7/x/y", None),
+    ] {
+        let explanation = Explanation::of(&method, path);
+        assert_eq!(explanation.verdict(&all), Verdict::Unknown, "{method} {path}");
+        assert_eq!(explanation.did_you_mean.as_deref(), meant, "{method} {path}");
+    }
+}
+
+#[test]
 fn an_unknown_path_gets_a_hint_at_the_published_one() {
     for (method, path, meant) in [
         (Method::GET, "/crm/v3/object/contacts", Some("/crm/v3/objects/contacts")),

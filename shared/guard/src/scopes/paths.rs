@@ -20,7 +20,7 @@ pub(super) fn documented(method: &str, segments: &[&str]) -> Option<Required> {
             published_first(method, segments, FILES.writes(Knowledge::Exact))
         }
         ["automation", version, "flows", ..] if *version == "v4" || is_date(version) => {
-            Some(FLOWS.writes(Knowledge::Exact))
+            published_first(method, segments, FLOWS.writes(Knowledge::Exact))
         }
         ["events", version, "send"] | ["events", version, "send", "batch"] if method == "POST" && is_v3(version) => {
             Some(EVENTS.writes(Knowledge::Exact))
