@@ -67,7 +67,7 @@ impl Explanation {
             Some(Published::DeveloperKey) => explanation.developer_key = true,
             Some(Published::ByObjectType) => explanation.required = by_type::required(method, &segments),
             Some(Published::Scopes(scopes)) => explanation.required = Some(Required::published(scopes)),
-            None => explanation.did_you_mean = published::did_you_mean(method, &segments),
+            None => explanation.did_you_mean = did_you_mean(method, &segments),
         }
         explanation
     }
@@ -99,6 +99,14 @@ impl Explanation {
         let has_alternatives = self.required.as_ref().is_some_and(|required| !required.any_of.is_empty());
         if has_alternatives { requested.remedy_for_one(&missing) } else { requested.remedy_for_all(&missing) }
     }
+}
+
+/// The documented path that an unknown one was probably meant to be; none that stops if the unknown one did not.
+fn did_you_mean(method: &str, segments: &[&str]) -> Option<String> {
+    let stops = |path: &[&str]| retired::deprecation(path).is_some();
+    let is_documented =
+        |path: &[&str]| published::operation(method, path).is_some() || paths::documented(method, path).is_some();
+    published::did_you_mean(method, segments, |path| is_documented(path) && (stops(segments) || !stops(path)))
 }
 
 /// The segments of a path, unless servers might split it otherwise: they differ in whether an encoded slash ends a

@@ -203,8 +203,19 @@ fn an_unknown_path_gets_a_hint_at_the_published_one() {
         (
             Method::GET,
             "/crm/v3/objects/contact/7/association/deals",
+            Some("/crm/v3/objects/contact/7/associations/deals"),
+        ),
+        (
+            Method::GET,
+            "/crm/v4/objects/contact/7/association/deals",
             Some("/crm/v4/objects/contact/7/associations/deals"),
         ),
+        (
+            Method::GET,
+            "/crm/objects/contact/7/associations/deals",
+            Some("/crm/objects/2026-03/contact/7/associations/deals"),
+        ),
+        (Method::GET, "/cms/v3/hubdb/tabels", Some("/cms/v3/hubdb/tables")),
         (Method::GET, "/crm/v3/objects/contacts", None),
         (Method::GET, "/nothing/like/it", None),
         (Method::GET, "/crm/v3/object%2Fcontacts", None),

@@ -79,8 +79,8 @@ pub(super) fn scope(name: &str) -> Option<&'static str> {
     SCOPES.split(['\n', '|', ' ']).find(|known| *known == name)
 }
 
-/// The published path that an unknown one was probably meant to be.
-pub(super) fn did_you_mean(method: &str, segments: &[&str]) -> Option<String> {
+/// The published path that an unknown one was probably meant to be, if it is suitable.
+pub(super) fn did_you_mean(method: &str, segments: &[&str], is_suitable: impl Fn(&[&str]) -> bool) -> Option<String> {
     let near = PATTERNS.lines().find_map(|line| {
         let (pattern, operations) = line.split_once('\t')?;
         if !hint::is_close(pattern, segments) {
@@ -90,7 +90,7 @@ pub(super) fn did_you_mean(method: &str, segments: &[&str]) -> Option<String> {
         while let (Some(of), Some(versions), Some(_)) = (operations.next(), operations.next(), operations.next()) {
             let known = nth(VERSIONS, versions)?;
             if of == method
-                && let Some(path) = hint::corrected(pattern, known, segments)
+                && let Some(path) = hint::corrected(pattern, known, segments, &is_suitable)
             {
                 return Some(path);
             }
