@@ -120,7 +120,7 @@ fn public(text: &str) -> String {
             public.push_str(&doubled[1..]);
             &from[2..]
         } else {
-            let (name, rest) = from[1..].split_once('}').expect("a placeholder ends");
+            let (name, rest) = from[1..].split_once('}').unwrap_or((&from[1..], ""));
             let name = match name {
                 "" => "value",
                 name if name.chars().all(|c| c.is_ascii_uppercase() || c == '_') => "limit",
