@@ -18,11 +18,11 @@ use self::response::{EndpointReply, EndpointSuccess, TokenResponse, grant, judge
 use crate::clients::Http;
 use crate::config::{self, HubOrigins};
 use crate::error::{Error, chain};
-use crate::retry_after;
 use crate::store::Store;
 use crate::token_error::TokenError;
 use crate::token_error::TokenErrorKind::{AnswerLost, Corrupt, Gone, InvalidClient, Misconfigured, Revoked, Transient};
 use crate::tokens::AppCredentials;
+use crate::{correct_hub, retry_after};
 
 /// The largest answer that is read; HubSpot's answers are far smaller.
 const LARGEST_ANSWER: usize = 65_536;
@@ -199,7 +199,7 @@ impl HubSpot {
             .finish();
         let mut reply = self.post(self.url(request.path, request.hub), body.clone(), until).await?;
         // HubSpot has not acted: the portal lives in another hub, and its token endpoint too.
-        let named_hub = reply.correct_hub();
+        let named_hub = reply.correct_hub;
         if named_hub.is_some() {
             reply = self.post(self.url(request.path, named_hub), body, until).await?;
         }
@@ -239,7 +239,9 @@ impl HubSpot {
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         let now = self.http.clock().now();
         let retry_after = header("retry-after").and_then(|value| retry_after::seconds(value, now));
-        let hub = header("x-hubspot-correct-hublet").and_then(Hub::parse);
+        // One that is no text names no hub, whatever the body says.
+        let named =
+            response.headers().get(correct_hub::HEADER).map(|value| value.to_str().unwrap_or_default().to_owned());
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > LARGEST_ANSWER {
@@ -248,7 +250,8 @@ impl HubSpot {
             body.extend_from_slice(&chunk);
         }
         let retry_after = retry_after.and_then(|seconds| i64::try_from(seconds).ok());
-        Ok(EndpointReply { status, retry_after, hub, body })
+        let correct_hub = correct_hub::named(status, named.as_deref(), &body);
+        Ok(EndpointReply { status, retry_after, correct_hub, body })
     }
 }
 

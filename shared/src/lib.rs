@@ -7,6 +7,7 @@ pub mod caller;
 pub mod clients;
 pub mod clock;
 pub mod config;
+pub mod correct_hub;
 pub mod crypto;
 pub mod error;
 pub mod gateway;

@@ -7,7 +7,7 @@ use guard::target::Target;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
-use shared::retry_after;
+use shared::{correct_hub, retry_after};
 
 /// HubSpot's errors are short. A body of megabytes is not parsed: as a tree it takes many times its memory.
 const LONGEST_ERROR: usize = 256 * 1024;
@@ -131,17 +131,9 @@ impl Reply {
 
     /// The hub that a 488 names for the portal, if it is listed.
     pub(crate) fn correct_hub(&self) -> Option<Hub> {
-        if self.status != 488 {
-            return None;
-        }
-        let named = match self.header("x-hubspot-correct-hublet") {
-            Some(name) => Hub::parse(name.trim()),
-            None => Hub::parse(text(&error_body(&self.body), "correctHublet")),
-        };
-        if named.is_none() {
-            tracing::warn!(status = self.status, "HubSpot named an unknown hub");
-        }
-        named
+        // Every answer is asked: only a 488 is searched for its header.
+        let header = if self.status == 488 { self.header(correct_hub::HEADER) } else { None };
+        correct_hub::named(self.status, header, &self.body)
     }
 
     /// The id that the edge gave the request, for its support; only if the text may be logged.
@@ -300,21 +292,6 @@ mod tests {
         let headers = edge.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         assert_eq!(Reply { headers, ..reply(429, "<html>") }.limit(&create), None);
         assert_eq!(reply(423, "").limit(&create), None);
-    }
-
-    #[test]
-    fn only_a_488_names_a_hub_and_only_a_listed_one() {
-        let header = |status, name: &str, body: &str| Reply {
-            headers: vec![("x-hubspot-correct-hublet".to_owned(), name.to_owned())],
-            ..reply(status, body)
-        };
-
-        assert_eq!(header(488, "eu1", "").correct_hub(), Hub::parse("eu1"));
-        assert_eq!(reply(488, r#"{"correctHublet":"ap1"}"#).correct_hub(), Hub::parse("ap1"));
-        assert_eq!(header(200, "eu1", "").correct_hub(), None);
-        assert_eq!(header(488, "eu1.evil.example", r#"{"correctHublet":"eu1"}"#).correct_hub(), None);
-        assert_eq!(reply(488, r#"{"correctHublet":["eu1"]}"#).correct_hub(), None);
-        assert_eq!(reply(488, "<html>").correct_hub(), None);
     }
 
     #[test]

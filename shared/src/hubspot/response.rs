@@ -41,15 +41,9 @@ pub(super) struct EndpointSuccess {
 pub(super) struct EndpointReply {
     pub(super) status: u16,
     pub(super) retry_after: Option<i64>,
-    pub(super) hub: Option<Hub>,
-    pub(super) body: Vec<u8>,
-}
-
-impl EndpointReply {
     /// The hub that a 488 names for the portal, if it is listed.
-    pub(super) fn correct_hub(&self) -> Option<Hub> {
-        if self.status == 488 { self.hub } else { None }
-    }
+    pub(super) correct_hub: Option<Hub>,
+    pub(super) body: Vec<u8>,
 }
 
 pub(super) fn lost(cause: impl Into<String>) -> TokenError {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use shared::config::Reader;
 
 use super::{access_token, connected, tamper, to, with};
-use crate::world::{ACCOUNT, World, execute_by};
+use crate::world::{ACCOUNT, ADMIN, World, execute_by};
 
 /// A world, a second HubSpot that serves as every regional hub, and a function that knows both.
 struct Hubs {
@@ -53,6 +53,11 @@ impl Hubs {
 pub(crate) fn moved(hub: &str) -> Fault {
     let body = json!({"status": "error", "message": "Wrong hub.", "correlationId": "c", "correctHublet": hub});
     Fault::Answer(Answer::json(488, &body).header("X-Hubspot-Correct-Hublet", hub))
+}
+
+/// The same without the header.
+fn in_body(hub: &str) -> Answer {
+    Answer::json(488, &json!({"correctHublet": hub}))
 }
 
 fn create() -> Value {
@@ -136,9 +141,12 @@ async fn a_hub_of_the_record_that_is_not_listed_is_ignored() {
 #[tokio::test]
 async fn a_488_of_the_token_endpoint_asks_the_named_hub_once() {
     let world = connected().await;
-    for (answers, refreshes, status) in
-        [(vec![moved("eu1")], 2, 200), (vec![moved("eu1"), moved("na1")], 2, 503), (vec![moved("xx9")], 1, 503)]
-    {
+    for (answers, refreshes, status) in [
+        (vec![moved("eu1")], 2, 200),
+        (vec![moved("eu1"), moved("na1")], 2, 503),
+        (vec![Fault::Answer(in_body("eu1"))], 2, 200),
+        (vec![Fault::Answer(in_body("xx9"))], 1, 503),
+    ] {
         world.pass(Duration::from_secs(1_801));
         world.stack.hubspot.forget_requests();
         world.stack.hubspot.script(Match::refresh(), answers);
@@ -152,6 +160,20 @@ async fn a_488_of_the_token_endpoint_asks_the_named_hub_once() {
             answer.text
         );
     }
+}
+
+#[tokio::test]
+async fn an_unknown_hub_of_the_token_endpoint_is_logged() {
+    let world = World::start().await;
+    for answer in [Answer::new(488).header("x-hubspot-correct-hublet", "eu1.evil.example"), in_body("xx9")] {
+        let begun = world.stack.authorize(ACCOUNT, ADMIN, &json!({})).await.unwrap();
+        let callback = world.stack.consent(&begun).await.unwrap();
+        world.stack.hubspot.script(Match::exchange(), [Fault::Answer(answer)]);
+
+        world.stack.finish(&callback, Some(&begun.cookie)).await.unwrap();
+    }
+    let lines = world.stack.lambda.logs().lines();
+    assert_eq!(lines.iter().filter(|line| line.text.contains("HubSpot named an unknown hub")).count(), 2, "{lines:?}");
 }
 
 #[tokio::test]
