@@ -13,7 +13,7 @@ use shared::{correct_hub, retry_after};
 const LONGEST_ERROR: usize = 256 * 1024;
 /// The wait after a 423 without `Retry-After`, in seconds.
 const LOCKED_SECONDS: u64 = 2;
-/// The length of a rate limit that names neither `Retry-After` nor an interval, in seconds.
+/// The length of a limit that names neither `Retry-After` nor an interval, in seconds.
 const ORDINARY_LIMIT: u64 = 10;
 /// The length of the limit per second, which comes without `Retry-After`, in seconds.
 const SECONDLY_LIMIT: u64 = 1;
@@ -65,19 +65,16 @@ impl Reply {
         self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
     }
 
-    /// `Retry-After` in seconds, of any form; a limit per second without one lasts a second.
+    /// `Retry-After` in seconds, of any form; a limit per second without a valid one lasts a second.
     pub(crate) fn retry_after(&self) -> Option<u64> {
-        match self.header("retry-after") {
-            Some(value) => retry_after::seconds(value, self.received_at),
-            None if self.status == 429 && self.is_secondly() => Some(SECONDLY_LIMIT),
-            None => None,
-        }
+        let sent = self.header("retry-after").and_then(|value| retry_after::seconds(value, self.received_at));
+        sent.or_else(|| (self.is_limit() && self.is_secondly()).then_some(SECONDLY_LIMIT))
     }
 
     /// The seconds that HubSpot asks, or by its kind of answer implies, to wait before the next request.
     pub(crate) fn wait_seconds(&self) -> Option<u64> {
         match (self.status, self.retry_after()) {
-            (429, None) => Some(self.rate_limit()),
+            (429 | 477, None) => Some(self.rate_limit()),
             (423, None) => Some(LOCKED_SECONDS),
             (423 | 429 | 477 | 500..=599, Some(seconds)) => Some(seconds),
             _ => None,
@@ -86,7 +83,7 @@ impl Reply {
 
     /// The limit that a 429 or 477 of HubSpot's sets for a call to `target`. One of the edge is not about the portal.
     pub(crate) fn limit(&self, target: &Target) -> Option<Limit> {
-        if !matches!(self.status, 429 | 477) || self.is_from_edge() {
+        if !self.is_limit() || self.is_from_edge() {
             return None;
         }
         let search = self.status == 429 && self.is_secondly() && is_search(target);
@@ -143,6 +140,11 @@ impl Reply {
         if sound { Some(id) } else { None }
     }
 
+    /// Returns true if it asks to wait for the whole portal's sake: a rate limit, or a portal that is being moved.
+    fn is_limit(&self) -> bool {
+        matches!(self.status, 429 | 477)
+    }
+
     fn is_secondly(&self) -> bool {
         let policy = self.policy();
         policy.contains("secondly") && !policy.contains("ten_secondly")
@@ -154,7 +156,7 @@ impl Reply {
         format!("{} {}", text(&body, "policyName"), text(&body, "message")).to_lowercase()
     }
 
-    /// The length of a rate limit without `Retry-After`: HubSpot's interval, or for the daily one a quarter of an hour.
+    /// The length of a limit without a valid `Retry-After`: HubSpot's interval, or for the daily one a quarter of an hour.
     fn rate_limit(&self) -> u64 {
         if self.policy().contains("daily") {
             return LONGEST_COOLDOWN;
@@ -285,7 +287,7 @@ mod tests {
         assert_eq!(reply(429, secondly).limit(&create), limit(LimitScope::Portal, 1));
         let rolling = r#"{"policyName":"TEN_SECONDLY_ROLLING"}"#;
         assert_eq!(reply(429, rolling).limit(&search), limit(LimitScope::Portal, 10));
-        assert_eq!(reply(477, "").limit(&search), None);
+        assert_eq!(reply(477, "").limit(&search), limit(LimitScope::Portal, 10));
         let day = Reply { headers: vec![("retry-after".to_owned(), "86400".to_owned())], ..reply(477, "") };
         assert_eq!((day.wait_seconds(), day.limit(&create)), (Some(86_400), limit(LimitScope::Portal, 900)));
         let edge = [("cf-ray", "8a1-FRA"), ("content-type", "text/html")];
@@ -308,7 +310,10 @@ mod tests {
             (423, None, Some(2)),
             (423, Some("7"), Some(7)),
             (477, Some("86400"), Some(86_400)),
-            (477, None, None),
+            (477, None, Some(10)),
+            (477, Some("soon"), Some(10)),
+            (429, Some("soon"), Some(10)),
+            (423, Some("soon"), Some(2)),
             (503, Some("0"), Some(1)),
             (503, Some("soon"), None),
             (429, Some("18446744073709551615"), Some(86_400)),
@@ -337,6 +342,9 @@ mod tests {
             (&[("x-hubspot-ratelimit-interval-milliseconds", "5000")], ten, 5),
             (&[], r#"{"policyName":"DAILY"}"#, 900),
             (&[], r#"{"message":"You have reached your secondly limit."}"#, 1),
+            (&[("retry-after", "soon")], r#"{"policyName":"SECONDLY"}"#, 1),
+            (&[("retry-after", "soon"), ("x-hubspot-ratelimit-interval-milliseconds", "5000")], ten, 5),
+            (&[("retry-after", "")], r#"{"policyName":"DAILY"}"#, 900),
             (&[], "<html>", 10),
         ] {
             assert_eq!(reply(headers, body).wait_seconds(), Some(seconds), "{headers:?} {body}");

@@ -71,7 +71,7 @@ async fn given_up(world: &World, key: &str, late: Late) -> (Answer, Gate) {
     match late {
         Late::TakeOver => die_at(world, key, "Query", &[], At::Before).await,
         Late::Verdict => die_at(world, key, "PutItem", &[&hash, r#"{"S":"sending"}"#], At::After).await,
-        Late::Release => world.stack.hubspot.script(Match::api(), [Fault::status(477)]),
+        Late::Release => world.stack.hubspot.script(Match::api(), [Fault::status(423).header("retry-after", "9")]),
         Late::Claim | Late::Sending | Late::End => {}
     }
     let (operation, words) = late.write();

@@ -145,7 +145,10 @@ fn waiting_forms() -> Vec<Form> {
             .wait(86_400),
         limit("an absurd number", limited("DAILY").header("retry-after", "18446744073709551615"), 1).wait(86_400),
         limit("portal moves", Answer::new(477).header("retry-after", "86400"), 1).wait(86_400),
-        Form::new("portal moves, without a time", Answer::new(477)).ends(retryable(1), retryable(1)),
+        limit("portal moves, without a time", Answer::new(477), 1).wait(10),
+        limit("limit per second with a time that does not parse", limited("SECONDLY").header("retry-after", "soon"), 3)
+            .records(&["search_cooldown_until"], portal[1])
+            .wait(1),
         Form::new("edge limits", edge(429)).ends(retryable(1), retryable(1)).wait(10),
         Form::new("locked", error(423, &json!({}))).ends(retryable(2), retryable(2)).wait(2),
         Form::new("locked for nine seconds", error(423, &json!({})).header("retry-after", "9"))

@@ -147,7 +147,8 @@ fn statuses() -> Vec<Trouble> {
         statuses.push(trouble(Fault::AnswerUnread(answer.clone()), ends, false, attempts));
         statuses.push(trouble(Fault::AnswerAfterEffect(answer), ends, true, attempts));
     }
-    let others = [200, 304, 400, 408, 409, 413, 451, 477];
+    // What pauses the portal, 429 and 477, would end the cases beside it: forms.rs has those.
+    let others = [200, 304, 400, 408, 409, 413, 451];
     let answered = |status| trouble(Fault::Answer(Answer::html(status, "")), Ends::Answered(status), false, 1);
     statuses.extend(others.map(answered));
     statuses.push(trouble(Fault::AnswerUnread(Answer::html(413, "")), Ends::Answered(413), false, 1));
@@ -219,7 +220,7 @@ impl Case {
         let may_be_unknown = |known| if harmless { known } else { "unknown" };
         let (says, outcome, retryable) = match last {
             Ends::Answered(status @ 500..) => (status.to_string(), may_be_unknown("answered"), harmless),
-            Ends::Answered(status) => (status.to_string(), "answered", status == 477),
+            Ends::Answered(status) => (status.to_string(), "answered", false),
             Ends::Lost | Ends::LostInBody | Ends::Whole if self.stalls => {
                 ("hubspot_timeout".to_owned(), "unknown", harmless)
             }
@@ -305,7 +306,7 @@ async fn a_lost_or_wrong_answer_never_doubles_a_write_and_the_engine_learns_it()
 
     let cases = assert_all(&world, troubles, false).await;
 
-    assert_eq!(cases, 910);
+    assert_eq!(cases, 896);
 }
 
 #[tokio::test]
