@@ -11,14 +11,14 @@ use shared::integration::Integration;
 
 use crate::app::App;
 use crate::best_effort::best_effort;
-use crate::reply::{LONGEST_COOLDOWN, Limit, LimitScope, is_search};
+use crate::reply::{LONGEST_COOLDOWN, Limit, LimitScope};
 
 /// `last_used_at` is written at most this often, in seconds.
 const USE_RECORDED_EVERY: i64 = 3_600;
 
 /// Refuses while HubSpot's rate limit of the portal, or of its searches, is known to be used up.
 pub(crate) fn check_cooldown(app: &App, integration: &Integration, target: &Target) -> Result<(), Error> {
-    let searches = if is_search(target) { integration.search_cooldown_until } else { None };
+    let searches = integration.search_cooldown_until.filter(|_| target.is_search());
     let Some(until) = integration.cooldown_until.max(searches) else { return Ok(()) };
     if until <= app.clock.now() {
         return Ok(());

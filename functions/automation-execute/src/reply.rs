@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use guard::hubs::Hub;
 use guard::target::Target;
-use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 use shared::{correct_hub, retry_after};
@@ -86,7 +85,7 @@ impl Reply {
         if !self.is_limit() || self.is_from_edge() {
             return None;
         }
-        let search = self.status == 429 && self.is_secondly() && is_search(target);
+        let search = self.status == 429 && self.is_secondly() && target.is_search();
         let scope = if search { LimitScope::Searches } else { LimitScope::Portal };
         Some(Limit { scope, seconds: self.wait_seconds()?.min(LONGEST_COOLDOWN) })
     }
@@ -165,11 +164,6 @@ impl Reply {
         let millis: Option<u64> = interval.and_then(|value| value.trim().parse().ok());
         millis.map_or(ORDINARY_LIMIT, |millis| millis.div_ceil(1000)).clamp(1, LONGEST_COOLDOWN)
     }
-}
-
-/// Returns true if a call is a search of the CRM, which has a limit of its own.
-pub(crate) fn is_search(target: &Target) -> bool {
-    target.method() == Method::POST && target.path().starts_with("/crm/") && target.path().ends_with("/search")
 }
 
 /// The headers of an answer that are returned to the caller.
@@ -285,6 +279,11 @@ mod tests {
 
         assert_eq!(reply(429, secondly).limit(&search), limit(LimitScope::Searches, 1));
         assert_eq!(reply(429, secondly).limit(&create), limit(LimitScope::Portal, 1));
+        // A search, and a record of a type called search.
+        let slash = target("POST", "/crm/v3/objects/contacts/search/");
+        assert_eq!(reply(429, secondly).limit(&slash), limit(LimitScope::Searches, 1));
+        let typed = target("POST", "/crm/v3/objects/search");
+        assert_eq!(reply(429, secondly).limit(&typed), limit(LimitScope::Portal, 1));
         let rolling = r#"{"policyName":"TEN_SECONDLY_ROLLING"}"#;
         assert_eq!(reply(429, rolling).limit(&search), limit(LimitScope::Portal, 10));
         assert_eq!(reply(477, "").limit(&search), limit(LimitScope::Portal, 10));

@@ -123,6 +123,12 @@ impl Target {
         self.method == Method::GET || (self.method == Method::POST && post_reads(self.path()))
     }
 
+    /// Returns true if it is a search of the CRM, which has a rate limit of its own; a slash at the end changes nothing.
+    pub fn is_search(&self) -> bool {
+        let path = self.path().strip_suffix('/').unwrap_or(self.path());
+        self.method == Method::POST && path.starts_with("/crm/") && path.ends_with("/search") && post_reads(path)
+    }
+
     /// Returns true if sending it twice does what sending it once does: GET, PUT, DELETE, and POSTs that read.
     pub fn is_idempotent(&self) -> bool {
         self.is_read() || self.method == Method::PUT || self.method == Method::DELETE

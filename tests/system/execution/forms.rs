@@ -255,11 +255,16 @@ async fn a_limit_of_searches_stops_searches_only() {
 
     let met = world.execute(&search).await;
     let later = world.execute(&search).await;
+    let slash = world.execute(&with(search, &json!({"endpoint": "/crm/v3/objects/contacts/search/"}))).await;
     let list = world.execute(&to("GET", "/crm/v3/objects/contacts")).await;
+    let create = world.execute(&with(to("POST", "/crm/v3/objects/search"), &json!({"body": {}}))).await;
 
     assert_eq!(met.body["hubspot"]["status"], 429);
-    assert_eq!((later.status, later.code(), &later.body["outcome"]), (429, "rate_limited", &json!("not_sent")));
+    for later in [later, slash] {
+        assert_eq!((later.status, later.code(), &later.body["outcome"]), (429, "rate_limited", &json!("not_sent")));
+    }
     assert_eq!(list.body["hubspot"]["status"], 200, "{}", list.text);
+    assert_eq!((create.status, &create.body["attempts"]), (200, &json!(1)), "{}", create.text);
 }
 
 #[tokio::test]

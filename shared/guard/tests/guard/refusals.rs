@@ -312,6 +312,29 @@ fn reads_and_idempotent_requests_are_distinguished() {
 }
 
 #[test]
+fn searches_of_the_crm_are_those_that_hubspot_documents() {
+    for (method, path, search) in [
+        ("POST", "/crm/v3/objects/contacts/search", true),
+        ("POST", "/crm/v3/objects/contacts/search/", true),
+        ("POST", "/crm/v3/objects/contacts/search?x=/", true),
+        ("POST", "/crm/objects/2026-03/0-1/search", true),
+        ("POST", "/crm/v3/lists/search", true),
+        ("POST", "/crm/v3/objects/search/search", true),
+        ("POST", "/crm/v3/objects/search", false),
+        ("POST", "/crm/v3/objects/search/", false),
+        ("POST", "/crm/objects/2026-03/search", false),
+        ("POST", "/crm/v3/properties/search", false),
+        ("POST", "/crm/v3/objects/contacts/batch/read", false),
+        ("POST", "/crm/v3/objects/contacts", false),
+        ("POST", "/collector/graphql", false),
+        ("GET", "/crm/v3/objects/contacts/search", false),
+        ("PUT", "/crm/v3/objects/contacts/search", false),
+    ] {
+        assert_eq!(target(method, path).unwrap().is_search(), search, "{method} {path}");
+    }
+}
+
+#[test]
 fn well_known_wrong_hosts_say_what_is_wrong() {
     for (endpoint, said) in [
         ("https://api.hsforms.com/submissions/v3/integration/secure/submit/1/2", "form submissions"),
