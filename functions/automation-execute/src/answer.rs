@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use guard::redact::TokenPatterns;
 use guard::request::Call;
-use guard::scopes::{Remedy, RequestedScopes};
+use guard::scopes::{self, Explanation, Remedy, RequestedScopes, Verdict};
 use guard::target::Target;
 use secrecy::SecretString;
 use shared::clock::Clock;
@@ -106,7 +106,9 @@ impl Answer<'_> {
         let outcome = self.outcome();
         let retryable = self.is_retryable(outcome);
         let granted = self.integration.scopes.as_slice();
-        let missing_scopes = missing_scopes(status, body.unwrap_or_default());
+        let missing = missing_scopes(status, body.unwrap_or_default())
+            .map(|listed| missing(self.call.target(), listed, granted, self.requested));
+        let (missing_scopes, remedy) = missing.map_or((None, None), |(scopes, remedy)| (Some(scopes), remedy));
         let scrub = |value: &str| {
             let clean = redacted(patterns, value.as_bytes(), || true).unwrap_or_default();
             String::from_utf8_lossy(&clean).into_owned()
@@ -122,7 +124,7 @@ impl Answer<'_> {
             ignored_credentials: self.call.ignored(),
             body_ignored: ignores_body(self.call).then_some(true),
             granted_scopes: missing_scopes.as_ref().map(|_| granted),
-            remedy: missing_scopes.as_ref().and_then(|listed| remedy(listed, granted, self.requested)),
+            remedy,
             missing_scopes,
             hubspot: HubspotAnswer {
                 status,
@@ -142,6 +144,28 @@ fn redacted<'a>(patterns: &[TokenPatterns], bytes: &'a [u8], has_time: impl Fn()
         Cow::Borrowed(bytes) => patterns.scrub_while(bytes, &has_time),
         Cow::Owned(bytes) => patterns.scrub_while(&bytes, &has_time).map(|clean| Cow::Owned(clean.into_owned())),
     })
+}
+
+/// The scopes that are missing after HubSpot's refusal, and their remedy.
+///
+/// HubSpot also names scopes that it has retired, which nobody can add to an app: if it names no other, what the guard
+/// knows of the request counts.
+fn missing(
+    target: &Target,
+    listed: Vec<String>,
+    granted: &[String],
+    requested: RequestedScopes<'_>,
+) -> (Vec<String>, Option<Remedy>) {
+    let is_known = |scope: &String| granted.contains(scope) || requested.has(scope) || scopes::is_known(scope);
+    if !listed.iter().any(is_known) {
+        let explanation = Explanation::of(target.method(), target.path());
+        if !explanation.developer_key && explanation.verdict(granted) == Verdict::Missing {
+            let missing = explanation.missing(granted).into_iter().map(str::to_owned).collect();
+            return (missing, explanation.remedy(granted, requested));
+        }
+    }
+    let remedy = remedy(&listed, granted, requested);
+    (listed, remedy)
 }
 
 /// The remedy for HubSpot's refusal. A scope that is listed and granted is not the missing one.

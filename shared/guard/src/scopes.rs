@@ -123,6 +123,11 @@ fn has_encoded(path: &str, escape: &str) -> bool {
     path.as_bytes().windows(escape.len()).any(|bytes| bytes.eq_ignore_ascii_case(escape.as_bytes()))
 }
 
+/// Returns true if HubSpot's files or its list of renamings have a scope of this name; a retired one they have not.
+pub fn is_known(scope: &str) -> bool {
+    published::scope(scope).is_some() || !successors::successors(scope).is_empty()
+}
+
 /// The scopes that a request needs; `None` where that is not known.
 pub fn required(method: &Method, path: &str) -> Option<Required> {
     Explanation::of(method, path).required

@@ -76,6 +76,28 @@ async fn of_several_scopes_of_which_one_is_enough_the_easiest_is_the_remedy() {
 }
 
 #[tokio::test]
+async fn for_a_retired_scope_that_hubspot_names_ours_and_its_remedy_are_told() {
+    let world = connected().await;
+    grant(&world, &["oauth"]).await;
+    let owners = to("GET", "/crm/v3/owners");
+    let told = async |listed: &[&str], request: &Value| {
+        world.stack.hubspot.script(Match::api(), [Fault::Answer(refusal(listed))]);
+        let answer = world.execute(request).await.body;
+        (answer["missing_scopes"].clone(), answer["remedy"].clone())
+    };
+    let ours = || (json!(["crm.objects.owners.read"]), json!("hubspot_plan"));
+
+    assert_eq!(told(&["contacts"], &owners).await, ours());
+    assert_eq!(told(&[], &owners).await, ours());
+    // One that HubSpot still has, or a request of which the guard knows nothing: HubSpot's own list.
+    assert_eq!(told(&["contacts", "files"], &owners).await, (json!(["contacts", "files"]), json!("ask_operator")));
+    let unknown = to("GET", "/brand/new");
+    assert_eq!(told(&["contacts"], &unknown).await, (json!(["contacts"]), json!("ask_operator")));
+    grant(&world, &["oauth", "crm.objects.owners.read"]).await;
+    assert_eq!(told(&["contacts"], &owners).await, (json!(["contacts"]), json!("ask_operator")));
+}
+
+#[tokio::test]
 async fn no_remedy_is_named_where_none_is_known_or_nothing_is_missing() {
     let world = connected().await;
     grant(&world, &["oauth", "crm.objects.contacts.read"]).await;

@@ -129,6 +129,8 @@ fn describe(remedy: Remedy) -> &'static str {
     match remedy {
         Remedy::Reconnect => "an admin of the account reconnects: the app now asks for the scopes",
         Remedy::AskOperator => "add the scopes to HUBSPOT_SCOPES and to the app at HubSpot; then an admin reconnects",
-        Remedy::HubspotPlan => "the customer's HubSpot plan lacks what the scopes are for",
+        Remedy::HubspotPlan => {
+            "the customer's HubSpot plan lacked what the scopes are for; once it has that, an admin reconnects"
+        }
     }
 }

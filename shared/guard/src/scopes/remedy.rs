@@ -10,7 +10,8 @@ pub enum Remedy {
     Reconnect,
     /// The app does not ask for it: its operator has to add it.
     AskOperator,
-    /// It was asked for as optional and not granted: the customer's HubSpot plan lacks it.
+    /// It is asked for as optional and was not granted: the customer's HubSpot plan lacked it at the consent. A plan that
+    /// has it by now cannot be seen from here; then an admin reconnects.
     HubspotPlan,
 }
 
@@ -24,6 +25,11 @@ pub struct RequestedScopes<'a> {
 }
 
 impl RequestedScopes<'_> {
+    /// Returns true if the app asks for the scope.
+    pub fn has(&self, scope: &str) -> bool {
+        self.required.iter().chain(self.optional).any(|one| one == scope)
+    }
+
     /// The remedy where *all* of the missing scopes are needed; `None` if no scope is missing.
     ///
     /// Of several, the one that has to come first: what the app does not ask for no reconnect can bring, and what the
