@@ -22,7 +22,7 @@ use crate::store::Store;
 use crate::token_error::TokenError;
 use crate::token_error::TokenErrorKind::{AnswerLost, Corrupt, Gone, InvalidClient, Misconfigured, Revoked, Transient};
 use crate::tokens::AppCredentials;
-use crate::{correct_hub, retry_after};
+use crate::{cf_ray, correct_hub, retry_after};
 
 /// The largest answer that is read; HubSpot's answers are far smaller.
 const LARGEST_ANSWER: usize = 65_536;
@@ -203,11 +203,7 @@ impl HubSpot {
         if named_hub.is_some() {
             reply = self.post(self.url(request.path, named_hub), body, until).await?;
         }
-        if reply.status == 200 {
-            Ok(EndpointSuccess { body: reply.body, named_hub })
-        } else {
-            Err(judge(reply.status, &reply.body, reply.retry_after))
-        }
+        if reply.status == 200 { Ok(EndpointSuccess { body: reply.body, named_hub }) } else { Err(judge(&reply)) }
     }
 
     /// The address of the token endpoint, or of a path below it, in a hub.
@@ -239,6 +235,7 @@ impl HubSpot {
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         let now = self.http.clock().now();
         let retry_after = header("retry-after").and_then(|value| retry_after::seconds(value, now));
+        let cf_ray = header(cf_ray::HEADER).and_then(cf_ray::parse).map(str::to_owned);
         // One that is no text names no hub, whatever the body says.
         let named =
             response.headers().get(correct_hub::HEADER).map(|value| value.to_str().unwrap_or_default().to_owned());
@@ -251,7 +248,7 @@ impl HubSpot {
         }
         let retry_after = retry_after.and_then(|seconds| i64::try_from(seconds).ok());
         let correct_hub = correct_hub::named(status, named.as_deref(), &body);
-        Ok(EndpointReply { status, retry_after, correct_hub, body })
+        Ok(EndpointReply { status, retry_after, correct_hub, cf_ray, body })
     }
 }
 

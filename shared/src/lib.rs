@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod caller;
+pub mod cf_ray;
 pub mod clients;
 pub mod clock;
 pub mod config;

@@ -6,7 +6,7 @@ use guard::hubs::Hub;
 use guard::target::Target;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
-use shared::{correct_hub, retry_after};
+use shared::{cf_ray, correct_hub, retry_after};
 
 /// HubSpot's errors are short. A body of megabytes is not parsed: as a tree it takes many times its memory.
 const LONGEST_ERROR: usize = 256 * 1024;
@@ -116,7 +116,7 @@ impl Reply {
 
     /// Returns true if the edge's mark is on it: a page, with the id that its support asks for.
     fn is_page(&self) -> bool {
-        self.header("cf-ray").is_some() && self.content_type().starts_with("text/")
+        self.header(cf_ray::HEADER).is_some() && self.content_type().starts_with("text/")
     }
 
     /// The media type in lower case, without parameters.
@@ -134,9 +134,7 @@ impl Reply {
 
     /// The id that the edge gave the request, for its support; only if the text may be logged.
     pub(crate) fn cf_ray(&self) -> Option<&str> {
-        let id = self.header("cf-ray")?;
-        let sound = id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        if sound { Some(id) } else { None }
+        self.header(cf_ray::HEADER).and_then(cf_ray::parse)
     }
 
     /// Returns true if it asks to wait for the whole portal's sake: a rate limit, or a portal that is being moved.

@@ -43,6 +43,8 @@ pub(super) struct EndpointReply {
     pub(super) retry_after: Option<i64>,
     /// The hub that a 488 names for the portal, if it is listed.
     pub(super) correct_hub: Option<Hub>,
+    /// The id that the edge gave the request, if it may be logged.
+    pub(super) cf_ray: Option<String>,
     pub(super) body: Vec<u8>,
 }
 
@@ -51,7 +53,7 @@ pub(super) fn lost(cause: impl Into<String>) -> TokenError {
 }
 
 /// Judges an answer that is no success. The unknown case is the safe one: nobody is marked for it.
-pub(super) fn judge(status: u16, body: &[u8], retry_after: Option<i64>) -> TokenError {
+pub(super) fn judge(reply: &EndpointReply) -> TokenError {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Body {
@@ -61,7 +63,8 @@ pub(super) fn judge(status: u16, body: &[u8], retry_after: Option<i64>) -> Token
         #[serde(rename = "subCategory")]
         sub_category: Value,
     }
-    let parsed = serde_json::from_slice::<Body>(body);
+    let status = reply.status;
+    let parsed = serde_json::from_slice::<Body>(&reply.body);
     let is_json = parsed.is_ok();
     let body = parsed.unwrap_or_default();
     let error = log_token(&body.error);
@@ -69,8 +72,12 @@ pub(super) fn judge(status: u16, body: &[u8], retry_after: Option<i64>) -> Token
     let reasons = [&body.status, &body.sub_category, &body.category].map(log_token);
     let is = |words: &[&str]| reasons.iter().any(|reason| words.contains(reason));
     let [reason, sub_category, category] = reasons;
-    let cause =
+    let mut cause =
         format!("HTTP {status}, error {error}, status {reason}, category {category}, subCategory {sub_category}");
+    if let Some(cf_ray) = &reply.cf_ray {
+        cause.push_str(", cf-ray ");
+        cause.push_str(cf_ray);
+    }
     let kind = match (status, error) {
         // A page of the edge is not HubSpot's answer, and not our mistake.
         (403, _) if !is_json => Transient,
@@ -83,7 +90,7 @@ pub(super) fn judge(status: u16, body: &[u8], retry_after: Option<i64>) -> Token
         (400..=499, _) => Misconfigured,
         _ => Transient,
     };
-    let retry_after = if kind == Transient { retry_after } else { None };
+    let retry_after = if kind == Transient { reply.retry_after } else { None };
     TokenError { kind, retry_after, cause }
 }
 
@@ -166,9 +173,22 @@ mod tests {
         super::grant(&EndpointSuccess { body: body.to_vec(), named_hub: None })
     }
 
+    fn reply(status: u16, body: &str) -> EndpointReply {
+        EndpointReply { status, retry_after: None, correct_hub: None, cf_ray: None, body: body.as_bytes().to_vec() }
+    }
+
+    #[test]
+    fn the_edges_id_ends_the_cause() {
+        let with = EndpointReply { cf_ray: Some("8a1-FRA".to_owned()), ..reply(403, "<html>") };
+
+        let (with, without) = (judge(&with).cause, judge(&reply(403, "<html>")).cause);
+
+        assert_eq!(with, format!("{without}, cf-ray 8a1-FRA"));
+    }
+
     #[test]
     fn only_a_clear_word_about_the_grant_revokes() {
-        let kind = |status, body: &str| judge(status, body.as_bytes(), None).kind;
+        let kind = |status, body: &str| judge(&reply(status, body)).kind;
 
         for (status, body, expected) in [
             (400, r#"{"error":"invalid_grant","status":"BAD_REFRESH_TOKEN"}"#, Revoked),
@@ -200,7 +220,7 @@ mod tests {
 
     #[test]
     fn an_echoed_secret_does_not_reach_the_log() {
-        let refusal = judge(400, br#"{"error":"pat-na1-s3cret","status":{"a":"s3cret"}}"#, None);
+        let refusal = judge(&reply(400, r#"{"error":"pat-na1-s3cret","status":{"a":"s3cret"}}"#));
 
         assert!(!format!("{refusal:?}").contains("s3cret"));
     }

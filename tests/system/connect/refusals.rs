@@ -7,7 +7,7 @@ use devstack::wire::Answer as Wire;
 use serde_json::{Value, json};
 
 use super::{NOTHING, Traces, begin, begun, connect, finish, outcome, traces};
-use crate::world::{ACCOUNT, World, request};
+use crate::world::{ACCOUNT, ADMIN, World, request};
 
 /// The required scopes of the template.
 const REQUIRED: [&str; 3] = ["oauth", "crm.objects.contacts.read", "crm.objects.contacts.write"];
@@ -132,6 +132,19 @@ async fn whatever_goes_wrong_at_the_token_endpoint_stores_nothing() {
         assert_eq!(exchanged(&world, fault.clone()).await, "failed", "{fault:?}");
     }
     assert_nothing_is_stored(&world).await;
+}
+
+#[tokio::test]
+async fn the_edges_id_at_the_token_endpoint_is_logged() {
+    let world = World::start().await;
+    let begun = world.stack.authorize(ACCOUNT, ADMIN, &json!({})).await.unwrap();
+    let callback = world.stack.consent(&begun).await.unwrap();
+    let page = Wire::html(403, "<html>").header("cf-ray", "8a1b2c3d4e5f-FRA");
+    world.stack.hubspot.script(Match::exchange(), [Fault::Answer(page)]);
+
+    world.stack.finish(&callback, Some(&begun.cookie)).await.unwrap();
+
+    world.stack.lambda.logs().wait_for(|line| line.text.contains(", cf-ray 8a1b2c3d4e5f-FRA")).await;
 }
 
 #[tokio::test]
