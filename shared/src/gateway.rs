@@ -93,13 +93,23 @@ impl Event {
 
     /// The value of the one cookie of this name; none if it is missing or doubled.
     pub fn cookie(&self, name: &str) -> Option<&str> {
-        let header = self.headers.iter().filter(|(header, _)| header.eq_ignore_ascii_case("cookie"));
-        let all = self.cookies.iter().chain(header.map(|(_, value)| value)).flat_map(|line| line.split(';'));
-        let mut named = all.filter_map(|pair| pair.trim().split_once('=')).filter(|(key, _)| *key == name);
+        let mut named = self.all_cookies().filter(|(key, _)| *key == name);
         match (named.next(), named.next()) {
             (Some((_, value)), None) => Some(value),
             _ => None,
         }
+    }
+
+    /// Returns true if there is a cookie whose name begins so.
+    pub fn has_cookie_like(&self, beginning: &str) -> bool {
+        self.all_cookies().any(|(name, _)| name.starts_with(beginning))
+    }
+
+    /// The names and values of all cookies.
+    fn all_cookies(&self) -> impl Iterator<Item = (&str, &str)> {
+        let header = self.headers.iter().filter(|(header, _)| header.eq_ignore_ascii_case("cookie"));
+        let lines = self.cookies.iter().chain(header.map(|(_, value)| value));
+        lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='))
     }
 
     /// The body as text, decoded if API Gateway encoded it; at most `limit` bytes.

@@ -116,7 +116,7 @@ scenario("a link opened in another browser is refused and the first can go on", 
     const stranger = await otherProfile.newPage();
     await stranger.goto(page.url());
     await consent(stranger);
-    await outcome(stranger, "other-browser");
+    await outcome(stranger, "other-browser\\?reason=no-cookie");
     await consent(page);
     await outcome(page, "connected");
   });

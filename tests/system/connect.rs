@@ -81,7 +81,12 @@ pub(crate) fn outcome(world: &World, answer: &Answer) -> String {
     assert_eq!((answer.status, answer.text.as_str()), (303, ""));
     let place = format!("{}/oauth/hubspot/result/", world.stack.public_url());
     let location = &answer.headers["location"];
-    location.strip_prefix(&place).unwrap_or_else(|| panic!("the browser is sent to {location}")).to_owned()
+    let end = location.strip_prefix(&place).unwrap_or_else(|| panic!("the browser is sent to {location}"));
+    // Only the page of another browser gets a reason.
+    match end.split_once("?reason=") {
+        Some((outcome @ "other-browser", "no-cookie" | "another-cookie")) => outcome.to_owned(),
+        _ => end.to_owned(),
+    }
 }
 
 /// Records and secrets that authorizations of [`ACCOUNT`] left behind.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
+use oauth_callback::OtherBrowserReason;
 use shared::error::{Error, LostRequest, RequestId, RequestOutcome};
 
 use crate::world::World;
@@ -226,7 +227,9 @@ async fn page() -> String {
     let world = World::start().await;
     let api = include_str!("../../infra/openapi.yaml");
     let outcomes = api.split("    CallbackOutcome:").nth(1).and_then(|rest| rest.split("enum: [").nth(1));
-    for outcome in outcomes.and_then(|rest| rest.split(']').next()).unwrap().split(", ") {
+    let outcomes = outcomes.and_then(|rest| rest.split(']').next()).unwrap().split(", ");
+    let with_reason = |reason: OtherBrowserReason| format!("other-browser?reason={}", reason.as_str());
+    for outcome in outcomes.map(str::to_owned).chain(OtherBrowserReason::ALL.map(with_reason)) {
         let answer = world.stack.call("GET", &format!("/oauth/hubspot/result/{outcome}"), &[], "").await;
         assert_eq!(answer.status, 200, "{outcome}");
         write!(page, "\n### {outcome}\n\n```text\n{}\n```\n", visible(&answer.text()).join("\n")).unwrap();

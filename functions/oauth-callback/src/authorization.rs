@@ -76,9 +76,12 @@ pub(crate) async fn start(app: &App, event: &Event) -> Result<Response, Error> {
     Ok(response)
 }
 
+/// The beginning of every binding cookie's name.
+pub(crate) const COOKIE_BEGINNING: &str = "__Host-hubspot-";
+
 /// The name of the cookie that binds the browser; one per authorization, so that two tabs do not disturb each other.
 pub(crate) fn cookie_name(state_hash: &str) -> String {
-    format!("__Host-hubspot-{}", &state_hash[..8])
+    format!("{COOKIE_BEGINNING}{}", &state_hash[..8])
 }
 
 /// The binding cookie. It lives as long as the authorization, since a repeated callback needs it too.

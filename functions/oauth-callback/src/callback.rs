@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::authorization;
 use crate::grant;
 use crate::install::ReturnUrl;
-use crate::outcome::AuthorizationOutcome;
+use crate::outcome::{AuthorizationOutcome, OtherBrowserReason};
 use crate::query::{AuthorizationResponse, CallbackQuery, Consent};
 
 /// How long a repeated callback waits for the outcome of the first one.
@@ -41,7 +41,7 @@ pub(crate) async fn finish(app: &App, event: &Event) -> (Response, &'static str)
         Ok(CallbackQuery::InstallationWithoutState) => start_from_dashboard("no state"),
         Err(cause) => refuse(AuthorizationOutcome::Failed, None, cause),
     };
-    (redirect(app, outcome), outcome.as_str())
+    (redirect(app, outcome, None), outcome.as_str())
 }
 
 /// Logs an installation that has to continue in the dashboard. Nothing is exchanged: a code without our state may
@@ -55,12 +55,12 @@ fn start_from_dashboard(cause: &str) -> AuthorizationOutcome {
 /// Completes an authorization. An installation that began at HubSpot and succeeded ends there; a failure never goes
 /// back there, where it would start again.
 async fn finish_authorization(app: &App, event: &Event, response: &AuthorizationResponse) -> (Response, &'static str) {
-    let (outcome, stored_return_url) = complete_authorization(app, event, response).await;
+    let Completion { outcome, stored_return_url, reason } = complete_authorization(app, event, response).await;
     let sent = response.return_url.as_deref().and_then(|text| ReturnUrl::parse(text, &app.config.authorize_url));
     let connected = matches!(outcome, AuthorizationOutcome::Connected | AuthorizationOutcome::Reconnected);
     let response = match sent.filter(|sent| connected && stored_return_url.as_deref() == Some(sent.as_str())) {
         Some(return_url) => to(return_url.as_str()),
-        None => redirect(app, outcome),
+        None => redirect(app, outcome, reason),
     };
     (response, outcome.as_str())
 }
@@ -74,27 +74,38 @@ fn is_prefetch(event: &Event) -> bool {
     })
 }
 
-/// Consumes the state and completes its authorization, or finds how it ended before; with the address that was stored
-/// for an installation that began at HubSpot.
-async fn complete_authorization(
-    app: &App,
-    event: &Event,
-    response: &AuthorizationResponse,
-) -> (AuthorizationOutcome, Option<String>) {
+/// The end of a callback with a state.
+struct Completion {
+    outcome: AuthorizationOutcome,
+    /// The address that was stored for an installation that began at HubSpot.
+    stored_return_url: Option<String>,
+    /// The reason of [`AuthorizationOutcome::OtherBrowser`].
+    reason: Option<OtherBrowserReason>,
+}
+
+/// Consumes the state and completes its authorization, or finds how it ended before.
+async fn complete_authorization(app: &App, event: &Event, response: &AuthorizationResponse) -> Completion {
     let state_hash = crypto::sha256_hex(&response.state);
     let cookie = event.cookie(&authorization::cookie_name(&state_hash));
     // Without a cookie the hash is that of the empty text, which no authorization has.
     let browser_hash = crypto::sha256_hex(cookie.unwrap_or_default());
+    let ended = |outcome, stored_return_url| Completion { outcome, stored_return_url, reason: None };
     let refused = match app.authorizations.consume(&state_hash, &browser_hash, app.clock.now()).await {
         Ok(ConsumeResult::Consumed(authorization)) => {
-            return (end(app, &authorization, &response.consent).await, authorization.return_url);
+            return ended(end(app, &authorization, &response.consent).await, authorization.return_url);
         }
         Ok(ConsumeResult::Repeated(authorization)) => {
-            return (earlier_outcome(app, &authorization).await, authorization.return_url);
+            return ended(earlier_outcome(app, &authorization).await, authorization.return_url);
         }
         Ok(ConsumeResult::OtherBrowser(authorization)) => {
-            let cause = if cookie.is_some() { "another browser's cookie" } else { "no cookie" };
-            refuse(AuthorizationOutcome::OtherBrowser, Some(&authorization), cause)
+            // One of another attempt says as much: this browser does not withhold our cookies.
+            let (reason, cause) = if event.has_cookie_like(authorization::COOKIE_BEGINNING) {
+                (OtherBrowserReason::AnotherCookie, "another browser's cookie")
+            } else {
+                (OtherBrowserReason::NoCookie, "no cookie")
+            };
+            let outcome = refuse(AuthorizationOutcome::OtherBrowser, Some(&authorization), cause);
+            return Completion { outcome, stored_return_url: None, reason: Some(reason) };
         }
         Ok(ConsumeResult::Expired(authorization)) => {
             let cause = if authorization.consumed_by.is_some() { "used state" } else { "expired state" };
@@ -106,7 +117,7 @@ async fn complete_authorization(
             refuse(AuthorizationOutcome::Failed, None, "state not consumed")
         }
     };
-    (refused, None)
+    ended(refused, None)
 }
 
 /// Completes a consumed authorization and stores how it ended.
@@ -178,14 +189,17 @@ fn refuse(outcome: AuthorizationOutcome, authorization: Option<&Authorization>, 
     outcome
 }
 
-/// Redirects the browser to the result page, or to the dashboard's configured address.
-fn redirect(app: &App, outcome: AuthorizationOutcome) -> Response {
+/// Redirects the browser to the result page, which also gets the reason, or to the dashboard's configured address.
+fn redirect(app: &App, outcome: AuthorizationOutcome, reason: Option<OtherBrowserReason>) -> Response {
     let config = &app.config;
     let install_url = config.install_url.as_ref().filter(|_| outcome == AuthorizationOutcome::StartFromDashboard);
     let dashboard = install_url.or(config.return_url.as_ref());
     match dashboard {
         Some(url) => see_other(url, "hubspot", outcome.as_str()),
-        None => to(&format!("{}oauth/hubspot/result/{}", app.config.public_url, outcome.as_str())),
+        None => {
+            let reason = reason.map(|reason| format!("?reason={}", reason.as_str())).unwrap_or_default();
+            to(&format!("{}oauth/hubspot/result/{}{reason}", config.public_url, outcome.as_str()))
+        }
     }
 }
 

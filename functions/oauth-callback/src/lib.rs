@@ -15,7 +15,7 @@ use shared::error::{Error, RequestId};
 use shared::gateway::{Event, Response};
 
 pub use app::{App, Config};
-pub use outcome::AuthorizationOutcome;
+pub use outcome::{AuthorizationOutcome, OtherBrowserReason};
 
 /// The log's outcome of `POST /v1/authorizations`.
 const STARTED: &str = "authorization_started";
@@ -52,7 +52,8 @@ async fn route(app: &App, event: &Event) -> Result<(Response, &'static str), Err
         ("GET", "/v1/integrations") => Ok((integrations::list(app, event).await?, "listed")),
         ("GET", path) => {
             let outcome = path.strip_prefix("/oauth/hubspot/result/").and_then(AuthorizationOutcome::parse);
-            Ok((page::result(&app.config, outcome.ok_or(Error::NotFound)?)?, "result_shown"))
+            let reason = OtherBrowserReason::of_query(event.query());
+            Ok((page::result(&app.config, outcome.ok_or(Error::NotFound)?, reason)?, "result_shown"))
         }
         ("DELETE", path) => {
             let id = path.strip_prefix("/v1/integrations/").filter(|id| !id.is_empty()).ok_or(Error::NotFound)?;

@@ -70,6 +70,34 @@ impl AuthorizationOutcome {
     }
 }
 
+/// The reason why a browser is taken for another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OtherBrowserReason {
+    /// It sent no cookie: it is another browser, or it withholds cookies.
+    NoCookie,
+    /// It sent another browser's cookie.
+    AnotherCookie,
+}
+
+impl OtherBrowserReason {
+    /// Every reason, in the order of the documentation.
+    pub const ALL: [Self; 2] = [Self::NoCookie, Self::AnotherCookie];
+
+    /// The wire name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoCookie => "no-cookie",
+            Self::AnotherCookie => "another-cookie",
+        }
+    }
+
+    /// The reason that a result page's query names.
+    pub(crate) fn of_query(query: &str) -> Option<Self> {
+        let (_, name) = url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "reason")?;
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ use shared::gateway::Response;
 use url::Url;
 
 use crate::app::Config;
-use crate::outcome::AuthorizationOutcome;
+use crate::outcome::{AuthorizationOutcome, OtherBrowserReason};
 
 const STYLE: &str = ":root{color-scheme:light dark}\
 body{margin:0;font:1.125rem/1.5 system-ui,sans-serif;color:#1f2933;background:#f7f8fa}\
@@ -40,11 +40,16 @@ struct Text {
     advice: &'static [&'static str],
 }
 
-/// The page of an outcome: `GET /oauth/hubspot/result/{outcome}`. Everything on it is a constant or configured.
-pub(crate) fn result(config: &Config, outcome: AuthorizationOutcome) -> Result<Response, Error> {
+/// The page of an outcome: `GET /oauth/hubspot/result/{outcome}`, with the reason if it is another browser's. Everything
+/// on it is a constant or configured.
+pub(crate) fn result(
+    config: &Config,
+    outcome: AuthorizationOutcome,
+    reason: Option<OtherBrowserReason>,
+) -> Result<Response, Error> {
     let scopes: &[String] = if outcome == AuthorizationOutcome::MissingScopes { &config.scopes } else { &[] };
     let dashboard = config.return_url.as_ref().or(config.install_url.as_ref());
-    let page = Page { text: text(outcome), scopes, dashboard, style: STYLE };
+    let page = Page { text: text(outcome, reason), scopes, dashboard, style: STYLE };
     let body = page.render().map_err(Error::internal)?;
     let hash = STANDARD.encode(ring::digest::digest(&ring::digest::SHA256, STYLE.as_bytes()));
     let policy = format!(
@@ -56,15 +61,10 @@ pub(crate) fn result(config: &Config, outcome: AuthorizationOutcome) -> Result<R
         .with("x-content-type-options", "nosniff"))
 }
 
-fn text(outcome: AuthorizationOutcome) -> Text {
+fn text(outcome: AuthorizationOutcome, reason: Option<OtherBrowserReason>) -> Text {
     let (title, happened, next) = sentences(outcome);
     let advice: &[&str] = match outcome {
-        AuthorizationOutcome::OtherBrowser => &[
-            "If you started in another browser or window, continue there.",
-            "If you started in this browser, it did not send our cookie back. Safari and the browsers inside other apps \
-             can withhold cookies: open your CloudTalk dashboard in Chrome, Edge or Firefox, or allow cookies for this \
-             site, and start again.",
-        ],
+        AuthorizationOutcome::OtherBrowser => return other_browser(reason),
         AuthorizationOutcome::DifferentPortal => &[
             "To renew the connection, start again and choose the HubSpot account that is already connected.",
             "To use the HubSpot account that you chose just now, connect it as a new integration.",
@@ -81,6 +81,35 @@ fn text(outcome: AuthorizationOutcome) -> Text {
         | AuthorizationOutcome::Misconfigured => &[],
     };
     Text { title, happened, next, advice }
+}
+
+/// The page of another browser, with the advice for its reason.
+fn other_browser(reason: Option<OtherBrowserReason>) -> Text {
+    let (title, happened, next) = sentences(AuthorizationOutcome::OtherBrowser);
+    let text = Text {
+        title,
+        happened,
+        next,
+        advice: &[
+            "If you started in another browser or window, continue there.",
+            "If you started in this browser, it did not send our cookie back. Safari and the browsers inside other apps \
+             can withhold cookies: open your CloudTalk dashboard in Chrome, Edge or Firefox, or allow cookies for this \
+             site, and start again.",
+        ],
+    };
+    match reason {
+        Some(OtherBrowserReason::AnotherCookie) => Text {
+            happened: "This browser keeps our cookies, but not the one of this connection attempt. Nothing was changed.",
+            next: "Go back to the browser or window in which you started, or start again from your CloudTalk dashboard.",
+            advice: &[],
+            ..text
+        },
+        Some(OtherBrowserReason::NoCookie) => Text {
+            happened: "This browser did not send the cookie of this connection attempt. Nothing was changed.",
+            ..text
+        },
+        None => text,
+    }
 }
 
 /// Title, what happened, and what to do next.

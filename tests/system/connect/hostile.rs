@@ -205,6 +205,30 @@ async fn another_browser_gets_a_page_and_the_right_one_can_still_finish() {
 }
 
 #[tokio::test]
+async fn a_browser_without_a_cookie_and_one_with_another_get_different_advice() {
+    let (world, begun) = begun().await;
+    let other = begin(&world, ACCOUNT, &json!({})).await;
+    let query = begun.accept(&world, PORTAL);
+    let wrong = format!("{}=wrong", begun.cookie.split_once('=').unwrap().0);
+
+    for (cookies, reason) in [
+        (vec![], "no-cookie"),
+        (vec!["session=1; hubspot-00000000=x"], "no-cookie"),
+        (vec![wrong.as_str()], "another-cookie"),
+        (vec![other.cookie.as_str()], "another-cookie"),
+    ] {
+        let answer = world.callback(&query, &cookies).await;
+
+        let place = &answer.headers["location"];
+        assert!(place.ends_with(&format!("/other-browser?reason={reason}")), "{cookies:?}: {place}");
+        let path = place.strip_prefix(world.stack.public_url()).unwrap();
+        let page = world.stack.call("GET", path, &[], "").await.text();
+        assert_eq!(page.contains("Safari"), reason == "no-cookie", "{page}");
+        assert_eq!(page.contains("keeps our cookies"), reason == "another-cookie", "{page}");
+    }
+}
+
+#[tokio::test]
 async fn a_refused_callback_logs_its_cause_and_the_account() {
     let world = World::start().await;
     let begun = world.stack.authorize(ACCOUNT, ADMIN, &json!({})).await.unwrap();
