@@ -157,6 +157,34 @@ scenario("an uninstalled app is noticed", [
     await expect(integrations(page)).toContainText("It needs attention");
   });
 
+scenario("the connection follows events without moving the focus", [
+  { url: /timeline\.js/, from: "kind === \"event\" &&", to: "kind === \"none\" &&" },
+  { url: /connection\.js/, from: "name(control) === focused)?.focus()", to: "name(control) === focused)" },
+  { url: /timeline\.js/, from: "connection.follow(news.entries.some(", to: "news.entries.forEach(entry => connection.list());\n      (news.entries.some(" },
+],
+  async world => {
+    const { page, lever, open } = world;
+    await connect(world);
+    // A burst of events.
+    await page.route(/dev\/timeline/, async route => {
+      const news = await (await route.fetch()).json();
+      await route.fulfill({ json: { ...news, entries: news.entries.flatMap(entry => Array(5).fill(entry)) } });
+    });
+    let lists = 0;
+    page.on("request", request => { if (/v1\/integrations$/.test(request.url()) && request.method() === "GET") lists += 1; });
+    await open();
+    await expect.poll(() => lists, "at the start, and after the events so far").toBe(2);
+    await expect(page.locator("#connection")).not.toHaveAttribute("aria-busy");
+    const disconnect = page.getByRole("button", { name: /^Disconnect the newest/ });
+    await disconnect.focus();
+    await lever("uninstall");
+    await lever("run-refresh");
+    await expect(integrations(page)).toContainText("needs reauthorization");
+    await expect(integrations(page)).toContainText("It needs attention: reconnect it");
+    await expect(disconnect).toBeFocused();
+    expect(lists).toBe(3);
+  });
+
 for (const [how, expected] of [["502", ["unknown", "no"]], ["lost", ["unknown", "no"]], ["429", ["answered", "yes"]]]) {
   scenario(`a write while HubSpot fails with ${how} says what is known`, [
     { url: /dev\/engine/, json: answer => ({ ...answer, body: { ...answer.body, outcome: "not_sent" } }) },

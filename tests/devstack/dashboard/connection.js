@@ -6,6 +6,9 @@ import { act, ask, button, dateOf, element, report, terms } from "./page.js";
 const section = document.getElementById("connection");
 const listeners = [];
 let session;
+let reads = 0;
+let shown = { read: 0 };
+let isOutdated = false;
 
 /** Calls `listener` with the account's integrations, newest first, whenever they have been read. */
 export const onIntegrations = listener => listeners.push(listener);
@@ -70,16 +73,41 @@ function card(integration, position) {
         { class: "danger", disabled: !admin, "aria-label": `Disconnect the ${isNewest ? "newest" : "older"} integration ${id}` })));
 }
 
-/** Reads and shows the integrations; `done` is what to report then. */
-export async function list(done) {
-  const { integrations } = await api("GET", "/v1/integrations");
+function show(integrations) {
   const admin = session.role === "admin";
+  const name = control => control.getAttribute("aria-label") ?? control.textContent;
+  const focused = section.contains(document.activeElement) ? name(document.activeElement) : undefined;
   section.querySelector(":scope > .buttons").replaceChildren(integrations.length
     ? button("Connect another instance", another, { disabled: !admin })
     : button("Connect HubSpot", () => begin({}), { class: "main", disabled: !admin }));
   section.querySelector(".cards").replaceChildren(...integrations.map(card));
+  if (!section.contains(document.activeElement)) [...section.querySelectorAll("button")].find(control => name(control) === focused)?.focus();
   listeners.forEach(listener => listener(integrations));
+}
+
+/** Reads the integrations and shows them where they have changed; `done` is what to report then. */
+export async function list(done) {
+  reads += 1;
+  const read = reads;
+  const { integrations } = await api("GET", "/v1/integrations");
+  const text = JSON.stringify(integrations);
+  // An answer that a later one overtook says less than what is shown.
+  if (read < shown.read) return done;
+  if (text !== shown.text) show(integrations);
+  shown = { read, text };
   return done;
+}
+
+/** Lists again after events, but not under an action or a question, whose controls would go. */
+export async function follow(hasEvents) {
+  isOutdated ||= hasEvents;
+  if (!isOutdated || section.matches("[aria-busy]") || document.querySelector("dialog[open]")) return;
+  isOutdated = false;
+  try {
+    await list();
+  } catch (error) {
+    report(section, error.message, "bad");
+  }
 }
 
 export async function start(opened) {

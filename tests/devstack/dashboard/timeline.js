@@ -1,6 +1,7 @@
 // What happened, newest first.
 
 import { dev } from "./api.js";
+import * as connection from "./connection.js";
 import { element, longText, options, pretty, report, timeOf, visible } from "./page.js";
 
 const section = document.getElementById("timeline");
@@ -10,6 +11,7 @@ const KEPT = 400;
 const PAUSE = 800;
 let entries = [];
 let cursor = "";
+let session;
 
 function item({ kind, at, account_id, text, detail, failed }) {
   const line = element("summary", {}, timeOf(at), " ", element("span", { class: "kind" }, `${kind}${account_id ? ` · ${account_id}` : ""}`),
@@ -45,6 +47,7 @@ async function follow() {
       const news = await dev("GET", `/dev/timeline?after=${cursor}`);
       cursor = news.cursor;
       if (news.entries.length) add(news.entries);
+      connection.follow(news.entries.some(({ kind, account_id }) => kind === "event" && account_id === session.account));
       if (section.querySelector(".status.bad")) report(section, "");
     } catch (error) {
       report(section, error.message, "bad");
@@ -53,7 +56,8 @@ async function follow() {
   }
 }
 
-export function start(session) {
+export function start(opened) {
+  session = opened;
   options(form.elements.account, [["", "all accounts"], ...session.accounts.map(account => [account, account])], session.account);
   form.addEventListener("change", showAll);
   form.addEventListener("submit", event => event.preventDefault());
