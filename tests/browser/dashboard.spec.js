@@ -63,6 +63,32 @@ scenario("a check explains and sends nothing", [
     await audit("dashboard-check");
   });
 
+scenario("a check names a misspelt path, a developer key and an end", [
+  { url: /automation-checks/, from: "\"did_you_mean\":\"", to: "\"did_you_mean\":null,\"other\":\"" },
+  { url: /page\.js/, from: "value !== false && value !== \"\"", to: "value !== \"\"" },
+  { url: /automation-checks/, from: "\"developer_key\":true", to: "\"developer_key\":false" },
+  { url: /automation\.js/, from: "deprecation(answer.deprecated)", to: "pretty(answer.deprecated)" },
+],
+  async world => {
+    const { page, audit } = world;
+    await connect(world);
+    const check = async endpoint => {
+      await page.getByLabel("Request, as the customer wrote it").fill(JSON.stringify({ method: "GET", endpoint }));
+      await page.getByRole("button", { name: "Check" }).click();
+      await expect(answer(page, "Sends")).toContainText(endpoint);
+    };
+    await check("/crm/v3/object/contacts");
+    await expect(answer(page, "Did you mean")).toHaveText("/crm/v3/objects/contacts");
+    await expect(answer(page, "Developer key")).toHaveCount(0);
+    await expect(answer(page, "Deprecated")).toHaveCount(0);
+    await check("/app-webhooks/2026-09/7/settings");
+    await expect(answer(page, "Developer key")).toHaveText("HubSpot accepts only an app's developer key here, which is never sent.");
+    await check("/crm/v4/objects/contacts/1/associations/deals");
+    await expect(answer(page, "Deprecated")).toContainText(/^End(s|ed) on 2027-03-30; use the same API by date, such as \/crm\/associations\/2026-03\. /);
+    await expect(answer(page, "Deprecated").getByRole("link", { name: "HubSpot's announcement" })).toHaveAttribute("href", /^https:\/\/developers\.hubspot\.com\/changelog\//);
+    await audit("dashboard-check-findings");
+  });
+
 scenario("a write with an idempotency key is delivered once", { url: /automation\.js/, from: "member(\"idempotency_key\", key.value)", to: "\"\"" },
   async world => {
     const { page } = world;

@@ -3,7 +3,7 @@
 import { api, dev } from "./api.js";
 import { onIntegrations } from "./connection.js";
 import { EXAMPLES } from "./examples.js";
-import { act, element, longText, options, pretty, report, terms } from "./page.js";
+import { act, element, longText, options, pretty, report, terms, visible } from "./page.js";
 
 const section = document.getElementById("automation");
 const form = section.querySelector("form");
@@ -51,6 +51,13 @@ function ignored(answer) {
     : element("p", {}, "Nothing."));
 }
 
+function deprecation({ since, successor, docs }) {
+  const isPast = since <= new Date().toISOString().slice(0, 10);
+  // A day, or a month.
+  const end = `${isPast ? "Ended" : "Ends"} ${since.length > "2026-01".length ? "on" : "in"} ${since}; use ${successor}.`;
+  return element("span", {}, `${visible(end)} `, element("a", { href: docs }, "HubSpot's announcement"));
+}
+
 function bodyOf(hubspot) {
   if (hubspot.body !== undefined) return pretty(hubspot.body);
   if (hubspot.body_text !== undefined) return hubspot.body_text;
@@ -93,8 +100,9 @@ async function check() {
       ["Would run", answer.would_run], ["Scopes", answer.verdict], ["Needs", answer.required_scopes?.join(", ")],
       ["Or one of", answer.any_of?.join(", ")], ["Granted", answer.granted_scopes?.join(", ")], ["Remedy", answer.remedy],
       ["Newest", answer.integration_is_newest ? "yes" : "no: an older integration runs nothing"],
-      ["Deprecated", answer.deprecated && (answer.deprecated === true ? "yes" : pretty(answer.deprecated))],
-      ["Developer key", answer.developer_key && "HubSpot wants a developer key here, which is never sent"],
+      ["Did you mean", answer.did_you_mean],
+      ["Deprecated", answer.deprecated && deprecation(answer.deprecated)],
+      ["Developer key", answer.developer_key && "HubSpot accepts only an app's developer key here, which is never sent."],
       ["Sends", `${answer.method} ${answer.url}`], ["Documentation", answer.docs],
     ])));
   return "Checked. Nothing was sent.";

@@ -34,9 +34,9 @@ export function longText(text, label, shown = 2000) {
 
 export const pretty = value => JSON.stringify(value, null, 2);
 
-/** A list of terms; an entry without a value is left out. */
+/** A list of terms; an entry without a value, or whose value is false, is left out. */
 export function terms(entries) {
-  const known = entries.filter(([, value]) => value !== undefined && value !== null && value !== "");
+  const known = entries.filter(([, value]) => value !== undefined && value !== null && value !== false && value !== "");
   return element("dl", {}, ...known.flatMap(([term, value]) => [
     element("dt", {}, term),
     element("dd", {}, value instanceof Node ? value : visible(value)),
