@@ -208,6 +208,39 @@ scenario("an installation from the marketplace with sign-in connects the account
     await expect(integrations(page)).toHaveCount(1);
   });
 
+scenario("an installation goes on with the account that is switched to", { url: /dashboard\.js/, from: "disabled: !returnUrl", to: "disabled: true" },
+  async ({ page, open }) => {
+    await open();
+    await pull(page, "install", { "Partner sign-in": "first" });
+    await expect(page.getByRole("button", { name: "Continue the installation" })).toBeVisible();
+    const returnUrl = new URL(page.url()).searchParams.get("return_url");
+    await page.locator("#session").getByLabel("Account").selectOption("acc_second");
+    await page.getByRole("button", { name: "Switch" }).click();
+    await expect(page).toHaveURL(/account=acc_second/);
+    expect(new URL(page.url()).searchParams.get("return_url")).toBe(returnUrl);
+    await begin(page, "Continue the installation");
+    await expect(page).toHaveTitle(/Connect an app/);
+  });
+
+scenario("the way back to the dashboard keeps the account and the role", { url: /api\.js/, from: "sessionStorage.getItem(name)", to: "\"\"" },
+  async world => {
+    const { page, stack, account, open } = world;
+    const chosen = name => page.locator("#session").getByLabel(name);
+    await open();
+    await begin(page);
+    await consent(page);
+    await outcome(page, "connected");
+    await page.getByRole("link", { name: "Back to your CloudTalk dashboard" }).click();
+    await expect(integrations(page)).toHaveCount(1);
+    await expect(chosen("Account")).toHaveValue(account);
+    await open("member");
+    await expect(chosen("Role")).toHaveValue("member");
+    await page.goto(`${stack.dashboard}/`);
+    await expect(page.locator("main")).not.toHaveAttribute("aria-busy");
+    await expect(chosen("Role")).toHaveValue("member");
+    await expect(chosen("Account")).toHaveValue(account);
+  });
+
 scenario("an installation without sign-in is finished from the dashboard", { callback: "start-from-dashboard", to: "connected" },
   async ({ page, open }) => {
     await open();

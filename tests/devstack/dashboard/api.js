@@ -2,10 +2,12 @@
 
 let session;
 
-/** Gets a token for the account and role in the page's address. */
+/** Gets a token for the account and role in the page's address, or else for those that this tab had before. */
 export async function open() {
-  const { search } = window.location;
-  session = await dev("GET", `/dev/session${search}`);
+  const parameters = new URLSearchParams(window.location.search);
+  const chosen = ["account", "role"].map(name => [name, parameters.get(name) || sessionStorage.getItem(name) || ""]);
+  session = await dev("GET", `/dev/session?${new URLSearchParams(chosen)}`);
+  chosen.forEach(([name]) => sessionStorage.setItem(name, session[name]));
   return session;
 }
 

@@ -12,6 +12,9 @@ try {
   const form = document.getElementById("session");
   options(form.elements.account, session.accounts.map(account => [account, account]), session.account);
   options(form.elements.role, session.roles.map(role => [role, role]), session.role);
+  // An installation that HubSpot started goes on with the account that is chosen here.
+  const returnUrl = new URLSearchParams(location.search).get("return_url");
+  Object.assign(form.elements.return_url, { value: returnUrl ?? "", disabled: !returnUrl });
   automation.start(session);
   timeline.start(session);
   await Promise.all([connection.start(session), levers.start(session)]);
