@@ -63,6 +63,35 @@ scenario("a check explains and sends nothing", [
     await audit("dashboard-check");
   });
 
+scenario("a check needs no list of the integrations, which can be tried again", [
+  { url: /automation-checks/, from: "not_connected", to: "connected" },
+  { url: /automation\.js/, from: "const { value } = form.elements.integration;", to: "const { value } = form.elements.integration.options[1];" },
+  { url: /connection\.js/, from: ".append(again)", to: "" },
+  { url: /connection\.js/, from: "if (!again.isConnected) focusTitle();", to: "" },
+],
+  async world => {
+    const { page, stack, problems, open } = world;
+    const check = () => page.getByRole("button", { name: "Check" }).click();
+    problems.expected.push(/ERR_FAILED/, /status of 409/);
+    await open();
+    await check();
+    await expect(status(page, "automation")).toContainText("(not_connected)");
+    await connect(world);
+    await page.route(`${stack.api}/v1/integrations`, route => route.abort());
+    await open();
+    await expect(status(page, "connection")).toContainText("does not answer.");
+    await check();
+    await expect(status(page, "automation")).toHaveText("Checked. Nothing was sent.");
+    await page.getByRole("button", { name: "Try again" }).click();
+    await expect(status(page, "connection")).toContainText("does not answer.");
+    await expect(page.getByRole("button", { name: "Try again" })).toBeFocused();
+    await page.unroute(`${stack.api}/v1/integrations`);
+    await page.getByRole("button", { name: "Try again" }).click();
+    await expect(integrations(page)).toHaveCount(1);
+    await expect(page.getByRole("heading", { name: "1. Connect HubSpot" })).toBeFocused();
+    await expect(page.getByRole("button", { name: "Try again" })).toHaveCount(0);
+  });
+
 scenario("a check names a misspelt path, a developer key and an end", [
   { url: /automation-checks/, from: "\"did_you_mean\":\"", to: "\"did_you_mean\":null,\"other\":\"" },
   { url: /page\.js/, from: "value !== false && value !== \"\"", to: "value !== \"\"" },

@@ -6,6 +6,10 @@ import { act, ask, button, dateOf, element, report, terms } from "./page.js";
 const section = document.getElementById("connection");
 const listeners = [];
 let session;
+const again = button("Try again", async () => {
+  await readFirst();
+  if (!again.isConnected) focusTitle();
+});
 let reads = 0;
 let shown = { read: 0 };
 let isOutdated = false;
@@ -42,8 +46,14 @@ async function disconnect(integration, isNewest) {
     await api("DELETE", `/v1/integrations/${encodeURIComponent(integration.integration_id)}`);
     return await list("Disconnected.");
   });
-  section.querySelector("h2").setAttribute("tabindex", "-1");
-  section.querySelector("h2").focus();
+  focusTitle();
+}
+
+/** Where the focus goes from a control that has gone. */
+function focusTitle() {
+  const title = section.querySelector("h2");
+  title.setAttribute("tabindex", "-1");
+  title.focus();
 }
 
 function card(integration, position) {
@@ -89,7 +99,14 @@ function show(integrations) {
 export async function list(done) {
   reads += 1;
   const read = reads;
-  const { integrations } = await api("GET", "/v1/integrations");
+  const { integrations } = await api("GET", "/v1/integrations").catch(error => {
+    section.querySelector(":scope > .buttons").append(again);
+    throw error;
+  });
+  if (again.isConnected) {
+    again.remove();
+    report(section, "");
+  }
   const text = JSON.stringify(integrations);
   // An answer that a later one overtook says less than what is shown.
   if (read < shown.read) return done;
@@ -110,16 +127,20 @@ export async function follow(hasEvents) {
   }
 }
 
+const readFirst = () => act(section, "Reading the integrations…", async () => {
+  await list();
+  if (session.role !== "admin") return report(section, "Only admins connect and disconnect. Switch to the role admin to do so.");
+  const outcome = new URLSearchParams(window.location.search).get("hubspot");
+  return outcome ? `HubSpot: ${outcome}` : "";
+});
+
 export async function start(opened) {
   session = opened;
-  const parameters = new URLSearchParams(window.location.search);
-  const returnUrl = parameters.get("return_url");
+  const returnUrl = new URLSearchParams(window.location.search).get("return_url");
   if (returnUrl) {
     const installation = document.getElementById("installation");
     installation.hidden = false;
     installation.querySelector("button").addEventListener("click", () => begin({ return_url: returnUrl }));
   }
-  const outcome = parameters.get("hubspot");
-  await act(section, "Reading the integrations…", () => list(outcome ? `HubSpot: ${outcome}` : ""));
-  if (session.role !== "admin") report(section, "Only admins connect and disconnect. Switch to the role admin to do so.");
+  await readFirst();
 }
