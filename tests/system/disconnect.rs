@@ -6,6 +6,7 @@ use devstack::wire::At;
 use serde_json::json;
 
 use crate::connect::{connect, connected_account, secrets};
+use crate::refresh::planted::point_at;
 use crate::world::{ACCOUNT, ADMIN, Answer, World, request};
 
 async fn disconnect(world: &World, account: &str, role: &str, id: &str) -> Answer {
@@ -128,6 +129,22 @@ async fn a_secret_that_cannot_be_deleted_does_not_keep_the_integration_alive() {
 
     assert_eq!(answer.status, 204, "{}", answer.text);
     assert_eq!(world.execute(&request(ACCOUNT, Some(&id))).await.code(), "not_connected");
+}
+
+#[tokio::test]
+async fn a_disconnect_leaves_the_secret_of_another_account() {
+    let world = World::start().await;
+    let id = world.stack.connect(ACCOUNT, ADMIN).await;
+    let other = world.stack.connect("acc_other", ADMIN).await;
+    let (record, others) = (world.record(ACCOUNT, 1).await.unwrap(), world.record("acc_other", 1).await.unwrap());
+    point_at(&world, &record, &others).await;
+    let (token, logs) = (world.stack.jwt(ACCOUNT, ADMIN, "admin"), world.stack.lambda.logs());
+
+    let answer = world.stack.call_as(&token, "DELETE", &format!("/v1/integrations/{id}"), "").await;
+
+    assert_eq!((answer.status, world.stack.records(ACCOUNT).await.unwrap().len()), (204, 0));
+    assert_eq!(world.execute(&request("acc_other", Some(&other))).await.status, 200);
+    logs.wait_for(|line| line.text.contains("are inconsistent") && line.text.contains(&id)).await;
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use shared::integration::{Integration, Status};
 use token_refresh::Failed;
 
 use crate::refresh::planted::{
-    HOUR, change, change_text, overwrite, plant, plant_due, pointer, refused, shown, store, versions,
+    HOUR, change, change_text, overwrite, plant, plant_due, point_at, pointer, refused, shown, store, versions,
 };
 use crate::world::{ACCOUNT, World, request};
 
@@ -86,6 +86,22 @@ async fn an_older_instance_gives_up_its_tokens_after_thirty_days() {
         let answer = world.execute(&request(ACCOUNT, None)).await;
         assert_eq!(answer.code(), "reauthorization_required", "{}", answer.text);
     }
+}
+
+#[tokio::test]
+async fn an_older_instance_gives_up_no_tokens_of_another_account() {
+    let world = stopped().await;
+    let (older, _) = superseded_for(&world, 30 * DAY).await;
+    let other = plant(&world, "acc_other", 1).await;
+    point_at(&world, &older, &other).await;
+
+    let report = world.refresh(json!({})).await;
+
+    assert_eq!(report, counts(&[("due", 1), ("corrupt", 1)]));
+    let record = world.record(ACCOUNT, 1).await.unwrap();
+    assert_eq!((record.pointer, record.refresh_at, versions(&world, &other)), (None, None, 1));
+    assert_eq!(world.execute(&request("acc_other", None)).await.status, 200);
+    assert_eq!(world.refresh(json!({})).await, counts(&[]));
 }
 
 #[tokio::test]

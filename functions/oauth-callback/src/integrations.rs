@@ -7,7 +7,7 @@ use serde::Serialize;
 use shared::caller::{Member, logged_person};
 use shared::error::Error;
 use shared::gateway::{Event, Response};
-use shared::integration::{Integration, IntegrationId, Key, Pointer, Status, TokenState};
+use shared::integration::{AccountId, Integration, IntegrationId, Key, Pointer, Status, TokenState};
 use shared::refresh_policy;
 use shared::store::WriteResult;
 use shared::store::authorizations::{Authorization, AuthorizationKind};
@@ -51,7 +51,7 @@ pub(crate) async fn store(
         AuthorizationKind::Reconnect => reconnect(app, authorization, &new, &pointer).await?,
     };
     if !matches!(stored, AuthorizationOutcome::Connected | AuthorizationOutcome::Reconnected) {
-        drop_secret(app, &pointer).await;
+        drop_secret(app, &authorization.account_id, &authorization.integration_id, &pointer).await;
     }
     Ok(stored)
 }
@@ -143,7 +143,7 @@ async fn reconnect(
         };
         if app.store.reconnect(newest, &settled(new, pointer), &authorization.user_id).await? == WriteResult::Applied {
             if let Some(old) = newest.pointer.as_ref().filter(|old| old.secret_id != pointer.secret_id) {
-                drop_secret(app, old).await;
+                drop_secret(app, &newest.account_id, &newest.integration_id, old).await;
             }
             return Ok(AuthorizationOutcome::Reconnected);
         }
@@ -151,10 +151,21 @@ async fn reconnect(
     Err(Error::unavailable(1, "the integration is reconnected too often at once"))
 }
 
-/// Deletes a secret that no record references.
-async fn drop_secret(app: &App, pointer: &Pointer) {
-    if let Err(error) = app.store.delete_secret(&pointer.secret_id).await {
-        tracing::warn!(secret_id = pointer.secret_id, cause = %error, "failed to delete orphaned secret");
+/// Deletes a secret of an integration that its record does not reference any more.
+async fn drop_secret(app: &App, account_id: &AccountId, integration_id: &IntegrationId, pointer: &Pointer) {
+    let secret_id = &pointer.secret_id;
+    if let Err(error) = app.store.delete_own_secret(account_id, integration_id, secret_id).await {
+        log_left(account_id, integration_id, secret_id, &error);
+    }
+}
+
+/// Logs why a secret is still there.
+fn log_left(account_id: &AccountId, integration_id: &IntegrationId, secret_id: &str, cause: &Error) {
+    if matches!(cause, Error::Internal(_)) {
+        // The cause names the secret: what a corrupt record holds need not be a name that fits the field.
+        tracing::error!(%account_id, %integration_id, %cause, "integration record and secret are inconsistent");
+    } else {
+        tracing::warn!(%account_id, %integration_id, secret_id, %cause, "failed to delete orphaned secret");
     }
 }
 
@@ -206,7 +217,7 @@ pub(crate) async fn disconnect(app: &App, event: &Event, id: &str) -> Result<Res
     let record = all.iter().find(|integration| integration.integration_id == id).ok_or(Error::IntegrationNotFound)?;
     let left = app.store.disconnect(record, &admin.user_id, app.clock.now()).await?;
     if let Some((secret_id, cause)) = &left.secret {
-        tracing::warn!(secret_id, %cause, "failed to delete orphaned secret");
+        log_left(&admin.account_id, &id, secret_id, cause);
     }
     if let Some(cause) = &left.previous {
         tracing::warn!(account_id = %admin.account_id, %cause, "failed to schedule previous integration; it will refresh on use");

@@ -108,8 +108,16 @@ impl Run<'_> {
             && since.saturating_add(self.app.config.superseded_keep) <= now
             && self.app.store.drop_tokens(&record, pointer, &newest.key(), now).await? == WriteResult::Applied
         {
-            self.app.store.delete_secret(&pointer.secret_id).await?;
             let (account_id, integration_id) = (&record.account_id, &record.integration_id);
+            match self.app.store.delete_own_secret(account_id, integration_id, &pointer.secret_id).await {
+                Ok(()) => {}
+                Err(Error::Internal(cause)) => {
+                    tracing::error!(%account_id, %integration_id, outcome = "corrupt", cause,
+                        "integration record and secret are inconsistent");
+                    return Ok((RefreshOutcome::Corrupt, None));
+                }
+                Err(error) => return Err(error),
+            }
             tracing::info!(%account_id, %integration_id, outcome = "superseded", "tokens of an older instance deleted");
             return Ok((RefreshOutcome::Superseded, None));
         }

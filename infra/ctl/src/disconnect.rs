@@ -1,6 +1,7 @@
 //! `disconnect`: deletes an integration and its tokens, as the dashboard's route does.
 
 use serde::Serialize;
+use shared::error::Error;
 
 use crate::exit::{Exit, Failure};
 use crate::operator::Operator;
@@ -46,8 +47,14 @@ pub(crate) async fn run(args: &DisconnectArgs, stack_args: &StackArgs, output: &
     )?;
     let left = stack.store.disconnect(&record, &operator.acted_by, stack.clock.now()).await?;
     let mut notes = Vec::new();
-    if let Some((secret_id, _)) = &left.secret {
-        notes.push(format!("the secret {secret_id} could not be deleted: `hubspotctl sweep` deletes it after a day"));
+    match &left.secret {
+        Some((secret_id, Error::Internal(_))) => notes.push(format!(
+            "the secret {secret_id} was left: it is not named for this integration and may be another's. If no \
+             integration has it, `hubspotctl sweep` deletes it after a day"
+        )),
+        Some((secret_id, _)) => notes
+            .push(format!("the secret {secret_id} could not be deleted: `hubspotctl sweep` deletes it after a day")),
+        None => {}
     }
     if left.previous.is_some() {
         notes.push("the previous integration will refresh on use".to_owned());

@@ -7,7 +7,8 @@ use crate::integration::{Integration, Key};
 /// The cleanup that a disconnect could not finish after it deleted the record. The integration is disconnected anyway.
 #[derive(Debug, Default)]
 pub struct Leftovers {
-    /// The secret that no record names any more, and why it is still there; it is swept.
+    /// The secret that is still there, and why. [`Error::Internal`]: it is not named for the integration, so it may be
+    /// another's. Otherwise no record names it any more, and it is swept.
     pub secret: Option<(String, Error)>,
     /// Why the previous instance is not due at once; it is refreshed on use.
     pub previous: Option<Error>,
@@ -26,7 +27,8 @@ impl Store {
         let deleted = self.delete(record).await?.unwrap_or_else(|| record.clone());
         let mut leftovers = Leftovers::default();
         if let Some(pointer) = &deleted.pointer
-            && let Err(error) = self.delete_secret(&pointer.secret_id).await
+            && let Err(error) =
+                self.delete_own_secret(&deleted.account_id, &deleted.integration_id, &pointer.secret_id).await
         {
             leftovers.secret = Some((pointer.secret_id.clone(), error));
         }

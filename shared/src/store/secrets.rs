@@ -2,6 +2,9 @@
 //!
 //! All its operations are eventually consistent. So a version is written first, the record's pointer to it second,
 //! and readers ask for exactly that version.
+//!
+//! The name of a secret shows whose it is, so a secret is deleted by the pointer of a record without being read, and
+//! never another integration's.
 
 use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
 use aws_sdk_secretsmanager::operation::list_secrets::builders::ListSecretsFluentBuilder;
@@ -50,7 +53,8 @@ pub struct Version {
 impl Store {
     /// Puts the tokens of a new authorization into a new secret.
     pub async fn create_secret(&self, tokens: &Tokens) -> Result<Pointer, Error> {
-        let name = format!("{}/integrations/{}", self.config.secret_prefix, Uuid::new_v4());
+        let random = Uuid::new_v4();
+        let name = self.name(uuid_v8(random.as_bytes(), &owner(&tokens.account_id, &tokens.integration_id)));
         match self.create(&name, tokens).await? {
             Some(pointer) => Ok(pointer),
             None => Err(Error::internal(format!("CreateSecret: {name} is taken"))),
@@ -76,7 +80,10 @@ impl Store {
 
     /// The secret of an imported integration: a rerun of the import finds it.
     pub fn imported(&self, account_id: &AccountId, integration_id: &IntegrationId) -> String {
-        let uuid = uuid_v5(&format!("{account_id}/{integration_id}"));
+        self.name(uuid_v5(&owner(account_id, integration_id)))
+    }
+
+    fn name(&self, uuid: Uuid) -> String {
         format!("{}/integrations/{uuid}", self.config.secret_prefix)
     }
 
@@ -137,7 +144,32 @@ impl Store {
         self.read(secret_id, self.secrets.get_secret_value().version_stage(stage)).await
     }
 
-    /// Deletes a secret for good. One that is gone already is success.
+    /// Deletes the secret of an integration for good. One that is gone already is success.
+    ///
+    /// A record may be corrupt and point at the secret of another integration, which may be another account's. Such a
+    /// secret, and one whose name does not show its owner, is left: [`Error::Internal`].
+    pub async fn delete_own_secret(
+        &self,
+        account_id: &AccountId,
+        integration_id: &IntegrationId,
+        secret_id: &str,
+    ) -> Result<(), Error> {
+        if !self.is_named_for(account_id, integration_id, secret_id) {
+            return Err(Error::internal(format!(
+                "secret {secret_id} is not named for {account_id} {integration_id} and was left"
+            )));
+        }
+        self.delete_secret(secret_id).await
+    }
+
+    /// Returns true if the name of a secret shows that it was created for this integration.
+    pub fn is_named_for(&self, account_id: &AccountId, integration_id: &IntegrationId, secret_id: &str) -> bool {
+        let Some(uuid) = secret_id.rsplit('/').next().and_then(|last| Uuid::try_parse(last).ok()) else { return false };
+        let owner = owner(account_id, integration_id);
+        [uuid_v8(uuid.as_bytes(), &owner), uuid_v5(&owner)].into_iter().any(|named| self.name(named) == secret_id)
+    }
+
+    /// Deletes a secret for good, without regard to its owner. One that is gone already is success.
     pub async fn delete_secret(&self, secret_id: &str) -> Result<(), Error> {
         match self.secrets.delete_secret().secret_id(secret_id).force_delete_without_recovery(true).send().await {
             Ok(_) => Ok(()),
@@ -230,6 +262,23 @@ fn is_taken(code: Option<&str>) -> bool {
     matches!(code, Some("ResourceExistsException" | "InvalidRequestException"))
 }
 
+/// The owner of a secret, as its name is made of it. An integration id has no slash.
+fn owner(account_id: &AccountId, integration_id: &IntegrationId) -> String {
+    format!("{account_id}/{integration_id}")
+}
+
+/// The UUID (RFC 9562, version 8) of a new secret: its first six bytes are random, the others a digest of them and of
+/// the owner. Invariant: it never changes, or the secrets of existing integrations are left when they should be
+/// deleted.
+fn uuid_v8(random: &[u8; 16], owner: &str) -> Uuid {
+    let mut bytes = *random;
+    let mut hash = ring::digest::Context::new(&ring::digest::SHA256);
+    hash.update(&bytes[..6]);
+    hash.update(owner.as_bytes());
+    bytes[6..].copy_from_slice(&hash.finish().as_ref()[..10]);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+}
+
 /// The UUID (RFC 9562, version 5) of a name among those of imported integrations.
 fn uuid_v5(name: &str) -> Uuid {
     // SHA-1 is what the RFC says; nothing here rests on its strength.
@@ -254,5 +303,18 @@ mod tests {
         // Calculated by Python's uuid.uuid5.
         assert_eq!(uuid_v5("acc_1/legacy-1").to_string(), "8b36724f-d558-518b-9272-4975e4e5bcc7");
         assert_ne!(uuid_v5("acc_1/legacy-1"), uuid_v5("acc_1/legacy-2"));
+    }
+
+    #[test]
+    fn the_name_of_a_secret_shows_the_same_owner_for_ever() {
+        let random = Uuid::from_u128(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
+
+        let named = uuid_v8(random.as_bytes(), "acc_1/one");
+
+        // Calculated by Python's hashlib and uuid.
+        assert_eq!(named.to_string(), "01234567-89ab-8c35-b581-f82c7ad90f00");
+        assert_eq!(uuid_v8(named.as_bytes(), "acc_1/one"), named);
+        assert_ne!(uuid_v8(named.as_bytes(), "acc_2/one"), named);
+        assert_ne!(uuid_v8(named.as_bytes(), "acc_1/two"), named);
     }
 }

@@ -10,6 +10,7 @@ use shared::store::Store;
 use shared::store::WriteResult;
 
 use super::{begin, connect, connected_account, finish, outcome, secrets};
+use crate::refresh::planted::point_at;
 use crate::world::{ACCOUNT, ADMIN, World, reader, request};
 
 const OTHER_PORTAL: u64 = 55_220_022;
@@ -75,6 +76,21 @@ async fn a_reconnect_brings_a_new_secret_and_deletes_exactly_the_old_one() {
     assert_ne!(old, new);
     assert_eq!((&after.integration_id, after.created_at), (&before.integration_id, before.created_at));
     assert_eq!(world.stack.records(ACCOUNT).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_reconnect_leaves_the_secret_of_another_account() {
+    let (world, id) = connected_account().await;
+    let other = connect(&world, "acc_other", &json!({})).await;
+    point_at(&world, &newest(&world).await, &world.record("acc_other", 1).await.unwrap()).await;
+
+    let outcome = finish(&world, &begin(&world, ACCOUNT, &of(&id)).await).await;
+
+    assert_eq!(outcome, "reconnected");
+    for (account, id) in [(ACCOUNT, &id), ("acc_other", &other)] {
+        let answer = world.execute(&request(account, Some(id))).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    }
 }
 
 #[tokio::test]

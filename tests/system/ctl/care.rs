@@ -7,7 +7,7 @@ use shared::integration::Status;
 
 use super::run;
 use crate::refresh::planted::{
-    another_has_refreshed, change, change_text, expire, hold_lease, plant, planted, pointer, refused, store,
+    another_has_refreshed, change, change_text, expire, hold_lease, plant, planted, point_at, pointer, refused, store,
 };
 use crate::world::{ACCOUNT, World, request};
 
@@ -236,6 +236,19 @@ async fn a_disconnect_reports_what_it_leaves_behind() {
 
     assert!(ended.code == 0 && ended.text.contains("hubspotctl sweep"), "{ended:?}");
     assert!(store(&world).newest(&ACCOUNT.to_owned().try_into().unwrap()).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_disconnect_by_the_operator_leaves_the_secret_of_another_account() {
+    let (world, record) = planted().await;
+    let other = plant(&world, "acc_other", 1).await;
+    point_at(&world, &record, &other).await;
+
+    let ended = run(&world.stack, &["disconnect", ACCOUNT, "integration-1", "--yes"]).await;
+
+    assert!(ended.code == 0 && ended.text.contains("may be another's"), "{ended:?}");
+    assert!(world.record(ACCOUNT, 1).await.is_none());
+    assert_eq!(world.execute(&request("acc_other", None)).await.status, 200);
 }
 
 #[tokio::test]

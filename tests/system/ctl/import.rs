@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use shared::integration::{Integration, Status};
 
 use super::{Ended, Folder, command, ended, legacy, path, run};
-use crate::refresh::planted::{refused, store};
+use crate::refresh::planted::{plant, point_at, refused, store, versions};
 use crate::world::{ACCOUNT, ADMIN, World, request};
 
 /// When the system before connected somebody.
@@ -230,6 +230,24 @@ async fn a_corrected_line_of_a_refused_integration_is_tried_again() {
     assert_eq!(world.execute(&request(ACCOUNT, Some("legacy-1"))).await.status, 200);
     let ledger = std::fs::read_to_string(folder.path().join("old.done")).unwrap();
     assert!(!ledger.contains("eu1-mistyped"), "{ledger}");
+}
+
+#[tokio::test]
+async fn a_corrected_line_overwrites_no_tokens_of_another_account() {
+    let (world, folder) = (World::start().await, Folder::new());
+    let good = legacy(&world, ACCOUNT, "legacy-1", THEN);
+    let mut wrong = good.clone();
+    wrong["refresh_token"] = json!("eu1-mistyped");
+    let file = folder.file("old", &[wrong]);
+    import(&world, &file, &[]).await;
+    let other = plant(&world, "acc_other", 1).await;
+    point_at(&world, &records(&world, ACCOUNT).await[0], &other).await;
+    folder.file("old", &[good]);
+
+    let ended = import(&world, &file, &[]).await;
+
+    assert_eq!((ended.code, ended.counts()), (1, &json!({"conflict": 1})), "{ended:?}");
+    assert_eq!(versions(&world, &other), 1);
 }
 
 #[tokio::test]

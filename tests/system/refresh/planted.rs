@@ -84,6 +84,14 @@ pub(crate) async fn change_text(world: &World, record: &Integration, name: &str,
     write(world, record, "SET #name = :value", name, Some(value)).await;
 }
 
+/// Lets a record point at the tokens of another one, as a corruption of the table does.
+pub(crate) async fn point_at(world: &World, record: &Integration, other: &Integration) {
+    let Pointer { secret_id, secret_version } = pointer(other);
+    for (name, text) in [("secret_id", secret_id), ("secret_version", secret_version)] {
+        change_text(world, record, name, AttributeValue::S(text)).await;
+    }
+}
+
 async fn write(world: &World, record: &Integration, expression: &str, name: &str, value: Option<AttributeValue>) {
     let update = world.stack.dynamodb().update_item().table_name(world.stack.table("INTEGRATIONS_TABLE"));
     let update = update.key("account_id", AttributeValue::S(record.account_id.to_string()));

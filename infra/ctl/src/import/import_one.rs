@@ -156,6 +156,9 @@ async fn with_tokens_of(stack: &Stack, own: Integration, record: &ImportRecord) 
     let Some(from) = own.pointer.clone() else {
         return Err(Error::internal("its tokens are deleted: an admin has to reconnect"));
     };
+    if !stack.store.is_named_for(&own.account_id, &own.integration_id, &from.secret_id) {
+        return Err(Error::internal("its record names the secret of another integration: an admin has to reconnect"));
+    }
     let now = stack.clock.now();
     let tokens = record.tokens(None, now);
     let version = Uuid::now_v7().to_string();
