@@ -6,6 +6,7 @@ mod check;
 mod contract;
 mod decommission;
 mod doctor;
+mod extremes;
 mod import;
 mod secrecy;
 mod sweep;

@@ -104,7 +104,7 @@ async fn sign_of_life(stack: &Stack, authorizations_table: &str) -> Result<Optio
         let latest = page.records.iter().flatten().map(|record| written_at(record, now)).max().unwrap_or(0);
         if latest > now - RECENT {
             let table = &stack.settings.state.integrations_table;
-            let ago = span(now - latest);
+            let ago = span(now.saturating_sub(latest));
             return Ok(Some(format!(
                 "its table {table} was written {ago} ago; run `sam delete` first, and this command an hour after the last write"
             )));
@@ -119,7 +119,7 @@ async fn sign_of_life(stack: &Stack, authorizations_table: &str) -> Result<Optio
 /// The latest time at which a record is known to have been written.
 fn written_at(record: &Integration, now: i64) -> i64 {
     let connected = if record.sequence > 0 { record.created_at } else { 0 };
-    let refreshed = record.token_expires_at - TOKEN_LIFETIME;
+    let refreshed = record.token_expires_at.saturating_sub(TOKEN_LIFETIME);
     let times = [record.last_used_at, record.superseded_at, record.lease_until, record.cooldown_until];
     let noted = times.into_iter().flatten().max().unwrap_or(0).min(now);
     connected.max(refreshed).max(noted)
@@ -155,4 +155,29 @@ fn show(counts: &DecommissionCounts<'_>, output: &mut Output) -> Result<(), Fail
         )]
     })?;
     output.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_table_was_written_lately_whatever_else_its_records_hold() {
+        for (changes, expected) in [
+            (json!({}), 500),
+            (json!({"token_expires_at": i64::MIN}), 500),
+            (json!({"token_expires_at": i64::MAX}), i64::MAX - TOKEN_LIFETIME),
+            (json!({"last_used_at": i64::MIN, "lease_until": i64::MAX}), 1_000),
+        ] {
+            let mut record = json!({
+                "account_id": "a", "sequence": 1, "integration_id": "i", "created_at": 500, "status": "active",
+            });
+            record.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+            let record = serde_json::from_value(record).unwrap();
+
+            assert_eq!(written_at(&record, 1_000), expected, "{changes}");
+        }
+    }
 }

@@ -127,7 +127,7 @@ fn status(newest: &Integration, now: i64, config: &RefreshConfig) -> HealthStatu
         HealthStatus::RefreshesFail
     } else if LeaseState::of(newest, now, config) == LeaseState::Lapsed {
         HealthStatus::RefreshInterrupted
-    } else if newest.refresh_at.is_some_and(|at| at < now - OVERDUE) {
+    } else if newest.refresh_at.is_some_and(|at| at < now.saturating_sub(OVERDUE)) {
         HealthStatus::Overdue
     } else {
         HealthStatus::Healthy
@@ -136,12 +136,12 @@ fn status(newest: &Integration, now: i64, config: &RefreshConfig) -> HealthStatu
 
 fn detail(status: HealthStatus, newest: &Integration, now: i64) -> String {
     let tokens = match newest.token_expires_at {
-        at if at > now => format!("the tokens are valid for {}", span(at - now)),
+        at if at > now => format!("the tokens are valid for {}", span(at.saturating_sub(now))),
         0 => "it has no tokens yet".to_owned(),
-        at => format!("the tokens expired {} ago and are refreshed on use", span(now - at)),
+        at => format!("the tokens expired {} ago and are refreshed on use", span(now.saturating_sub(at))),
     };
     let time = |at: Option<i64>, never: &str| at.map_or(never.to_owned(), |at| since(at, now));
-    let away = |at: Option<i64>| span(at.unwrap_or(now) - now);
+    let away = |at: Option<i64>| span(at.unwrap_or(now).saturating_sub(now));
     match status {
         HealthStatus::Healthy => format!("{tokens}, next refresh: {}", time(newest.refresh_at, "on use")),
         HealthStatus::NotConnected => "no integration. An admin of the account has to connect HubSpot".to_owned(),
@@ -177,12 +177,12 @@ fn detail(status: HealthStatus, newest: &Integration, now: i64) -> String {
 /// How long executions still work although the integration is marked.
 fn grace(readiness: Readiness, now: i64) -> String {
     let Readiness::ReadyUntil(at) = readiness else { return String::new() };
-    format!("Its automations run for {} more, until the access token expires. ", span(at - now))
+    format!("Its automations run for {} more, until the access token expires. ", span(at.saturating_sub(now)))
 }
 
 /// The result of the next execution, provided that AWS and HubSpot respond.
 pub(crate) fn next(record: &Integration, position: Position, now: i64, config: &RefreshConfig) -> NextExecution {
-    let left = record.token_expires_at - now;
+    let left = record.token_expires_at.saturating_sub(now);
     if position == Position::Older {
         return NextExecution::IntegrationSuperseded;
     }

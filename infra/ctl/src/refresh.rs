@@ -61,7 +61,7 @@ pub(crate) async fn run(
         Ok(granted) => {
             let at = granted.version.tokens.expires_at;
             let outcome = if granted.refreshed { "refreshed" } else { "already_fresh" };
-            let detail = format!("the tokens are valid for {}", span(at - stack.clock.now()));
+            let detail = format!("the tokens are valid for {}", span(at.saturating_sub(stack.clock.now())));
             RefreshAnswer { outcome, detail, token_expires_at: Some(at), exit: Exit::Success }
         }
         Err(error) => refused(error)?,

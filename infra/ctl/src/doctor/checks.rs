@@ -136,7 +136,7 @@ pub(super) async fn clock(stack: &Stack) -> Finding {
         return Finding::fine(check, "cannot be compared: HubSpot sends no date");
     };
     // HubSpot's date has whole seconds.
-    let apart = (stack.clock.now() - theirs).abs();
+    let apart = stack.clock.now().saturating_sub(theirs).saturating_abs();
     if apart <= Lease::SKEW {
         return Finding::fine(check, "agrees with HubSpot's");
     }
@@ -158,7 +158,10 @@ pub(super) async fn schedule(stack: &Stack) -> Finding {
     let mut longest = None;
     for shard in 0..REFRESH_SHARDS {
         match stack.store.due(shard, now, None).await {
-            Ok(page) => longest = longest.into_iter().chain(page.due.first().map(|due| now - due.refresh_at)).max(),
+            Ok(page) => {
+                let waited = page.due.first().map(|due| now.saturating_sub(due.refresh_at));
+                longest = longest.into_iter().chain(waited).max();
+            }
             Err(error) => return refused(check, "dynamodb:Query of the index refresh-due", &error),
         }
     }

@@ -189,7 +189,7 @@ async fn secret_missing(stack: &Stack, record: &ImportRecord, at: i64) -> Result
     if stack.store.current_tokens(&secret).await?.is_some() {
         return Ok(None);
     }
-    let wait = at + VISIBLE_AFTER - stack.clock.now();
+    let wait = at.saturating_add(VISIBLE_AFTER).saturating_sub(stack.clock.now());
     let cause = "the secret that an earlier run has written is not visible yet";
     Ok(Some(if wait > 0 { ImportOutcome::Later(wait, cause.to_owned()) } else { ImportOutcome::Disconnected }))
 }

@@ -103,7 +103,7 @@ async fn versions(stack: &Stack, record: &Integration, now: i64) -> Result<Vec<S
     let versions = stack.store.versions(&pointer.secret_id).await?.unwrap_or_default();
     let view = |version: SecretVersionInfo| SecretVersionView {
         is_served: version.id == pointer.secret_version,
-        age_seconds: now - version.created_at,
+        age_seconds: now.saturating_sub(version.created_at),
         id: version.id,
         labels: version.labels,
         created_at: version.created_at,
