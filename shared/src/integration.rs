@@ -118,6 +118,14 @@ pub struct Integration {
     pub schema: u32,
 }
 
+/// Integrations of one account that can have tokens at a time.
+pub const MOST_CONNECTED: usize = 10;
+
+/// Returns how many of an account's integrations have tokens.
+pub fn connected(all: &[Integration]) -> usize {
+    all.iter().filter(|integration| integration.pointer.is_some()).count()
+}
+
 /// The exact version of the secret that holds an integration's current tokens: the commit point of every refresh.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Pointer {

@@ -6,7 +6,7 @@ use shared::caller::{Member, logged_person};
 use shared::crypto;
 use shared::error::Error;
 use shared::gateway::{Event, Response};
-use shared::integration::{AccountId, Integration, IntegrationId};
+use shared::integration::{self, AccountId, Integration, IntegrationId, MOST_CONNECTED};
 use shared::store::authorizations::{Authorization, AuthorizationKind};
 use shared::token_error::{TokenError, TokenErrorKind};
 use url::Url;
@@ -158,9 +158,10 @@ fn too_many_integrations(newest_first: &[Integration]) -> Error {
     let older = newest_first.iter().skip(1).filter(|integration| integration.pointer.is_some());
     let ids: Vec<&str> = older.map(|integration| integration.integration_id.as_str()).collect();
     Error::TooManyIntegrations(format!(
-        "The account has {} connected integrations, the most that it can have. Disconnect one that is no longer needed by \
-         DELETE /v1/integrations/{{integration_id}}. These are not the newest, so their automations do not run: {}.",
-        integrations::MOST_CONNECTED,
+        "The account has {} connected integrations; it can have {MOST_CONNECTED} at most. Disconnect those that are \
+         no longer needed by DELETE /v1/integrations/{{integration_id}}. These are not the newest, so their automations do \
+         not run: {}.",
+        integration::connected(newest_first),
         ids.join(", ")
     ))
 }

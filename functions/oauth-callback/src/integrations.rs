@@ -7,7 +7,9 @@ use serde::Serialize;
 use shared::caller::{Member, logged_person};
 use shared::error::Error;
 use shared::gateway::{Event, Response};
-use shared::integration::{AccountId, Integration, IntegrationId, Key, Pointer, Status, TokenState};
+use shared::integration::{
+    self, AccountId, Integration, IntegrationId, Key, MOST_CONNECTED, Pointer, Status, TokenState,
+};
 use shared::refresh_policy;
 use shared::store::WriteResult;
 use shared::store::authorizations::{Authorization, AuthorizationKind};
@@ -16,8 +18,6 @@ use shared::tokens::Tokens;
 use crate::app::App;
 use crate::outcome::AuthorizationOutcome;
 
-/// Integrations of one account that can have tokens at a time.
-pub(crate) const MOST_CONNECTED: usize = 10;
 /// Other writers of the same account that one connect gives way to before it gives up.
 const TRIES: u32 = 20;
 
@@ -90,7 +90,7 @@ async fn connect(
 
 /// Returns true if the account has tokens of as many integrations as it may.
 pub(crate) fn is_full(all: &[Integration]) -> bool {
-    all.iter().filter(|integration| integration.pointer.is_some()).count() >= MOST_CONNECTED
+    integration::connected(all) >= MOST_CONNECTED
 }
 
 fn record(app: &App, authorization: &Authorization, new: &NewTokens, pointer: &Pointer, sequence: i64) -> Integration {

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use shared::integration::{AccountId, Integration, IntegrationId, Status};
 
-use self::import_one::{ExistingRecord, ImportOutcome, inspect};
+use self::import_one::{ExistingRecord, ImportOutcome, inspect, no_room};
 use self::ledger::{ImportLedger, Stage};
 use self::record::ImportRecord;
 use self::report::ImportReport;
@@ -71,6 +71,12 @@ struct ParsedLine {
 struct Task {
     number: u64,
     record: ImportRecord,
+}
+
+impl Task {
+    fn is_of_account(&self, other: &Self) -> bool {
+        self.record.account_id == other.record.account_id
+    }
 }
 
 pub(crate) async fn run(args: &ImportArgs, stack_args: &StackArgs, output: &mut Output) -> Result<Exit, Failure> {
@@ -133,6 +139,7 @@ async fn dry_run(
     for tasks in tasks_by_account(stack, file, &ledger, &mut report)? {
         // The newest of the account comes first.
         let newest = tasks.first().map(|task| task.record.created_at);
+        let mut planned = 0;
         for task in tasks {
             let is_marked = |own: &Integration| own.status == Status::NeedsReauthorization;
             let refused = ledger.entry(&task.record).is_some_and(|entry| entry.has_refused(&task.record));
@@ -141,10 +148,11 @@ async fn dry_run(
                 ExistingRecord::Own(own, _) if is_marked(&own) && refused => ImportOutcome::RefusedBefore,
                 ExistingRecord::Own(own, Position::Newest) if is_marked(&own) => ImportOutcome::Imported,
                 ExistingRecord::Own(..) => ImportOutcome::AlreadyThere,
-                ExistingRecord::Absent(Position::Newest) if newest == Some(task.record.created_at) => {
-                    ImportOutcome::Imported
-                }
-                ExistingRecord::Absent(_) => ImportOutcome::ImportedOlder,
+                ExistingRecord::Absent(position, connected) => no_room(connected + planned).unwrap_or_else(|| {
+                    planned += 1;
+                    let is_newest = position == Position::Newest && newest == Some(task.record.created_at);
+                    if is_newest { ImportOutcome::Imported } else { ImportOutcome::ImportedOlder }
+                }),
             };
             report.outcome(&task, &outcome)?;
         }

@@ -5,6 +5,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::{begin, connect, finish, outcome, secrets};
+use crate::refresh::planted::plant;
 use crate::world::{ACCOUNT, World, request};
 
 const MOST: usize = 10;
@@ -34,6 +35,19 @@ async fn an_eleventh_integration_is_refused_before_hubspot_is_visited() {
     let detail = answer.body["detail"].as_str().unwrap();
     assert!(older.iter().all(|id| detail.contains(id)) && !detail.contains(newest), "{detail}");
     assert_eq!((answer.body["retryable"].clone(), answer.cookies.len()), (json!(false), 0));
+}
+
+#[tokio::test]
+async fn the_refusal_names_the_real_number_of_connected_integrations() {
+    let world = World::start().await;
+    for sequence in 1..=12 {
+        plant(&world, ACCOUNT, sequence).await;
+    }
+
+    let answer = world.dashboard(ACCOUNT, "admin", "POST", "/v1/authorizations", &further()).await;
+
+    let detail = answer.body["detail"].as_str().unwrap();
+    assert!(detail.starts_with("The account has 12 connected integrations; it can have 10 at most."), "{detail}");
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use shared::integration::{Integration, Status};
 
 use super::{Ended, Folder, command, ended, legacy, path, run};
+use crate::connect::secrets;
 use crate::refresh::planted::{plant, point_at, refused, store, versions};
 use crate::world::{ACCOUNT, ADMIN, World, request};
 
@@ -248,6 +249,48 @@ async fn a_corrected_line_overwrites_no_tokens_of_another_account() {
 
     assert_eq!((ended.code, ended.counts()), (1, &json!({"conflict": 1})), "{ended:?}");
     assert_eq!(versions(&world, &other), 1);
+}
+
+/// So many integrations of one account, oldest first.
+fn many(world: &World, count: i64) -> Vec<Value> {
+    (0..count).map(|number| legacy(world, ACCOUNT, &format!("legacy-{number}"), THEN + number)).collect()
+}
+
+#[tokio::test]
+async fn an_import_refuses_instances_beyond_the_newest_ten_of_an_account() {
+    let (world, folder) = (World::start().await, Folder::new());
+    let file = folder.file("old", &many(&world, 12));
+
+    let planned = import(&world, &file, &["--dry-run"]).await;
+    let ended = import(&world, &file, &[]).await;
+    let again = import(&world, &file, &[]).await;
+    let places = (records(&world, ACCOUNT).await, secrets(&world).len());
+    world.dashboard(ACCOUNT, "admin", "DELETE", "/v1/integrations/legacy-5", &json!({})).await;
+    let after_a_disconnect = import(&world, &file, &[]).await;
+
+    let counts = json!({"imported": 1, "imported_as_older": 9, "conflict": 2});
+    assert_eq!((planned.code, planned.counts(), ended.code, ended.counts()), (1, &counts, 1, &counts), "{ended:?}");
+    assert!(ended.text.contains("the account has 10 connected integrations"), "{ended:?}");
+    assert_eq!((again.code, again.counts()), (1, &json!({"finished_before": 10, "conflict": 2})), "{again:?}");
+    let (ids, secrets) = (places.0.iter().map(|one| one.integration_id.to_string()), places.1);
+    assert!(ids.eq((2..12).rev().map(|number| format!("legacy-{number}"))) && secrets == 10, "{:?}", places.0);
+    let counts = json!({"finished_before": 10, "imported_as_older": 1, "conflict": 1});
+    assert_eq!(after_a_disconnect.counts(), &counts, "{after_a_disconnect:?}");
+}
+
+#[tokio::test]
+async fn a_refused_newest_keeps_its_place_among_the_ten_of_its_account() {
+    let (world, folder) = (World::start().await, Folder::new());
+    let mut lines = many(&world, 11);
+    lines[10]["refresh_token"] = json!("eu1-mistyped");
+    let file = folder.file("old", &lines);
+
+    let ended = import(&world, &file, &[]).await;
+
+    let counts = json!({"refused": 1, "imported": 1, "imported_as_older": 8, "conflict": 1});
+    assert_eq!((ended.code, ended.counts()), (1, &counts), "{ended:?}");
+    let records = records(&world, ACCOUNT).await;
+    assert_eq!((records.len(), records[0].integration_id.as_str()), (10, "legacy-10"));
 }
 
 #[tokio::test]

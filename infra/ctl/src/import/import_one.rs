@@ -7,7 +7,7 @@
 use shared::access::TokenRequest;
 use shared::error::Error;
 use shared::hubspot::Grant;
-use shared::integration::{Integration, Status, TokenState};
+use shared::integration::{self, Integration, MOST_CONNECTED, Status, TokenState};
 use shared::refresh_policy::Purpose;
 use shared::store::WriteResult;
 use shared::token_error::{TokenError, TokenErrorKind};
@@ -61,8 +61,8 @@ pub(super) enum RefusalMode {
 
 /// The record of an integration in the table.
 pub(super) enum ExistingRecord {
-    /// Nothing, and where its record would be.
-    Absent(Position),
+    /// Nothing, where its record would be, and how many integrations of the account have tokens.
+    Absent(Position, usize),
     Own(Box<Integration>, Position),
     /// A record that prevents the import.
     Conflict(&'static str),
@@ -72,10 +72,12 @@ pub(super) enum ExistingRecord {
 pub(super) async fn inspect(stack: &Stack, record: &ImportRecord) -> Result<ExistingRecord, Error> {
     let all = stack.store.all(&record.account_id).await?;
     let newest = all.first().map(|newest| newest.sequence);
+    let connected = integration::connected(&all);
     let own = all.into_iter().enumerate().find(|(_, known)| known.integration_id == record.integration_id);
     let Some((index, own)) = own else {
         let is_older = newest.is_some_and(|newest| newest > record.sequence());
-        return Ok(ExistingRecord::Absent(if is_older { Position::Older } else { Position::Newest }));
+        let position = if is_older { Position::Older } else { Position::Newest };
+        return Ok(ExistingRecord::Absent(position, connected));
     };
     Ok(match (own.sequence, own.created_at) {
         (0.., _) => ExistingRecord::Conflict(
@@ -88,12 +90,26 @@ pub(super) async fn inspect(stack: &Stack, record: &ImportRecord) -> Result<Exis
     })
 }
 
-/// Imports one integration as far as possible; `started` is called between its secret and its record.
+/// The outcome if an account, so many of whose integrations have tokens or are about to, can have no further one.
+pub(super) fn no_room(connected: usize) -> Option<ImportOutcome> {
+    let conflict = || {
+        ImportOutcome::Conflict(format!(
+            "account_id: the account has {connected} connected integrations; it can have {MOST_CONNECTED} at most, \
+             of which the newest runs automations. Remove the line, or disconnect those that are no longer needed and \
+             run the import again"
+        ))
+    };
+    (connected >= MOST_CONNECTED).then(conflict)
+}
+
+/// Imports one integration as far as possible. `held` integrations of the account are recorded at the end of the run;
+/// `started` is called between its secret and its record.
 pub(super) async fn import_one(
     stack: &Stack,
     record: &ImportRecord,
     entry: Option<&LedgerEntry>,
     mode: RefusalMode,
+    held: usize,
     started: impl FnOnce() -> Result<(), Error>,
 ) -> Result<ImportOutcome, Error> {
     match inspect(stack, record).await? {
@@ -109,10 +125,13 @@ pub(super) async fn import_one(
             let foreign = entry.is_none() && outcome == ImportOutcome::Imported && !is_marked;
             Ok(if foreign { ImportOutcome::AlreadyThere } else { outcome })
         }
-        ExistingRecord::Absent(position) => {
+        ExistingRecord::Absent(position, connected) => {
             if let Some(entry) = entry
                 && let Some(outcome) = secret_missing(stack, record, entry.at).await?
             {
+                return Ok(outcome);
+            }
+            if let Some(outcome) = no_room(connected.saturating_add(held)) {
                 return Ok(outcome);
             }
             let untried = entry.is_none() && position == Position::Newest && mode == RefusalMode::LeaveUnrecorded;

@@ -161,8 +161,15 @@ impl<'a> ImportRun<'a> {
             let now = self.stack.clock.now();
             self.ledger.borrow_mut().record(&task.record, Stage::Started, now).map_err(Error::internal)
         };
+        // Those that HubSpot has refused keep their place: an older one must not take it and become the newest.
+        let held = match mode {
+            RefusalMode::LeaveUnrecorded => {
+                self.unrecorded.borrow().iter().filter(|held| held.is_of_account(task)).count()
+            }
+            RefusalMode::Record => 0,
+        };
         // Boxed: futures nested this deep exceed the compiler's limit.
-        match Box::pin(import_one(self.stack, &task.record, entry.as_ref(), mode, started)).await {
+        match Box::pin(import_one(self.stack, &task.record, entry.as_ref(), mode, held, started)).await {
             Ok(outcome) => outcome,
             // An AWS failure is retried; a conflict is not.
             Err(error) => match error.retry_after() {
