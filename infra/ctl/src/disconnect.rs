@@ -49,8 +49,8 @@ pub(crate) async fn run(args: &DisconnectArgs, stack_args: &StackArgs, output: &
     let mut notes = Vec::new();
     match &left.secret {
         Some((secret_id, Error::Internal(_))) => notes.push(format!(
-            "the secret {secret_id} was left: it is not named for this integration and may be another's. If no \
-             integration has it, `hubspotctl sweep` deletes it after a day"
+            "the secret {secret_id} was left: it is named for another integration. If none has it, \
+             `hubspotctl sweep` deletes it after a day"
         )),
         Some((secret_id, _)) => notes
             .push(format!("the secret {secret_id} could not be deleted: `hubspotctl sweep` deletes it after a day")),

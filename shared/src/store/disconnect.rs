@@ -7,8 +7,8 @@ use crate::integration::{Integration, Key};
 /// The cleanup that a disconnect could not finish after it deleted the record. The integration is disconnected anyway.
 #[derive(Debug, Default)]
 pub struct Leftovers {
-    /// The secret that is still there, and why. [`Error::Internal`]: it is not named for the integration, so it may be
-    /// another's. Otherwise no record names it any more, and it is swept.
+    /// The secret that is still there, and why. [`Error::Internal`]: it is named for another integration.
+    /// Otherwise no record names it any more, and it is swept.
     pub secret: Option<(String, Error)>,
     /// Why the previous instance is not due at once; it is refreshed on use.
     pub previous: Option<Error>,

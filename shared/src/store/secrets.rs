@@ -147,26 +147,19 @@ impl Store {
     /// Deletes the secret of an integration for good. One that is gone already is success.
     ///
     /// A record may be corrupt and point at the secret of another integration, which may be another account's. Such a
-    /// secret, and one whose name does not show its owner, is left: [`Error::Internal`].
+    /// secret is left: [`Error::Internal`].
     pub async fn delete_own_secret(
         &self,
         account_id: &AccountId,
         integration_id: &IntegrationId,
         secret_id: &str,
     ) -> Result<(), Error> {
-        if !self.is_named_for(account_id, integration_id, secret_id) {
+        if is_anothers(account_id, integration_id, secret_id) {
             return Err(Error::internal(format!(
-                "secret {secret_id} is not named for {account_id} {integration_id} and was left"
+                "secret {secret_id} is named for another integration than {account_id} {integration_id} and was left"
             )));
         }
         self.delete_secret(secret_id).await
-    }
-
-    /// Returns true if the name of a secret shows that it was created for this integration.
-    pub fn is_named_for(&self, account_id: &AccountId, integration_id: &IntegrationId, secret_id: &str) -> bool {
-        let Some(uuid) = secret_id.rsplit('/').next().and_then(|last| Uuid::try_parse(last).ok()) else { return false };
-        let owner = owner(account_id, integration_id);
-        [uuid_v8(uuid.as_bytes(), &owner), uuid_v5(&owner)].into_iter().any(|named| self.name(named) == secret_id)
     }
 
     /// Deletes a secret for good, without regard to its owner. One that is gone already is success.
@@ -267,6 +260,18 @@ fn owner(account_id: &AccountId, integration_id: &IntegrationId) -> String {
     format!("{account_id}/{integration_id}")
 }
 
+/// Returns true if the name of a secret shows that it was created for another integration. Other UUIDs than ours of the
+/// versions 5 and 8 show nothing.
+pub fn is_anothers(account_id: &AccountId, integration_id: &IntegrationId, secret_id: &str) -> bool {
+    let Some(uuid) = secret_id.rsplit('/').next().and_then(|last| Uuid::try_parse(last).ok()) else { return false };
+    let owner = owner(account_id, integration_id);
+    match uuid.get_version_num() {
+        5 => uuid != uuid_v5(&owner),
+        8 => uuid != uuid_v8(uuid.as_bytes(), &owner),
+        _ => false,
+    }
+}
+
 /// The UUID (RFC 9562, version 8) of a new secret: its first six bytes are random, the others a digest of them and of
 /// the owner. Invariant: it never changes, or the secrets of existing integrations are left when they should be
 /// deleted.
@@ -316,5 +321,18 @@ mod tests {
         assert_eq!(uuid_v8(named.as_bytes(), "acc_1/one"), named);
         assert_ne!(uuid_v8(named.as_bytes(), "acc_2/one"), named);
         assert_ne!(uuid_v8(named.as_bytes(), "acc_1/two"), named);
+    }
+
+    #[test]
+    fn only_a_name_of_ours_shows_that_a_secret_is_anothers() {
+        let (account, own) = ("acc_1".to_owned().try_into().unwrap(), "one".to_owned().try_into().unwrap());
+        let ours = |owner: &str| [uuid_v5(owner), uuid_v8(Uuid::new_v4().as_bytes(), owner)];
+        let name = |uuid: Uuid| format!("stack/integrations/{uuid}");
+
+        assert!(ours("acc_1/one").iter().all(|uuid| !is_anothers(&account, &own, &name(*uuid))));
+        for other in ["acc_1/two", "acc_2/one"] {
+            assert!(ours(other).iter().all(|uuid| is_anothers(&account, &own, &name(*uuid))), "{other}");
+        }
+        assert!(![name(Uuid::new_v4()), "by-hand".to_owned()].iter().any(|name| is_anothers(&account, &own, name)));
     }
 }

@@ -246,7 +246,7 @@ async fn a_disconnect_by_the_operator_leaves_the_secret_of_another_account() {
 
     let ended = run(&world.stack, &["disconnect", ACCOUNT, "integration-1", "--yes"]).await;
 
-    assert!(ended.code == 0 && ended.text.contains("may be another's"), "{ended:?}");
+    assert!(ended.code == 0 && ended.text.contains("named for another integration"), "{ended:?}");
     assert!(world.record(ACCOUNT, 1).await.is_none());
     assert_eq!(world.execute(&request("acc_other", None)).await.status, 200);
 }

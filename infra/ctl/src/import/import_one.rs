@@ -9,7 +9,7 @@ use shared::error::Error;
 use shared::hubspot::Grant;
 use shared::integration::{self, Integration, MOST_CONNECTED, Status, TokenState};
 use shared::refresh_policy::Purpose;
-use shared::store::WriteResult;
+use shared::store::{WriteResult, secrets};
 use shared::token_error::{TokenError, TokenErrorKind};
 use uuid::Uuid;
 
@@ -175,7 +175,7 @@ async fn with_tokens_of(stack: &Stack, own: Integration, record: &ImportRecord) 
     let Some(from) = own.pointer.clone() else {
         return Err(Error::internal("its tokens are deleted: an admin has to reconnect"));
     };
-    if !stack.store.is_named_for(&own.account_id, &own.integration_id, &from.secret_id) {
+    if secrets::is_anothers(&own.account_id, &own.integration_id, &from.secret_id) {
         return Err(Error::internal("its record names the secret of another integration: an admin has to reconnect"));
     }
     let now = stack.clock.now();
