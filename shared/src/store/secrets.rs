@@ -154,7 +154,7 @@ impl Store {
         integration_id: &IntegrationId,
         secret_id: &str,
     ) -> Result<(), Error> {
-        if is_anothers(account_id, integration_id, secret_id) {
+        if has_another_owner(account_id, integration_id, secret_id) {
             return Err(Error::internal(format!(
                 "secret {secret_id} is named for another integration than {account_id} {integration_id} and was left"
             )));
@@ -262,7 +262,7 @@ fn owner(account_id: &AccountId, integration_id: &IntegrationId) -> String {
 
 /// Returns true if the name of a secret shows that it was created for another integration. Other UUIDs than ours of the
 /// versions 5 and 8 show nothing.
-pub fn is_anothers(account_id: &AccountId, integration_id: &IntegrationId, secret_id: &str) -> bool {
+pub fn has_another_owner(account_id: &AccountId, integration_id: &IntegrationId, secret_id: &str) -> bool {
     let Some(uuid) = secret_id.rsplit('/').next().and_then(|last| Uuid::try_parse(last).ok()) else { return false };
     let owner = owner(account_id, integration_id);
     match uuid.get_version_num() {
@@ -324,15 +324,17 @@ mod tests {
     }
 
     #[test]
-    fn only_a_name_of_ours_shows_that_a_secret_is_anothers() {
+    fn only_a_name_of_ours_shows_that_a_secret_has_another_owner() {
         let (account, own) = ("acc_1".to_owned().try_into().unwrap(), "one".to_owned().try_into().unwrap());
         let ours = |owner: &str| [uuid_v5(owner), uuid_v8(Uuid::new_v4().as_bytes(), owner)];
         let name = |uuid: Uuid| format!("stack/integrations/{uuid}");
 
-        assert!(ours("acc_1/one").iter().all(|uuid| !is_anothers(&account, &own, &name(*uuid))));
+        assert!(ours("acc_1/one").iter().all(|uuid| !has_another_owner(&account, &own, &name(*uuid))));
         for other in ["acc_1/two", "acc_2/one"] {
-            assert!(ours(other).iter().all(|uuid| is_anothers(&account, &own, &name(*uuid))), "{other}");
+            assert!(ours(other).iter().all(|uuid| has_another_owner(&account, &own, &name(*uuid))), "{other}");
         }
-        assert!(![name(Uuid::new_v4()), "by-hand".to_owned()].iter().any(|name| is_anothers(&account, &own, name)));
+        assert!(
+            ![name(Uuid::new_v4()), "by-hand".to_owned()].iter().any(|name| has_another_owner(&account, &own, name))
+        );
     }
 }

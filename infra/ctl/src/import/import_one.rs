@@ -175,7 +175,7 @@ async fn with_tokens_of(stack: &Stack, own: Integration, record: &ImportRecord) 
     let Some(from) = own.pointer.clone() else {
         return Err(Error::internal("its tokens are deleted: an admin has to reconnect"));
     };
-    if secrets::is_anothers(&own.account_id, &own.integration_id, &from.secret_id) {
+    if secrets::has_another_owner(&own.account_id, &own.integration_id, &from.secret_id) {
         return Err(Error::internal("its record names the secret of another integration: an admin has to reconnect"));
     }
     let now = stack.clock.now();
