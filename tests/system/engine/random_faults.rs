@@ -11,6 +11,9 @@ use super::dice;
 
 /// After so many requests of one target HubSpot is well again: every run ends.
 const WELL_AFTER: usize = 8;
+/// A time of trouble lasts for so many calls: fewer than the deliveries that a request may take, or the last one that is
+/// open might never end.
+const TROUBLE: usize = 50;
 
 /// HubSpot: of its API's requests two thirds pass, of those for tokens three quarters.
 pub(super) fn hubspot(seed: u64, request: &RecordedRequest, nth: usize) -> Option<Fault> {
@@ -67,9 +70,10 @@ fn of_the_api(seed: u64, target: &str, nth: usize) -> Fault {
     }
 }
 
-/// DynamoDB: single calls, and times of trouble in which every call of an operation is refused.
+/// DynamoDB: single calls, and times of trouble, never two in a row, in which every call of an operation is refused.
 pub(super) fn dynamo(seed: u64, call: &AwsCall, nth: usize) -> Option<AwsFault> {
-    if dice(seed, &format!("trouble {}", call.operation), nth / 150, 12) == 0 {
+    let time = nth / TROUBLE;
+    if time.is_multiple_of(2) && dice(seed, &format!("trouble {}", call.operation), time, 6) == 0 {
         return Some(if nth.is_multiple_of(3) { AwsFault::Throttled } else { AwsFault::Refused });
     }
     match dice(seed, &call.operation, nth, 100) {
