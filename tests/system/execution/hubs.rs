@@ -144,6 +144,7 @@ async fn a_488_of_the_token_endpoint_asks_the_named_hub_once() {
     for (answers, refreshes, status) in [
         (vec![moved("eu1")], 2, 200),
         (vec![moved("eu1"), moved("na1")], 2, 503),
+        (vec![moved("xx9")], 1, 503),
         (vec![Fault::Answer(in_body("eu1"))], 2, 200),
         (vec![Fault::Answer(in_body("xx9"))], 1, 503),
     ] {
