@@ -162,8 +162,7 @@ fn missing(
         if !explanation.developer_key && explanation.verdict(granted) == Verdict::Missing {
             let mut missing: Vec<String> = explanation.missing(granted).into_iter().map(str::to_owned).collect();
             // Of alternatives, those that the app asks for.
-            let alternatives = explanation.required.as_ref().is_some_and(|required| !required.any_of.is_empty());
-            if alternatives && missing.iter().any(|scope| requested.has(scope)) {
+            if explanation.has_alternatives() && missing.iter().any(|scope| requested.has(scope)) {
                 missing.retain(|scope| requested.has(scope));
             }
             return (missing, explanation.remedy(granted, requested));

@@ -90,14 +90,18 @@ impl Explanation {
         missing
     }
 
+    /// Returns true if one of several sets of scopes is enough.
+    pub fn has_alternatives(&self) -> bool {
+        self.required.as_ref().is_some_and(|required| !required.any_of.is_empty())
+    }
+
     /// The remedy for missing scopes, if some are missing and a grant would help.
     pub fn remedy(&self, granted: &[String], requested: RequestedScopes<'_>) -> Option<Remedy> {
         if self.developer_key || self.verdict(granted) != Verdict::Missing {
             return None;
         }
         let missing = self.missing(granted);
-        let has_alternatives = self.required.as_ref().is_some_and(|required| !required.any_of.is_empty());
-        if has_alternatives { requested.remedy_for_one(&missing) } else { requested.remedy_for_all(&missing) }
+        if self.has_alternatives() { requested.remedy_for_one(&missing) } else { requested.remedy_for_all(&missing) }
     }
 }
 

@@ -41,8 +41,8 @@ pub(super) fn documented(method: &str, segments: &[&str]) -> Option<Required> {
     }
 }
 
-/// The scopes of HubSpot's files with the page of a row and the scopes that it names. The row alone is for an operation
-/// that HubSpot publishes in other versions.
+/// The published scopes, with the documentation page of a row and the scopes that this page lists. Only the row counts
+/// for an operation that HubSpot publishes in other versions.
 fn published_first(method: &str, segments: &[&str], row: Required) -> Option<Required> {
     match published::operation(method, segments) {
         Some(Published::Scopes(scopes)) => {
@@ -157,18 +157,16 @@ impl Row {
     }
 
     pub(super) fn reads(&self, knowledge: Knowledge) -> Required {
-        Required {
-            scopes: self.read.to_vec(),
-            any_of: Vec::new(),
-            documented: Vec::new(),
-            knowledge,
-            docs: Some(self.docs),
-        }
+        self.required(self.read, knowledge)
     }
 
     pub(super) fn writes(&self, knowledge: Knowledge) -> Required {
+        self.required(self.write, knowledge)
+    }
+
+    fn required(&self, scopes: &[&'static str], knowledge: Knowledge) -> Required {
         Required {
-            scopes: self.write.to_vec(),
+            scopes: scopes.to_vec(),
             any_of: Vec::new(),
             documented: Vec::new(),
             knowledge,
