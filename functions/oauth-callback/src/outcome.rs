@@ -75,7 +75,7 @@ impl AuthorizationOutcome {
 pub enum OtherBrowserReason {
     /// It sent no cookie: it is another browser, or it withholds cookies.
     NoCookie,
-    /// It sent another browser's cookie.
+    /// It sent one of our cookies, but not that of this attempt.
     AnotherCookie,
 }
 

@@ -77,7 +77,7 @@ impl Envelope<'_> {
     }
 }
 
-/// The body of HubSpot's answer, in the form that fits it. An empty one has no field.
+/// The body of HubSpot's answer, as JSON, text or base64; `None` for an empty body.
 pub(super) fn reply_body<'a>(reply: &Reply, body: &'a [u8]) -> Option<ReplyBody<'a>> {
     if body.is_empty() {
         return None;

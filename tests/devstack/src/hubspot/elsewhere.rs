@@ -1,5 +1,5 @@
-//! Operations of other APIs that automations call, with the scopes of HubSpot's OpenAPI documents: all of one set
-//! are needed. They are written down apart from the product's table, so that tests compare the two.
+//! Operations of other APIs that automations call, with the scopes of HubSpot's OpenAPI documents: a call needs every
+//! scope of one set. They are written down apart from the product's table, so that tests compare the two.
 
 /// Sets of scopes, each of which is enough.
 pub(super) type Alternatives = &'static [&'static [&'static str]];
